@@ -34,8 +34,11 @@ docs: $(BUILD)/build.ninja ## Generate the dialect and pass reference
 	@ninja -C $(BUILD) mlir-doc
 	@echo "reference pages: $(BUILD)/docs"
 
+# Samples and benchmarks are rooms: each brings its own program.
 demo: build ## Compile and run the samples
+	@test -x samples/run.sh || { echo "no samples yet" >&2; exit 1; }
 	@samples/run.sh
 
 bench: build ## Run the benchmarks
+	@test -x benchmarks/run.sh || { echo "no benchmarks yet" >&2; exit 1; }
 	@benchmarks/run.sh

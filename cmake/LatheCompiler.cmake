@@ -26,7 +26,5 @@ set(LATHE_SANITIZE "" CACHE STRING "Sanitizers, as in address,undefined")
 if(LATHE_SANITIZE)
   add_compile_options(-fsanitize=${LATHE_SANITIZE} -fno-omit-frame-pointer
     -fno-sanitize-recover=all)
-  # Debian's libLLVM carries no RTTI for some classes that vptr checks need.
-  add_compile_options(-fno-sanitize=vptr)
   add_link_options(-fsanitize=${LATHE_SANITIZE})
 endif()
