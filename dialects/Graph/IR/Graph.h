@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The `graph` dialect: what a model computes. See GraphDialect.td and
+// docs/Architecture.md.
+
+#ifndef LATHE_DIALECTS_GRAPH_IR_GRAPH_H
+#define LATHE_DIALECTS_GRAPH_IR_GRAPH_H
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/AffineExpr.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "llvm/Support/Error.h"
+
+namespace lathe::graph {
+
+/// The dims of a value: affine expressions over the function's symbols. A
+/// static dim is a constant expression.
+using Dims = llvm::SmallVector<mlir::AffineExpr, 6>;
+
+/// Attribute names on functions, their arguments and results.
+inline constexpr llvm::StringLiteral kSymbolsAttr = "graph.symbols";
+inline constexpr llvm::StringLiteral kNameAttr = "graph.name";
+inline constexpr llvm::StringLiteral kDimsAttr = "graph.dims";
+
+/// One of the byte buffers that hold an encoded weight.
+struct EncodedBuffer {
+  std::string name;            ///< "codes", "scales", ...
+  mlir::RankedTensorType type; ///< Dense row-major, before any packing.
+};
+
+/// What shape functions may ask and say beside their operands' dims. Shape
+/// inference implements it (Transforms/SymbolicShapes.h).
+class ShapeScope {
+public:
+  virtual ~ShapeScope() = default;
+
+  /// Elements of a small integer tensor as expressions, row-major; nothing
+  /// when they are not known before run time.
+  virtual std::optional<Dims> getContents(mlir::Value value) = 0;
+
+  /// A symbol that `op` defines at run time. Asking again with the same `op`
+  /// and `index` gives the same symbol.
+  virtual mlir::AffineExpr getFreshSymbol(mlir::Operation *op,
+                                          unsigned index) = 0;
+
+  /// States that `expr` is zero (or, for `requireNonNegative`, at least zero)
+  /// in every valid call; the plan checks it and fails with `message`.
+  virtual void requireZero(mlir::AffineExpr expr, llvm::StringRef message) = 0;
+  virtual void requireNonNegative(mlir::AffineExpr expr,
+                                  llvm::StringRef message) = 0;
+};
+
+namespace OpTrait {
+/// Each result element depends on the operands' elements at the broadcast
+/// position only.
+template <typename ConcreteType>
+class Elementwise
+    : public mlir::OpTrait::TraitBase<ConcreteType, Elementwise> {};
+} // namespace OpTrait
+
+/// The type of an elementwise op on these operands: NumPy broadcast, element
+/// type and (no) encoding of `lhs`. A dim that cannot be told is dynamic; dims
+/// that do not match are left to the verifier.
+mlir::RankedTensorType broadcastType(mlir::Type lhs, mlir::Type rhs);
+
+/// The shape function of elementwise ops.
+llvm::LogicalResult inferBroadcastDims(mlir::Operation *op,
+                                       llvm::ArrayRef<Dims> operands,
+                                       llvm::SmallVectorImpl<Dims> &results);
+
+/// Checks that the result type is the operands' broadcast and, if asked, that
+/// element types are equal.
+llvm::LogicalResult verifyElementwise(mlir::Operation *op,
+                                      bool sameElementType);
+
+/// The static shape that `dims` stand for; expressions become dynamic.
+llvm::SmallVector<int64_t> toStaticShape(llvm::ArrayRef<mlir::AffineExpr> dims);
+
+/// Whether dims `a` and `b` may be equal: the same expression, or not both
+/// constant.
+bool mayBeEqual(mlir::AffineExpr a, mlir::AffineExpr b);
+
+/// `type` without encoding.
+mlir::RankedTensorType getDenseType(mlir::RankedTensorType type);
+
+} // namespace lathe::graph
+
+#include "dialects/Graph/IR/GraphDialect.h.inc"
+#include "dialects/Graph/IR/GraphEnums.h.inc"
+
+#include "dialects/Graph/IR/GraphAttrInterfaces.h.inc"
+#include "dialects/Graph/IR/GraphOpInterfaces.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Graph/IR/GraphAttrs.h.inc"
+
+#define GET_OP_CLASSES
+#include "dialects/Graph/IR/GraphOps.h.inc"
+
+#endif // LATHE_DIALECTS_GRAPH_IR_GRAPH_H

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "dialects/Graph/IR/Graph.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace lathe::graph;
+
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Graph/IR/GraphAttrs.cpp.inc"
+
+void GraphDialect::registerAttributes() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialects/Graph/IR/GraphAttrs.cpp.inc"
+      >();
+}
+
+bool SoftmaxAttr::isRowSumOne() const { return true; }
+// A cap bends the logits, so a shift no longer cancels.
+bool SoftmaxAttr::isShiftInvariant() const { return getCap() == 0.0; }
+
+bool SigmoidAttr::isRowSumOne() const { return false; }
+bool SigmoidAttr::isShiftInvariant() const { return false; }
+
+bool DenseSelectionAttr::isSelected(int64_t, int64_t, int64_t, int64_t,
+                                    int64_t) const {
+  return true;
+}
+
+bool WindowAttr::isSelected(int64_t, int64_t query, int64_t key,
+                            int64_t queries, int64_t keys) const {
+  int64_t distance = key - (query + keys - queries);
+  return (getLeft() < 0 || -distance <= getLeft()) &&
+         (getRight() < 0 || distance <= getRight());
+}
+
+bool BlockListAttr::isSelected(int64_t head, int64_t query, int64_t key,
+                               int64_t, int64_t) const {
+  int64_t row = (head % getHeads()) * getRows() + query / getBlock();
+  ArrayRef<int32_t> offsets = getRowOffsets().asArrayRef();
+  if (query / getBlock() >= getRows())
+    return false;
+  ArrayRef<int32_t> columns = getColumns().asArrayRef().slice(
+      offsets[row], offsets[row + 1] - offsets[row]);
+  return llvm::is_contained(columns, key / getBlock());
+}
+
+LogicalResult BlockListAttr::verify(function_ref<InFlightDiagnostic()> error,
+                                    int64_t block, int64_t heads, int64_t rows,
+                                    DenseI32ArrayAttr rowOffsets,
+                                    DenseI32ArrayAttr columns) {
+  if (block <= 0 || heads <= 0 || rows < 0)
+    return error() << "'block' and 'heads' must be positive and 'rows' not "
+                      "negative, got "
+                   << block << ", " << heads << ", " << rows;
+  ArrayRef<int32_t> offsets = rowOffsets.asArrayRef();
+  if (static_cast<int64_t>(offsets.size()) != heads * rows + 1)
+    return error() << "'rowOffsets' must have heads * rows + 1 = "
+                   << heads * rows + 1 << " entries, got " << offsets.size();
+  if (offsets.front() != 0 || !llvm::is_sorted(offsets) ||
+      offsets.back() != columns.size())
+    return error() << "'rowOffsets' must ascend from 0 to the number of "
+                      "columns, "
+                   << columns.size();
+  for (int64_t row = 0; row < heads * rows; ++row) {
+    ArrayRef<int32_t> blocks = columns.asArrayRef().slice(
+        offsets[row], offsets[row + 1] - offsets[row]);
+    for (auto [i, column] : llvm::enumerate(blocks))
+      if (column < 0 || (i > 0 && column <= blocks[i - 1]))
+        return error() << "'columns' of row " << row
+                       << " must ascend and not be negative";
+  }
+  return success();
+}

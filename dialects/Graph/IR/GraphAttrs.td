@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef LATHE_DIALECTS_GRAPH_IR_GRAPHATTRS_TD
+#define LATHE_DIALECTS_GRAPH_IR_GRAPHATTRS_TD
+
+include "dialects/Graph/IR/GraphDialect.td"
+include "dialects/Graph/IR/GraphEnums.td"
+include "dialects/Graph/IR/GraphInterfaces.td"
+include "mlir/IR/AttrTypeBase.td"
+
+class Graph_Attr<string cppName, string attrMnemonic, list<Trait> traits = []>
+    : AttrDef<Graph_Dialect, cppName, traits> {
+  let mnemonic = attrMnemonic;
+}
+
+//===-- Weight encodings: the data; behaviour is in lib/Encodings ---------===//
+
+def Graph_Int8Attr : Graph_Attr<"Int8", "int8"> {
+  let summary = "Symmetric int8 with one f32 scale per slice of `axis`";
+  let description = [{
+    `value = code * scale[i]`, `code` in -127..127, `i` the index along `axis`
+    (the output-channel axis of the weight).
+
+    ```mlir
+    tensor<384x1536xf32, #graph.int8<axis = 1>>
+    ```
+  }];
+  let parameters = (ins "int64_t":$axis);
+  let assemblyFormat = "`<` `axis` `=` $axis `>`";
+}
+
+//===-- Activation quantizers ---------------------------------------------===//
+
+def Graph_DynamicInt8Attr : Graph_Attr<"DynamicInt8", "dynamic_int8"> {
+  let summary = "Symmetric int8 activations with one scale per token";
+  let description = [{
+    Each row of the contraction's input is scaled by its largest magnitude over
+    127 and rounded to nearest even, at run time.
+  }];
+}
+
+def Graph_BranchAttr : Graph_Attr<"Branch", "branch"> {
+  let summary = "One term of a contraction";
+  let description = [{
+    `scale * A(x) . decode(w)`: `quantizer` is how the input is quantized for
+    this term (absent: as it is). The weight's encoding is on its type.
+  }];
+  let parameters = (ins OptionalParameter<"::mlir::Attribute">:$quantizer,
+                        DefaultValuedParameter<"double", "1.0">:$scale);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+//===-- Attention: score functions and selections --------------------------===//
+
+def Graph_SoftmaxAttr : Graph_Attr<"Softmax", "softmax",
+    [DeclareAttrInterfaceMethods<Graph_ScoreInterface>]> {
+  let summary = "softmax(cap(scale * q.k) + mask)";
+  let description = [{
+    `cap` of zero means none; otherwise logits are `cap * tanh(x / cap)`.
+    A row without a visible key gives zeros.
+  }];
+  let parameters = (ins "double":$scale,
+                        DefaultValuedParameter<"double", "0.0">:$cap);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Graph_SigmoidAttr : Graph_Attr<"Sigmoid", "sigmoid",
+    [DeclareAttrInterfaceMethods<Graph_ScoreInterface>]> {
+  let summary = "sigmoid(scale * q.k + bias + mask)";
+  let description = [{
+    No normalization: partial results are plain sums (systems.md [1]).
+  }];
+  let parameters = (ins "double":$scale,
+                        DefaultValuedParameter<"double", "0.0">:$bias);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Graph_DenseSelectionAttr : Graph_Attr<"DenseSelection", "dense",
+    [DeclareAttrInterfaceMethods<Graph_SelectionInterface>]> {
+  let summary = "Every query sees every key";
+}
+
+def Graph_WindowAttr : Graph_Attr<"Window", "window",
+    [DeclareAttrInterfaceMethods<Graph_SelectionInterface>]> {
+  let summary = "A query sees `left` keys before its own and `right` after it";
+  let description = [{
+    A negative bound is none; `#graph.window<left = -1, right = 0>` is the
+    causal selection.
+  }];
+  let parameters = (ins "int64_t":$left, "int64_t":$right);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Graph_BlockListAttr : Graph_Attr<"BlockList", "block_list",
+    [DeclareAttrInterfaceMethods<Graph_SelectionInterface>]> {
+  let summary = "A static list of visible key blocks per head and query block";
+  let description = [{
+    Compressed rows: query block `r` of head `h` sees the key blocks
+    `columns[rowOffsets[h * rows + r] .. rowOffsets[h * rows + r + 1])`,
+    ascending. `heads` is 1 when all heads share a pattern. `rows` is the number
+    of query blocks of `block` positions (systems.md [2]).
+  }];
+  let parameters = (ins "int64_t":$block, "int64_t":$heads, "int64_t":$rows,
+                        "::mlir::DenseI32ArrayAttr":$rowOffsets,
+                        "::mlir::DenseI32ArrayAttr":$columns);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+//===-- Enumerations as attributes -----------------------------------------===//
+
+class Graph_EnumParam<I32EnumAttr enum, string name>
+    : EnumAttr<Graph_Dialect, enum, name>;
+
+def Graph_CompareAttr : Graph_EnumParam<Graph_Compare, "compare"> {
+  let assemblyFormat = "$value";
+}
+
+def Graph_ReductionAttr : Graph_EnumParam<Graph_Reduction, "reduction"> {
+  let assemblyFormat = "$value";
+}
+
+def Graph_ScatterModeAttr : Graph_EnumParam<Graph_ScatterMode, "scatter_mode"> {
+  let assemblyFormat = "$value";
+}
+
+def Graph_PadModeAttr : Graph_EnumParam<Graph_PadMode, "pad_mode"> {
+  let assemblyFormat = "$value";
+}
+
+def Graph_GroupKindAttr : Graph_EnumParam<Graph_GroupKind, "group_kind"> {
+  let assemblyFormat = "$value";
+}
+
+#endif // LATHE_DIALECTS_GRAPH_IR_GRAPHATTRS_TD

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef LATHE_DIALECTS_GRAPH_IR_GRAPHINTERFACES_TD
+#define LATHE_DIALECTS_GRAPH_IR_GRAPHINTERFACES_TD
+
+include "mlir/IR/OpBase.td"
+
+def Graph_ShapeOpInterface : OpInterface<"ShapeOpInterface"> {
+  let cppNamespace = "::lathe::graph";
+  let description = [{
+    The shape function of an op, once for static, dynamic and named dims: all
+    dims are affine expressions over the function's symbols.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+      Computes the dims of every result from the dims of the operands.
+      `operandDims` has one entry per operand. On a mismatch emits an op error
+      that names the operand, what was found and what is allowed.
+    }], "::llvm::LogicalResult", "inferDims",
+    (ins "::lathe::graph::ShapeScope &":$scope,
+         "::llvm::ArrayRef<::lathe::graph::Dims>":$operandDims,
+         "::llvm::SmallVectorImpl<::lathe::graph::Dims> &":$resultDims)>
+  ];
+}
+
+def Graph_EncodingInterface : AttrInterface<"EncodingInterface"> {
+  let cppNamespace = "::lathe::graph";
+  let description = [{
+    How a weight is stored (docs/Architecture.md, "Weight encodings"). The
+    attribute is data and lives in this dialect; the behaviour is an external
+    model in `lib/Encodings/<name>/`. Storage bits and compute type are
+    separate: `unpack` is the oracle every lowering is compared with.
+  }];
+  let methods = [
+    InterfaceMethod<"The buffers that hold a weight of type `logical`.",
+      "::llvm::SmallVector<::lathe::graph::EncodedBuffer>", "getBuffers",
+      (ins "::mlir::RankedTensorType":$logical)>,
+    InterfaceMethod<[{
+      Encodes dense row-major bytes of type `logical` (its encoding ignored)
+      into the buffers named by `getBuffers`, in that order. Lossy encodings
+      round to nearest, ties to even.
+    }], "::llvm::Error", "encode",
+      (ins "::mlir::RankedTensorType":$logical,
+           "::llvm::ArrayRef<char>":$dense,
+           "::llvm::SmallVectorImpl<::llvm::SmallVector<char, 0>> &":$buffers)>,
+    InterfaceMethod<[{
+      The oracle: the dense row-major bytes that the encoded buffers stand for.
+    }], "::llvm::Error", "unpack",
+      (ins "::mlir::RankedTensorType":$logical,
+           "::llvm::ArrayRef<::llvm::ArrayRef<char>>":$buffers,
+           "::llvm::SmallVectorImpl<char> &":$dense)>,
+    InterfaceMethod<[{
+      Builds tile-level IR that turns tiles loaded from the buffers (same
+      order) into a dense operand tile of `elementType`. Only `arith`, `math`
+      and `tile` ops; knows no target.
+    }], "::mlir::Value", "decode",
+      (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+           "::mlir::ValueRange":$tiles, "::mlir::Type":$elementType)>,
+    InterfaceMethod<"Stored bits per logical element, scales included.",
+      "double", "getBitsPerElement", (ins "::mlir::RankedTensorType":$logical)>
+  ];
+}
+
+def Graph_ScoreInterface : AttrInterface<"ScoreInterface"> {
+  let cppNamespace = "::lathe::graph";
+  let description = [{
+    The score function of an attention. The property bits say which tricks are
+    exact: subtracting the mean key needs `isShiftInvariant`, subtracting the
+    mean value needs `isRowSumOne`.
+  }];
+  let methods = [
+    InterfaceMethod<"Each row of the score matrix sums to one.",
+      "bool", "isRowSumOne">,
+    InterfaceMethod<"Adding a constant to a row of logits changes nothing.",
+      "bool", "isShiftInvariant">
+  ];
+}
+
+def Graph_SelectionInterface : AttrInterface<"SelectionInterface"> {
+  let cppNamespace = "::lathe::graph";
+  let description = [{
+    Which keys a query may see, by position alone (a data-dependent mask is an
+    operand of `graph.attention`).
+  }];
+  let methods = [
+    InterfaceMethod<[{
+      Whether query `query` of `head` sees key `key`; positions are aligned at
+      the end (query `queries - 1` stands at key `keys - 1`). The oracle.
+    }], "bool", "isSelected",
+      (ins "int64_t":$head, "int64_t":$query, "int64_t":$key,
+           "int64_t":$queries, "int64_t":$keys)>
+  ];
+}
+
+#endif // LATHE_DIALECTS_GRAPH_IR_GRAPHINTERFACES_TD

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef LATHE_DIALECTS_PLAN_IR_PLANATTRS_TD
+#define LATHE_DIALECTS_PLAN_IR_PLANATTRS_TD
+
+include "dialects/Plan/IR/PlanDialect.td"
+include "mlir/IR/AttrTypeBase.td"
+
+def Plan_PackAttr : AttrDef<Plan_Dialect, "Pack"> {
+  let mnemonic = "pack";
+  let summary = "How a constant is re-laid when the bundle is written";
+  let description = [{
+    Logical dim `d` is cut in blocks of `blocks[d]` (padded with zeros at the
+    end); stored dims are the block counts in the order `outer`, then the
+    blocks in the order `inner`. With `blocks = [4, 64]`, `outer = [1, 0]`,
+    `inner = [1, 0]`, a `[K, N]` matrix is stored as `[N/64][K/4][64][4]`.
+
+    ```mlir
+    #plan.pack<blocks = [4, 64], outer = [1, 0], inner = [1, 0]>
+    ```
+  }];
+  let parameters = (ins ArrayRefParameter<"int64_t">:$blocks,
+                        ArrayRefParameter<"int64_t">:$outer,
+                        ArrayRefParameter<"int64_t">:$inner);
+  let assemblyFormat = [{
+    `<` `blocks` `=` `[` $blocks `]` `,` `outer` `=` `[` $outer `]` `,`
+        `inner` `=` `[` $inner `]` `>`
+  }];
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The stored dims of a constant with these logical dims.
+    ::llvm::SmallVector<int64_t> getStoredShape(
+        ::llvm::ArrayRef<int64_t> logical) const;
+  }];
+}
+
+def Plan_ChoiceAttr : AttrDef<Plan_Dialect, "Choice"> {
+  let mnemonic = "choice";
+  let summary = "A kernel, its grid, and when to run it";
+  let description = [{
+    `grid` has three results over the program's symbols. `when` is a set over
+    the symbols; absent, it always holds. A launch runs its first choice that
+    holds: this is how the row count selects a kernel (design.md §2.2).
+  }];
+  let parameters = (ins "::mlir::FlatSymbolRefAttr":$kernel,
+                        "::mlir::AffineMap":$grid,
+                        OptionalParameter<"::mlir::IntegerSetAttr">:$when);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+#endif // LATHE_DIALECTS_PLAN_IR_PLANATTRS_TD

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef LATHE_DIALECTS_PLAN_IR_PLANOPS_TD
+#define LATHE_DIALECTS_PLAN_IR_PLANOPS_TD
+
+include "dialects/Plan/IR/PlanAttrs.td"
+include "dialects/Plan/IR/PlanDialect.td"
+include "dialects/Plan/IR/PlanTypes.td"
+include "mlir/IR/BuiltinAttributeInterfaces.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class Plan_Op<string mnemonic, list<Trait> traits = []>
+    : Op<Plan_Dialect, mnemonic, traits>;
+
+def Plan_ProgramOp : Plan_Op<"program", [Symbol, IsolatedFromAbove,
+    SingleBlock]> {
+  let summary = "An entry point: steps from input to output buffers";
+  let description = [{
+    `symbols` are the named dims. The first use of a symbol in the inputs' dims
+    defines it; other uses are checked when the program is called. Block
+    arguments are the inputs.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, StrArrayAttr:$symbols,
+                       StrArrayAttr:$inputs, StrArrayAttr:$outputs);
+  let regions = (region SizedRegion<1>:$body);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+}
+
+def Plan_ReturnOp : Plan_Op<"return", [Terminator, ReturnLike,
+    HasParent<"ProgramOp">]> {
+  let summary = "The outputs";
+  let description = [{ One buffer per name in the program's `outputs`. }];
+  let arguments = (ins Variadic<Plan_BufferType>:$values);
+  let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
+}
+
+def Plan_ConstantOp : Plan_Op<"constant", [Pure]> {
+  let summary = "A constant in the bundle, encoded and packed when written";
+  let description = [{
+    `value` is dense. With `encoding`, the stored bytes are buffer
+    `encoded_buffer` of what that encoding makes of it. `pack` then re-lays
+    them. Equal constants are stored once.
+  }];
+  let arguments = (ins ElementsAttr:$value, OptionalAttr<AnyAttr>:$encoding,
+                       OptionalAttr<StrAttr>:$encoded_buffer,
+                       OptionalAttr<Plan_PackAttr>:$pack,
+                       OptionalAttr<StrAttr>:$label);
+  let results = (outs Plan_BufferType:$result);
+  let assemblyFormat = [{
+    $value (`encoding` $encoding^ `buffer` $encoded_buffer)?
+    (`pack` $pack^)? (`label` $label^)? attr-dict `:` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def Plan_AllocOp : Plan_Op<"alloc", [MemoryEffects<[MemAlloc]>]> {
+  let summary = "A transient buffer, undefined until written";
+  let description = [{ Lives from its first to its last use. }];
+  let results = (outs Plan_BufferType:$result);
+  let assemblyFormat = "attr-dict `:` type($result)";
+}
+
+def Plan_AliasOp : Plan_Op<"alias", [Pure]> {
+  let summary = "The same bytes under other dims";
+  let description = [{
+    The result starts `offset` elements into the source (affine over the
+    symbols) and keeps it alive. Element types have the same width.
+
+    ```mlir
+    %y = plan.alias %x : !plan.buffer<f32, ()[s0] -> (s0, 384)>
+      -> !plan.buffer<f32, ()[s0] -> (s0, 12, 32)>
+    ```
+  }];
+  let arguments = (ins Plan_BufferType:$source,
+                       OptionalAttr<AffineMapAttr>:$offset);
+  let results = (outs Plan_BufferType:$result);
+  let assemblyFormat = [{
+    $source (`offset` $offset^)? attr-dict `:` type($source) `->` type($result)
+  }];
+}
+
+def Plan_LaunchOp : Plan_Op<"launch", [AttrSizedOperandSegments]> {
+  let summary = "Runs a kernel";
+  let description = [{
+    The kernel's buffer arguments are `reads` then `writes`; its scalars are the
+    results of `scalars`, over the program's symbols. `flops` and `bytes`, over
+    the symbols, are what a profile compares times with; `label` leads back to
+    the model's nodes.
+  }];
+  let arguments = (ins TypedArrayAttrBase<Plan_ChoiceAttr, "choices">:$choices,
+                       AffineMapAttr:$scalars,
+                       Variadic<Plan_BufferType>:$reads,
+                       Variadic<Plan_BufferType>:$writes,
+                       StrAttr:$label,
+                       OptionalAttr<AffineMapAttr>:$flops);
+  let assemblyFormat = [{
+    $choices `scalars` $scalars `reads` `(` $reads `)` `writes` `(` $writes `)`
+    `label` $label (`flops` $flops^)? attr-dict
+    `:` `(` type($reads) `)` `->` `(` type($writes) `)`
+  }];
+  let hasVerifier = 1;
+}
+
+def Plan_BuiltinOp : Plan_Op<"builtin", [AttrSizedOperandSegments]> {
+  let summary = "Runs a host built-in of the runtime";
+  let description = [{
+    `callee` is in the runtime's table; `options` are numbers, strings and
+    arrays of numbers. `binds` lists the symbols the call defines (the dims of
+    its data-dependent outputs, in order); buffers whose dims use them exist
+    from then on.
+  }];
+  let arguments = (ins StrAttr:$callee, Variadic<Plan_BufferType>:$reads,
+                       Variadic<Plan_BufferType>:$writes,
+                       OptionalAttr<DictionaryAttr>:$options,
+                       OptionalAttr<DenseI64ArrayAttr>:$binds,
+                       StrAttr:$label);
+  let assemblyFormat = [{
+    $callee `reads` `(` $reads `)` `writes` `(` $writes `)`
+    (`options` $options^)? (`binds` $binds^)? `label` $label attr-dict
+    `:` `(` type($reads) `)` `->` `(` type($writes) `)`
+  }];
+}
+
+def Plan_BindOp : Plan_Op<"bind"> {
+  let summary = "Defines a symbol as an integer element of a buffer";
+  let description = [{
+    `source` has i64 or i32 elements; `symbol` indexes the program's symbols.
+
+    ```mlir
+    plan.bind 2 = %shape[0] : !plan.buffer<i64, ()[s0, s1, s2] -> (2)>
+    ```
+  }];
+  let arguments = (ins I64Attr:$symbol, Plan_BufferType:$source,
+                       I64Attr:$element);
+  let assemblyFormat = [{
+    $symbol `=` $source `[` $element `]` attr-dict `:` type($source)
+  }];
+}
+
+def Plan_CheckOp : Plan_Op<"check"> {
+  let summary = "Fails the call unless the set holds";
+  let description = [{
+    ```mlir
+    plan.check affine_set<()[s0, s1] : (512 - s1 >= 0)>
+      message "seq must be at most 512 (position table)"
+    ```
+  }];
+  let arguments = (ins IntegerSetAttr:$condition, StrAttr:$message);
+  let assemblyFormat = "$condition `message` $message attr-dict";
+}
+
+#endif // LATHE_DIALECTS_PLAN_IR_PLANOPS_TD

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef LATHE_DIALECTS_TILE_IR_TILEATTRS_TD
+#define LATHE_DIALECTS_TILE_IR_TILEATTRS_TD
+
+include "dialects/Tile/IR/TileDialect.td"
+include "dialects/Tile/IR/TileEnums.td"
+include "mlir/IR/AttrTypeBase.td"
+
+def Tile_ScheduleAttr : AttrDef<Tile_Dialect, "Schedule"> {
+  let mnemonic = "schedule";
+  let summary = "How a strategy shaped this kernel: data for cache and tuner";
+  let description = [{
+    `strategy` is the file in `lib/Kernels` that built the kernel, `tile` its
+    tile sizes in that strategy's order; the others matter to GPU targets.
+    Changing a schedule never changes code.
+  }];
+  let parameters = (ins
+    StringRefParameter<"strategy">:$strategy,
+    OptionalArrayRefParameter<"int64_t">:$tile,
+    DefaultValuedParameter<"int64_t", "1">:$stages,
+    DefaultValuedParameter<"int64_t", "4">:$warps);
+  let assemblyFormat = [{
+    `<` struct($strategy, custom<TileSizes>($tile), $stages, $warps) `>`
+  }];
+}
+
+//===-- Enumerations as attributes -----------------------------------------===//
+
+def Tile_CombineAttr : EnumAttr<Tile_Dialect, Tile_Combine, "combine"> {
+  let assemblyFormat = "$value";
+}
+
+#endif // LATHE_DIALECTS_TILE_IR_TILEATTRS_TD
