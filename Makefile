@@ -15,7 +15,7 @@ setup: ## Install compilers and Python packages (idempotent)
 # The build file is the stamp: ninja itself runs CMake again when needed. The
 # set-up costs a few milliseconds once it has been done.
 $(BUILD)/build.ninja: | setup
-	cmake --preset $(PRESET)
+	cmake --preset $(PRESET) --log-level=NOTICE
 
 build: $(BUILD)/build.ninja ## Build everything (PRESET=release|debug|sanitize)
 	@ninja -C $(BUILD)

@@ -2,6 +2,8 @@
 //
 // lathe-opt: runs our passes and pipelines on textual IR.
 
+#include "tools/lathe-opt/UpstreamDialects.h"
+
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
 
@@ -23,11 +25,6 @@
 #if LATHE_HAVE_PLANTRANSFORMS
 #include "dialects/Plan/Transforms/Passes.h"
 #endif
-
-namespace lathe {
-/// In UpstreamDialects.cpp, apart from this file because of its slow headers.
-void registerUpstreamDialects(mlir::DialectRegistry &registry);
-} // namespace lathe
 
 static void registerDialects(mlir::DialectRegistry &registry) {
   lathe::registerUpstreamDialects(registry);
