@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Who may include whom: the table of docs/Architecture.md, as data.
+"""Who may include whom: the table of docs/Contributing.md, as data.
 
 A *room* is a folder of sources. Headers under include/lathe belong to the room
 under lib/ that they mirror. Rooms are written here as
