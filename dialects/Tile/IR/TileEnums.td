@@ -13,8 +13,8 @@ class Tile_Enum<string name, string description, list<I32EnumAttrCase> cases>
 }
 
 def Tile_Combine : Tile_Enum<"Combine", "how elements combine", [
-  I32EnumAttrCase<"add", 0>, I32EnumAttrCase<"mul", 1>,
-  I32EnumAttrCase<"max", 2>, I32EnumAttrCase<"min", 3>,
-  I32EnumAttrCase<"and", 4>, I32EnumAttrCase<"or", 5>]>;
+  I32EnumAttrCase<"Add", 0, "add">, I32EnumAttrCase<"Mul", 1, "mul">,
+  I32EnumAttrCase<"Max", 2, "max">, I32EnumAttrCase<"Min", 3, "min">,
+  I32EnumAttrCase<"And", 4, "and">, I32EnumAttrCase<"Or", 5, "or">]>;
 
 #endif // LATHE_DIALECTS_TILE_IR_TILEENUMS_TD

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "dialects/Plan/IR/Plan.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/Support/InterleavedRange.h"
+
+using namespace mlir;
+using namespace lathe::plan;
+
+#define GET_OP_CLASSES
+#include "dialects/Plan/IR/PlanOps.cpp.inc"
+
+//===----------------------------------------------------------------------===//
+// ProgramOp
+//===----------------------------------------------------------------------===//
+
+/// Parses `["a", "b"]` after `keyword` into the attribute `name`.
+static ParseResult parseNames(OpAsmParser &parser, StringRef keyword,
+                              StringAttr name, OperationState &state) {
+  SmallVector<Attribute> names;
+  auto parseName = [&]() -> ParseResult {
+    std::string text;
+    if (parser.parseString(&text))
+      return failure();
+    names.push_back(parser.getBuilder().getStringAttr(text));
+    return success();
+  };
+  if (parser.parseKeyword(keyword) ||
+      parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseName))
+    return failure();
+  state.addAttribute(name, parser.getBuilder().getArrayAttr(names));
+  return success();
+}
+
+ParseResult ProgramOp::parse(OpAsmParser &parser, OperationState &state) {
+  StringAttr name;
+  SmallVector<OpAsmParser::Argument> arguments;
+  if (parser.parseSymbolName(name, SymbolTable::getSymbolAttrName(),
+                             state.attributes) ||
+      parseNames(parser, "symbols", getSymbolsAttrName(state.name), state) ||
+      parseNames(parser, "inputs", getInputsAttrName(state.name), state) ||
+      parseNames(parser, "outputs", getOutputsAttrName(state.name), state) ||
+      parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren,
+                               /*allowType=*/true) ||
+      parser.parseOptionalAttrDictWithKeyword(state.attributes))
+    return failure();
+  return parser.parseRegion(*state.addRegion(), arguments);
+}
+
+void ProgramOp::print(OpAsmPrinter &printer) {
+  printer << ' ';
+  printer.printSymbolName(getSymName());
+  printer << " symbols " << getSymbols() << " inputs " << getInputs()
+          << " outputs " << getOutputs() << " (";
+  llvm::interleaveComma(
+      getBody().getArguments(), printer,
+      [&](BlockArgument argument) { printer.printRegionArgument(argument); });
+  printer << ')';
+  printer.printOptionalAttrDictWithKeyword(
+      (*this)->getAttrs(), {getSymNameAttrName(), getSymbolsAttrName(),
+                            getInputsAttrName(), getOutputsAttrName()});
+  printer << ' ';
+  printer.printRegion(getBody(), /*printEntryBlockArgs=*/false);
+}
+
+/// Checks that `map` has no dims and at most `symbols` symbols.
+static LogicalResult verifyMap(Operation *op, AffineMap map, unsigned symbols,
+                               const Twine &what) {
+  if (map.getNumDims() == 0 && map.getNumSymbols() <= symbols)
+    return success();
+  return op->emitOpError(what)
+         << " must be over at most the " << symbols
+         << " symbols of the program, and without dims; got "
+         << AffineMapAttr::get(map);
+}
+
+LogicalResult ProgramOp::verify() {
+  Block &body = getBody().front();
+  if (body.getNumArguments() != getInputs().size())
+    return emitOpError("has ") << body.getNumArguments() << " arguments and "
+                               << getInputs().size() << " names in 'inputs'";
+  auto result = dyn_cast<ReturnOp>(body.getTerminator());
+  if (!result || result.getValues().size() != getOutputs().size())
+    return emitOpError("must end in 'plan.return' with one buffer for each of "
+                       "the ")
+           << getOutputs().size() << " names in 'outputs'";
+  unsigned symbols = getSymbols().size();
+  auto check = [&](Operation *op, Value value) -> LogicalResult {
+    auto type = dyn_cast<BufferType>(value.getType());
+    if (!type)
+      return op->emitOpError("takes and gives buffers only, got ")
+             << value.getType();
+    return verifyMap(op, type.getDims(), symbols, "dims of a buffer");
+  };
+  for (BlockArgument argument : body.getArguments())
+    if (failed(check(*this, argument)))
+      return failure();
+  for (Operation &op : body)
+    for (Value value : op.getResults())
+      if (failed(check(&op, value)))
+        return failure();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Steps
+//===----------------------------------------------------------------------===//
+
+LogicalResult ConstantOp::verify() {
+  if (getEncoding().has_value() != getEncodedBuffer().has_value())
+    return emitOpError("'encoding' and 'buffer' go together");
+  ArrayRef<int64_t> logical = getValue().getShapedType().getShape();
+  if (getPack() && getPack()->getBlocks().size() != logical.size() &&
+      !getEncoding())
+    return emitOpError("'pack' has ") << getPack()->getBlocks().size()
+                                      << " dims, the value " << logical.size();
+  if (!llvm::all_of(getType().getDims().getResults(),
+                    llvm::IsaPred<AffineConstantExpr>))
+    return emitOpError("must have constant dims, got ") << getType();
+  return success();
+}
+
+LogicalResult LaunchOp::verify() {
+  unsigned symbols = (*this)->getParentOfType<ProgramOp>().getSymbols().size();
+  if (getChoices().empty())
+    return emitOpError("needs at least one choice of kernel");
+  if (failed(verifyMap(*this, getScalars(), symbols, "'scalars'")))
+    return failure();
+  if (getFlops() && failed(verifyMap(*this, *getFlops(), symbols, "'flops'")))
+    return failure();
+  for (Attribute attr : getChoices()) {
+    auto choice = cast<ChoiceAttr>(attr);
+    if (choice.getGrid().getNumResults() != 3)
+      return emitOpError("a grid has three dims, got ")
+             << AffineMapAttr::get(choice.getGrid());
+    if (failed(verifyMap(*this, choice.getGrid(), symbols, "the grid")))
+      return failure();
+    if (IntegerSetAttr when = choice.getWhen();
+        when && (when.getValue().getNumDims() != 0 ||
+                 when.getValue().getNumSymbols() > symbols))
+      return emitOpError("'when' must be over at most the ")
+             << symbols << " symbols of the program";
+  }
+  return success();
+}
