@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// From a model file to a bundle: the five stages of docs/Architecture.md in
+// order. This is what `lathe compile` and `lathe check` call; embedders reach
+// it through include/lathe-c/compiler.h.
+
+#ifndef LATHE_LIB_PIPELINE_COMPILER_H
+#define LATHE_LIB_PIPELINE_COMPILER_H
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace lathe {
+
+/// One `--target` of the command line: "x86:cpu=native" is
+/// {"x86", {{"cpu", "native"}}}.
+struct TargetRequest {
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> options;
+};
+
+/// What is asked of a compilation. Defaults are those of the command line.
+struct CompileOptions {
+  std::vector<TargetRequest> targets = {{"x86", {}}};
+  /// "keep", "f32" ("bf16" and "f16" are refused by targets without them).
+  std::string precision = "keep";
+  /// Encoding of linear weights: empty for as they are, or "int8".
+  std::string weights;
+  /// Symbols held at a value: `--specialize seq=128`.
+  std::vector<std::pair<std::string, int64_t>> specialize;
+  /// Leaves the IR after each numbered stage here; empty: nowhere.
+  std::string dumpDirectory;
+  /// How many threads compile; 0: one for each core. No effect on the bytes.
+  unsigned jobs = 0;
+  /// Recorded in the bundle; empty: nothing is.
+  std::string producer = "lathe";
+};
+
+/// How bad a message is. Remarks say what an optimization did or why not.
+enum class Severity { Remark, Warning, Error };
+
+/// A message about the model, as the user should read it: "encoder/MatMul_3:
+/// ..." The location is the model's node, not a line of ours.
+struct Message {
+  Severity severity;
+  std::string text;
+};
+
+/// Called with progress in [0, 1] and what is going on; and with messages. Both
+/// may be empty. Called from one thread at a time.
+struct CompileListener {
+  std::function<void(double fraction, llvm::StringRef what)> progress;
+  std::function<void(const Message &)> message;
+};
+
+/// What a finished compilation can tell.
+struct CompileReport {
+  struct Stage {
+    std::string name;
+    double seconds;
+  };
+  std::vector<Stage> stages;
+  uint64_t bundleBytes = 0;
+  uint64_t constantBytes = 0;
+  unsigned kernels = 0; ///< Of all variants together.
+  unsigned variants = 0;
+};
+
+/// Compiles `model` (an .onnx file or a Hugging Face folder) into `output`,
+/// which appears whole or not at all. On failure the error's text is one line
+/// that names the place; details went to the listener.
+llvm::Expected<CompileReport> compile(llvm::StringRef model,
+                                      llvm::StringRef output,
+                                      const CompileOptions &options,
+                                      const CompileListener &listener);
+
+/// Something a model needs and we lack.
+struct Finding {
+  std::string place; ///< Node or tensor.
+  std::string op;    ///< Domain and name, with the opset.
+  std::string what;  ///< What was found and what is allowed.
+};
+
+/// What `lathe check` prints.
+struct CheckReport {
+  std::vector<Finding> findings;
+  uint64_t weightBytes = 0;
+  uint64_t nodes = 0;
+};
+
+/// Imports and optimizes, and lists everything that would not compile, all of
+/// it at once.
+llvm::Expected<CheckReport> check(llvm::StringRef model,
+                                  const CompileOptions &options,
+                                  const CompileListener &listener);
+
+/// The names of the targets that are built in.
+std::vector<std::string> getTargetNames();
+
+} // namespace lathe
+
+#endif // LATHE_LIB_PIPELINE_COMPILER_H
