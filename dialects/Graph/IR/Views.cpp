@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "dialects/Graph/IR/Views.h"
+#include "dialects/Graph/IR/Polynomial.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace mlir;
+using namespace lathe::graph;
+
+static bool isConstant(AffineExpr expr, int64_t value) {
+  auto constant = dyn_cast<AffineConstantExpr>(expr);
+  return constant && constant.getValue() == value;
+}
+
+//===----------------------------------------------------------------------===//
+// StridedView
+//===----------------------------------------------------------------------===//
+
+/// Row-major strides in units of `unit`.
+static Dims getRowMajorStrides(ArrayRef<AffineExpr> dims, AffineExpr unit) {
+  Dims strides(dims.size(), unit);
+  for (size_t i = dims.size(); i-- > 1;)
+    strides[i - 1] = canonicalizeSize(strides[i] * dims[i]);
+  return strides;
+}
+
+StridedView StridedView::getContiguous(MLIRContext *context,
+                                       ArrayRef<AffineExpr> dims) {
+  AffineExpr one = getAffineConstantExpr(1, context);
+  return {Dims(dims), getRowMajorStrides(dims, one),
+          getAffineConstantExpr(0, context)};
+}
+
+StridedView StridedView::getIndex(MLIRContext *context,
+                                  ArrayRef<AffineExpr> dims, unsigned axis) {
+  AffineExpr zero = getAffineConstantExpr(0, context);
+  StridedView view{Dims(dims), Dims(dims.size(), zero), zero};
+  view.strides[axis] = getAffineConstantExpr(1, context);
+  return view;
+}
+
+void StridedView::transpose(ArrayRef<int64_t> permutation) {
+  Dims oldDims = dims, oldStrides = strides;
+  for (auto [i, from] : llvm::enumerate(permutation)) {
+    dims[i] = oldDims[from];
+    strides[i] = oldStrides[from];
+  }
+}
+
+void StridedView::slice(ArrayRef<AffineExpr> starts, ArrayRef<AffineExpr> sizes,
+                        ArrayRef<int64_t> steps) {
+  for (size_t i = 0; i < dims.size(); ++i) {
+    offset = offset + strides[i] * starts[i];
+    strides[i] = canonicalizeSize(strides[i] * steps[i]);
+    dims[i] = sizes[i];
+  }
+  offset = canonicalizeSize(offset);
+}
+
+void StridedView::broadcast(ArrayRef<AffineExpr> to) {
+  AffineExpr zero = getAffineConstantExpr(0, offset.getContext());
+  Dims result(to.size(), zero);
+  size_t added = to.size() - dims.size();
+  for (size_t i = 0; i < dims.size(); ++i)
+    if (!isConstant(dims[i], 1) || isConstant(to[added + i], 1))
+      result[added + i] = strides[i];
+  dims.assign(to.begin(), to.end());
+  strides = std::move(result);
+}
+
+namespace {
+/// The dims of a reshape that are not 1, with the products of the dims from
+/// each on: two shapes can be cut where these products are equal.
+struct Suffixes {
+  explicit Suffixes(ArrayRef<AffineExpr> dims) {
+    for (auto [i, dim] : llvm::enumerate(dims))
+      if (!isConstant(dim, 1))
+        positions.push_back(i);
+    if (positions.empty())
+      return;
+    products.resize(positions.size());
+    AffineExpr product = dims[positions.back()];
+    products.back() = canonicalizeSize(product);
+    for (size_t i = positions.size() - 1; i-- > 0;)
+      products[i] = canonicalizeSize(products[i + 1] * dims[positions[i]]);
+  }
+  SmallVector<unsigned> positions;
+  SmallVector<AffineExpr> products;
+};
+} // namespace
+
+/// The end of the run of `to` dims from `begin` on that covers the same
+/// elements as `from` dims up to `fromEnd`; nothing if there is no such cut.
+static std::optional<size_t> findCut(const Suffixes &from, size_t fromEnd,
+                                     const Suffixes &to, size_t begin) {
+  if (fromEnd == from.positions.size())
+    return to.positions.size();
+  for (size_t end = begin + 1; end < to.positions.size(); ++end)
+    if (to.products[end] == from.products[fromEnd])
+      return end;
+  return std::nullopt;
+}
+
+bool StridedView::reshape(ArrayRef<AffineExpr> to) {
+  AffineExpr zero = getAffineConstantExpr(0, offset.getContext());
+  Suffixes source(dims), target(to);
+  Dims result(to.size(), zero);
+  size_t targetBegin = 0;
+  for (size_t begin = 0; begin < source.positions.size();) {
+    size_t end = begin + 1;
+    std::optional<size_t> cut = findCut(source, end, target, targetBegin);
+    for (; !cut; cut = findCut(source, ++end, target, targetBegin)) {
+    }
+    for (size_t i = begin; i + 1 < end; ++i) {
+      unsigned outer = source.positions[i], inner = source.positions[i + 1];
+      if (!isSameSize(strides[outer], strides[inner] * dims[inner]))
+        return false;
+    }
+    Dims run;
+    for (size_t i = targetBegin; i < *cut; ++i)
+      run.push_back(to[target.positions[i]]);
+    Dims inner = getRowMajorStrides(run, strides[source.positions[end - 1]]);
+    for (size_t i = targetBegin; i < *cut; ++i)
+      result[target.positions[i]] = inner[i - targetBegin];
+    targetBegin = *cut;
+    begin = end;
+  }
+  dims.assign(to.begin(), to.end());
+  strides = std::move(result);
+  return true;
+}
+
+bool StridedView::isContiguous() const {
+  return *this == getContiguous(offset.getContext(), dims);
+}
+
+bool StridedView::operator==(const StridedView &other) const {
+  if (dims.size() != other.dims.size() || !isSameSize(offset, other.offset))
+    return false;
+  for (size_t i = 0; i < dims.size(); ++i)
+    if (!isSameSize(dims[i], other.dims[i]) ||
+        (!isConstant(dims[i], 1) && !isSameSize(strides[i], other.strides[i])))
+      return false;
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// ViewStep
+//===----------------------------------------------------------------------===//
+
+ViewStep ViewStep::getReshape(ArrayRef<AffineExpr> to) {
+  return {Kind::Reshape, Dims(to), {}, {}};
+}
+
+ViewStep ViewStep::getBroadcast(ArrayRef<AffineExpr> to) {
+  return {Kind::Broadcast, Dims(to), {}, {}};
+}
+
+ViewStep ViewStep::getTranspose(ArrayRef<AffineExpr> to,
+                                ArrayRef<int64_t> permutation) {
+  return {Kind::Transpose, Dims(to), {}, llvm::to_vector(permutation)};
+}
+
+ViewStep ViewStep::get(Operation *op, DimsOf dimsOf) {
+  ArrayRef<AffineExpr> to = dimsOf(op->getResult(0));
+  if (auto transpose = dyn_cast<TransposeOp>(op))
+    return getTranspose(to, transpose.getPermutation());
+  if (isa<ReshapeOp>(op))
+    return getReshape(to);
+  if (isa<BroadcastOp>(op))
+    return getBroadcast(to);
+  auto slice = cast<SliceOp>(op);
+  return {Kind::Slice, Dims(to), Dims(slice.getStarts().getResults()),
+          llvm::to_vector(slice.getSteps())};
+}
+
+ViewStep ViewStep::getInverse(Operation *op, DimsOf dimsOf) {
+  ArrayRef<AffineExpr> to = dimsOf(op->getOperand(0));
+  auto transpose = dyn_cast<TransposeOp>(op);
+  if (!transpose)
+    return getReshape(to);
+  SmallVector<int64_t> inverse(to.size());
+  for (auto [i, from] : llvm::enumerate(transpose.getPermutation()))
+    inverse[from] = i;
+  return getTranspose(to, inverse);
+}
+
+bool ViewStep::apply(StridedView &view) const {
+  switch (kind) {
+  case Kind::Reshape:
+    return view.reshape(dims);
+  case Kind::Transpose:
+    view.transpose(numbers);
+    return true;
+  case Kind::Slice:
+    view.slice(starts, dims, numbers);
+    return true;
+  case Kind::Broadcast:
+    view.broadcast(dims);
+    return true;
+  }
+  llvm_unreachable("all kinds are listed");
+}
+
+bool ViewStep::operator==(const ViewStep &other) const {
+  return kind == other.kind && dims == other.dims && starts == other.starts &&
+         numbers == other.numbers;
+}
+
+//===----------------------------------------------------------------------===//
+// Accesses
+//===----------------------------------------------------------------------===//
+
+Access lathe::graph::prepend(ViewStep step, const Access &access) {
+  Access result;
+  result.push_back(std::move(step));
+  result.append(access.begin(), access.end());
+  return result;
+}
+
+std::optional<StridedView> lathe::graph::applyAccess(StridedView view,
+                                                     const Access &access) {
+  for (const ViewStep &step : access)
+    if (!step.apply(view))
+      return std::nullopt;
+  return view;
+}
+
+bool lathe::graph::isView(Operation *op) {
+  return isa<ReshapeOp, TransposeOp, SliceOp, BroadcastOp>(op);
+}
+
+Value lathe::graph::traceViews(Value value, Access &access, DimsOf dimsOf) {
+  while (Operation *op = value.getDefiningOp()) {
+    if (!isView(op))
+      break;
+    access = prepend(ViewStep::get(op, dimsOf), access);
+    value = op->getOperand(0);
+  }
+  return value;
+}
+
+static bool sameDims(ArrayRef<AffineExpr> a, ArrayRef<AffineExpr> b) {
+  return llvm::equal(a, b, isSameSize);
+}
+
+Access lathe::graph::getOperandAccess(Operation *op, Value operand,
+                                      const Access &access, DimsOf dimsOf) {
+  ArrayRef<AffineExpr> dims = dimsOf(op->getResult(0));
+  if (sameDims(dimsOf(operand), dims))
+    return access;
+  return prepend(ViewStep::getBroadcast(dims), access);
+}
+
+Access lathe::graph::getGatherIndexAccess(GatherOp op, const Access &access,
+                                          DimsOf dimsOf) {
+  Dims dims(dimsOf(op.getIndices()));
+  size_t after = dimsOf(op.getInput()).size() - op.getAxis() - 1;
+  dims.append(after, getAffineConstantExpr(1, op.getContext()));
+  Access result =
+      prepend(ViewStep::getBroadcast(dimsOf(op.getResult())), access);
+  return prepend(ViewStep::getReshape(dims), result);
+}
+
+std::optional<StridedView>
+lathe::graph::getGatherInputView(GatherOp op, StridedView input,
+                                 const Access &access, DimsOf dimsOf) {
+  size_t axis = op.getAxis(), indexRank = dimsOf(op.getIndices()).size();
+  AffineExpr zero = getAffineConstantExpr(0, op.getContext());
+  StridedView view{Dims(dimsOf(op.getResult())), {}, input.offset};
+  view.strides.assign(input.strides.begin(), input.strides.begin() + axis);
+  view.strides.append(indexRank, zero);
+  view.strides.append(input.strides.begin() + axis + 1, input.strides.end());
+  return applyAccess(std::move(view), access);
+}
+
+std::optional<Access> lathe::graph::getAccessFrom(Value root,
+                                                  const Access &rootAccess,
+                                                  Value value, DimsOf dimsOf) {
+  if (value == root)
+    return rootAccess;
+  Operation *op = value.getDefiningOp();
+  if (!op || op->getNumOperands() == 0)
+    return std::nullopt;
+  if (isa<ReshapeOp, TransposeOp>(op)) {
+    std::optional<Access> access =
+        getAccessFrom(root, rootAccess, op->getOperand(0), dimsOf);
+    if (access)
+      return prepend(ViewStep::getInverse(op, dimsOf), *access);
+    return std::nullopt;
+  }
+  if (!op->hasTrait<lathe::graph::OpTrait::Elementwise>())
+    return std::nullopt;
+  for (Value operand : op->getOperands())
+    if (sameDims(dimsOf(operand), dimsOf(value)))
+      if (auto access = getAccessFrom(root, rootAccess, operand, dimsOf))
+        return access;
+  return std::nullopt;
+}
+
+//===----------------------------------------------------------------------===//
+// walkLeaves
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct LeafWalker {
+  DimsOf dimsOf;
+  llvm::function_ref<bool(Value)> isLeaf;
+  llvm::function_ref<void(const Leaf &)> visit;
+  llvm::function_ref<void(Operation *, StringRef)> refuse;
+
+  LogicalResult walk(Value value, const Access &access);
+  LogicalResult walkGather(GatherOp op, const Access &access);
+};
+} // namespace
+
+LogicalResult LeafWalker::walk(Value value, const Access &access) {
+  Operation *op = value.getDefiningOp();
+  if (isLeaf(value) || !op || isa<ConstantOp, IotaOp>(op)) {
+    auto view = applyAccess(
+        StridedView::getContiguous(value.getContext(), dimsOf(value)), access);
+    if (!view) {
+      refuse(op, "its position is no strided function of the kernel's "
+                 "iteration space");
+      return failure();
+    }
+    visit({value, *view});
+    return success();
+  }
+  if (isView(op))
+    return walk(op->getOperand(0), prepend(ViewStep::get(op, dimsOf), access));
+  if (auto gather = dyn_cast<GatherOp>(op))
+    return walkGather(gather, access);
+  if (isa<DimOp>(op))
+    return success();
+  if (!op->hasTrait<lathe::graph::OpTrait::Elementwise>()) {
+    refuse(op, "neither elementwise nor a view");
+    return failure();
+  }
+  for (Value operand : op->getOperands())
+    if (failed(walk(operand, getOperandAccess(op, operand, access, dimsOf))))
+      return failure();
+  return success();
+}
+
+LogicalResult LeafWalker::walkGather(GatherOp op, const Access &access) {
+  Access none;
+  Value input = traceViews(op.getInput(), none, dimsOf);
+  if (!isLeaf(input) && !input.getDefiningOp<ConstantOp>()) {
+    refuse(op, "gathers from a computed value");
+    return failure();
+  }
+  auto base = applyAccess(
+      StridedView::getContiguous(op.getContext(), dimsOf(input)), none);
+  auto view = base ? getGatherInputView(op, *base, access, dimsOf)
+                   : std::optional<StridedView>();
+  if (!view) {
+    refuse(op, "its rows are no strided function of the kernel's iteration "
+               "space");
+    return failure();
+  }
+  visit({input, *view});
+  return walk(op.getIndices(), getGatherIndexAccess(op, access, dimsOf));
+}
+
+LogicalResult lathe::graph::walkLeaves(
+    Value value, const Access &access, DimsOf dimsOf,
+    llvm::function_ref<bool(Value)> isLeaf,
+    llvm::function_ref<void(const Leaf &)> visit,
+    llvm::function_ref<void(Operation *, StringRef)> refuse) {
+  return LeafWalker{dimsOf, isLeaf, visit, refuse}.walk(value, access);
+}

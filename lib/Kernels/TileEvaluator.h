@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Computes tiles of a group's values: the prologue and epilogue of every
+// strategy, and all of `pointwise`.
+//
+// Values are computed in their *compute type*: f32 for f16 and bf16, the
+// signless element type otherwise. Rounding to f16 or bf16 happens at a
+// `graph.cast` to them and at `store`; in between a fused kernel is more
+// precise than the ops one by one.
+
+#ifndef LATHE_KERNELS_TILEEVALUATOR_H
+#define LATHE_KERNELS_TILEEVALUATOR_H
+
+#include "lib/Kernels/KernelBuilder.h"
+
+namespace lathe::kernels {
+
+/// f32 for f16 and bf16, else the signless type.
+mlir::Type getComputeType(mlir::Type graphType);
+
+/// Converts a tile between an element type and its compute type.
+mlir::Value toComputeType(mlir::ImplicitLocOpBuilder &b, mlir::Value tile);
+mlir::Value fromComputeType(mlir::ImplicitLocOpBuilder &b, mlir::Value tile,
+                            mlir::Type elementType);
+
+/// Emits `arith` and `math` for one elementwise op on tiles of compute types
+/// and one shape. Null if the op is not known (none at the time of writing).
+/// Semantics are the op's in GraphOps.td.
+mlir::Value emitElementwise(mlir::ImplicitLocOpBuilder &b, mlir::Operation *op,
+                            mlir::ValueRange tiles);
+
+/// Tiles of one window. Make a new one for another window, or inside a loop.
+class TileEvaluator {
+public:
+  /// `group` is the group that values belong to, for arguments and results.
+  TileEvaluator(KernelBuilder &kernel, graph::GroupOp group,
+                LoweringContext &context, TileWindow window)
+      : kernel(kernel), group(group), context(context),
+        window(std::move(window)) {}
+
+  /// States that `tile` (of compute type) is the window of `value` seen
+  /// through `access`, as the root's result is in an epilogue.
+  void bind(mlir::Value value, graph::Access access, mlir::Value tile);
+
+  /// The window of `value` seen through `access`, in its compute type. Equal
+  /// requests give equal tiles. Fails with an error on the op if an access
+  /// does not fold (graph::walkLeaves would have said so).
+  llvm::FailureOr<mlir::Value> evaluate(mlir::Value value,
+                                        const graph::Access &access);
+
+  /// Stores a tile of compute type as the window of result `index` of the
+  /// group, seen through `access`.
+  llvm::LogicalResult store(mlir::Value tile, unsigned index,
+                            const graph::Access &access);
+
+private:
+  struct Entry {
+    mlir::Value value;
+    graph::Access access;
+    mlir::Value tile;
+  };
+  llvm::FailureOr<mlir::Value> compute(mlir::Value value,
+                                       const graph::Access &access);
+  llvm::FailureOr<mlir::Value> computeArgument(mlir::BlockArgument value,
+                                               const graph::Access &access);
+  llvm::FailureOr<mlir::Value> computeIota(graph::IotaOp op,
+                                           const graph::Access &access);
+  llvm::FailureOr<mlir::Value> computeGather(graph::GatherOp op,
+                                             const graph::Access &access);
+  llvm::FailureOr<mlir::Value> computeBound(const Entry &entry,
+                                            const graph::Access &access);
+  mlir::Value computeConstant(mlir::DenseElementsAttr value);
+  /// The address of every element of the window, as an index tile.
+  mlir::Value getAddresses(const graph::StridedView &view);
+  llvm::ArrayRef<mlir::AffineExpr> getDims(mlir::Value value) const {
+    return context.dimsOf(value);
+  }
+
+  KernelBuilder &kernel;
+  graph::GroupOp group;
+  LoweringContext &context;
+  TileWindow window;
+  std::vector<Entry> entries;
+};
+
+} // namespace lathe::kernels
+
+#endif // LATHE_KERNELS_TILEEVALUATOR_H
