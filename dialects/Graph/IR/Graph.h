@@ -15,6 +15,7 @@
 #include "mlir/IR/OpImplementation.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/Support/Error.h"
 
@@ -29,6 +30,24 @@ inline constexpr llvm::StringLiteral kSymbolsAttr = "graph.symbols";
 inline constexpr llvm::StringLiteral kNameAttr = "graph.name";
 inline constexpr llvm::StringLiteral kDimsAttr = "graph.dims";
 
+/// A `double` as a parameter of attributes: hashed and compared bit by bit.
+struct Float64 {
+  Float64(double value) : value(value) {}
+  operator double() const { return value; }
+
+  friend bool operator==(Float64 a, Float64 b) {
+    return llvm::APFloat(a.value).bitwiseIsEqual(llvm::APFloat(b.value));
+  }
+  friend llvm::hash_code hash_value(Float64 a) {
+    return hash_value(llvm::APFloat(a.value));
+  }
+  static mlir::FailureOr<Float64> parse(mlir::AsmParser &parser);
+  static void print(mlir::AsmPrinter &printer, double value);
+
+private:
+  double value;
+};
+
 /// One of the byte buffers that hold an encoded weight.
 struct EncodedBuffer {
   std::string name;            ///< "codes", "scales", ...
@@ -36,7 +55,7 @@ struct EncodedBuffer {
 };
 
 /// What shape functions may ask and say beside their operands' dims. Shape
-/// inference implements it (Transforms/SymbolicShapes.h).
+/// inference implements it (ShapeAnalysis.h).
 class ShapeScope {
 public:
   virtual ~ShapeScope() = default;
@@ -71,12 +90,23 @@ class Elementwise
 mlir::RankedTensorType broadcastType(mlir::Type lhs, mlir::Type rhs);
 
 /// The shape function of elementwise ops.
-llvm::LogicalResult inferBroadcastDims(mlir::Operation *op,
+llvm::LogicalResult inferBroadcastDims(mlir::Operation *op, ShapeScope &scope,
                                        llvm::ArrayRef<Dims> operands,
                                        llvm::SmallVectorImpl<Dims> &results);
 
-/// Checks that the result type is the operands' broadcast and, if asked, that
-/// element types are equal.
+/// Checks the result types of `op` against its shape function, as far as types
+/// tell: the verifier of every op with `ShapeOpInterface`.
+llvm::LogicalResult verifyShapes(mlir::Operation *op);
+
+/// Calls the shape function of `op`, hands its answer to `results` and gives
+/// the op's results that shape; element types and encodings stay. Most callers
+/// want ShapeAnalysis (ShapeAnalysis.h), which knows the operands' dims.
+llvm::LogicalResult inferResultTypes(mlir::Operation *op, ShapeScope &scope,
+                                     llvm::ArrayRef<Dims> operands,
+                                     llvm::SmallVectorImpl<Dims> &results);
+
+/// Checks that element types are equal, if asked, and not encoded. (Shapes are
+/// checked by `verifyShapes`.)
 llvm::LogicalResult verifyElementwise(mlir::Operation *op,
                                       bool sameElementType);
 
@@ -86,6 +116,10 @@ llvm::SmallVector<int64_t> toStaticShape(llvm::ArrayRef<mlir::AffineExpr> dims);
 /// Whether dims `a` and `b` may be equal: the same expression, or not both
 /// constant.
 bool mayBeEqual(mlir::AffineExpr a, mlir::AffineExpr b);
+
+/// Whether `op` may be the root of a group: the one op of a kernel that is
+/// neither elementwise nor data movement.
+bool isRoot(mlir::Operation *op);
 
 /// `type` without encoding.
 mlir::RankedTensorType getDenseType(mlir::RankedTensorType type);

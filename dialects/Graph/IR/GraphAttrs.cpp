@@ -7,6 +7,17 @@
 using namespace mlir;
 using namespace lathe::graph;
 
+FailureOr<Float64> Float64::parse(AsmParser &parser) {
+  double value;
+  if (parser.parseFloat(value))
+    return failure();
+  return Float64(value);
+}
+
+void Float64::print(AsmPrinter &printer, double value) {
+  printer.printFloat(llvm::APFloat(value));
+}
+
 #define GET_ATTRDEF_CLASSES
 #include "dialects/Graph/IR/GraphAttrs.cpp.inc"
 

@@ -13,6 +13,14 @@ class Graph_Attr<string cppName, string attrMnemonic, list<Trait> traits = []>
   let mnemonic = attrMnemonic;
 }
 
+/// A `double` parameter; attributes need one that can be hashed.
+class Graph_Double<string value = "">
+    : AttrParameter<"::lathe::graph::Float64", "a double", "double"> {
+  let parser = "::lathe::graph::Float64::parse($_parser)";
+  let printer = "::lathe::graph::Float64::print($_printer, $_self)";
+  let defaultValue = value;
+}
+
 //===-- Weight encodings: the data; behaviour is in lib/Encodings ---------===//
 
 def Graph_Int8Attr : Graph_Attr<"Int8", "int8"> {
@@ -46,7 +54,11 @@ def Graph_BranchAttr : Graph_Attr<"Branch", "branch"> {
     this term (absent: as it is). The weight's encoding is on its type.
   }];
   let parameters = (ins OptionalParameter<"::mlir::Attribute">:$quantizer,
-                        DefaultValuedParameter<"double", "1.0">:$scale);
+                        Graph_Double<"1.0">:$scale);
+  let builders = [AttrBuilder<(ins CArg<"::mlir::Attribute", "{}">:$quantizer,
+                                   CArg<"double", "1.0">:$scale), [{
+    return $_get($_ctxt, quantizer, scale);
+  }]>];
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
@@ -59,8 +71,12 @@ def Graph_SoftmaxAttr : Graph_Attr<"Softmax", "softmax",
     `cap` of zero means none; otherwise logits are `cap * tanh(x / cap)`.
     A row without a visible key gives zeros.
   }];
-  let parameters = (ins "double":$scale,
-                        DefaultValuedParameter<"double", "0.0">:$cap);
+  let parameters = (ins Graph_Double<>:$scale,
+                        Graph_Double<"0.0">:$cap);
+  let builders = [AttrBuilder<(ins "double":$scale,
+                                   CArg<"double", "0.0">:$cap), [{
+    return $_get($_ctxt, scale, cap);
+  }]>];
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
@@ -70,8 +86,12 @@ def Graph_SigmoidAttr : Graph_Attr<"Sigmoid", "sigmoid",
   let description = [{
     No normalization: partial results are plain sums (systems.md [1]).
   }];
-  let parameters = (ins "double":$scale,
-                        DefaultValuedParameter<"double", "0.0">:$bias);
+  let parameters = (ins Graph_Double<>:$scale,
+                        Graph_Double<"0.0">:$bias);
+  let builders = [AttrBuilder<(ins "double":$scale,
+                                   CArg<"double", "0.0">:$bias), [{
+    return $_get($_ctxt, scale, bias);
+  }]>];
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

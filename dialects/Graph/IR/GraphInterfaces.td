@@ -21,6 +21,9 @@ def Graph_ShapeOpInterface : OpInterface<"ShapeOpInterface"> {
          "::llvm::ArrayRef<::lathe::graph::Dims>":$operandDims,
          "::llvm::SmallVectorImpl<::lathe::graph::Dims> &":$resultDims)>
   ];
+  // Every relation between shapes is checked by the shape function itself.
+  let verifyWithRegions = 1;
+  let verify = [{ return ::lathe::graph::verifyShapes($_op); }];
 }
 
 def Graph_EncodingInterface : AttrInterface<"EncodingInterface"> {

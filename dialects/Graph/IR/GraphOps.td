@@ -9,6 +9,7 @@ include "dialects/Graph/IR/GraphInterfaces.td"
 include "mlir/IR/BuiltinAttributeInterfaces.td"
 include "mlir/IR/OpAsmInterface.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
 class Graph_Op<string mnemonic, list<Trait> traits = []>
@@ -74,7 +75,7 @@ class Graph_UnaryOp<string mnemonic, string formula, list<Trait> traits = []>
   let extraClassDefinition = [{
     ::llvm::LogicalResult $cppClass::inferDims(ShapeScope &scope,
         ::llvm::ArrayRef<Dims> operands, ::llvm::SmallVectorImpl<Dims> &results) {
-      return inferBroadcastDims(*this, operands, results);
+      return inferBroadcastDims(*this, scope, operands, results);
     }
     ::llvm::LogicalResult $cppClass::verify() {
       return verifyElementwise(*this, /*sameElementType=*/true);
@@ -131,7 +132,7 @@ class Graph_PredicateOp<string mnemonic, string formula>
   let extraClassDefinition = [{
     ::llvm::LogicalResult $cppClass::inferDims(ShapeScope &scope,
         ::llvm::ArrayRef<Dims> operands, ::llvm::SmallVectorImpl<Dims> &results) {
-      return inferBroadcastDims(*this, operands, results);
+      return inferBroadcastDims(*this, scope, operands, results);
     }
   }];
 }
@@ -161,7 +162,7 @@ class Graph_BinaryOp<string mnemonic, string formula, list<Trait> traits = []>
   let extraClassDefinition = [{
     ::llvm::LogicalResult $cppClass::inferDims(ShapeScope &scope,
         ::llvm::ArrayRef<Dims> operands, ::llvm::SmallVectorImpl<Dims> &results) {
-      return inferBroadcastDims(*this, operands, results);
+      return inferBroadcastDims(*this, scope, operands, results);
     }
     ::llvm::LogicalResult $cppClass::verify() {
       return verifyElementwise(*this, /*sameElementType=*/true);
@@ -564,7 +565,7 @@ def Graph_ArgReduceOp : Graph_PureOp<"arg_reduce"> {
   let hasVerifier = 1;
 }
 
-def Graph_SoftmaxOp : Graph_PureOp<"softmax"> {
+def Graph_SoftmaxOp : Graph_PureOp<"softmax", [SameOperandsAndResultType]> {
   let summary = "Softmax along `axis`, or its logarithm";
   let description = [{
     `e^(x - max) / sum`, accumulated in f32.
@@ -611,7 +612,7 @@ def Graph_RmsNormOp : Graph_PureOp<"rms_norm"> {
   let hasVerifier = 1;
 }
 
-def Graph_CumulateOp : Graph_PureOp<"cumulate"> {
+def Graph_CumulateOp : Graph_PureOp<"cumulate", [SameOperandsAndResultType]> {
   let summary = "Running sum along `axis`";
   let arguments = (ins Tensor:$input, I64Attr:$axis, UnitAttr:$exclusive,
                        UnitAttr:$reverse);
@@ -714,7 +715,7 @@ def Graph_PoolOp : Graph_PureOp<"pool"> {
   let hasVerifier = 1;
 }
 
-def Graph_AttentionOp : Graph_PureOp<"attention", [AttrSizedOperandSegments]> {
+def Graph_AttentionOp : Graph_PureOp<"attention"> {
   let summary = "score(q . k^T) . v, without the score matrix";
   let description = [{
     `query` is `[batch, heads, queries, d]`, `key` `[batch, kv_heads, keys, d]`,
@@ -725,7 +726,7 @@ def Graph_AttentionOp : Graph_PureOp<"attention", [AttrSizedOperandSegments]> {
 
     ```mlir
     %o = graph.attention %q, %k, %v mask %m
-           score #graph.softmax<scale = 0.17> select #graph.dense
+           score(#graph.softmax<scale = 0.17>) select(#graph.dense)
       : (tensor<?x12x?x32xf32>, tensor<?x12x?x32xf32>, tensor<?x12x?x32xf32>,
          tensor<?x1x1x?xf32>) -> tensor<?x12x?x32xf32>
     ```
@@ -735,8 +736,8 @@ def Graph_AttentionOp : Graph_PureOp<"attention", [AttrSizedOperandSegments]> {
                        Graph_SelectionInterface:$selection);
   let results = (outs Tensor:$result);
   let assemblyFormat = [{
-    $query `,` $key `,` $value (`mask` $mask^)? `score` $score
-    `select` $selection attr-dict `:` functional-type(operands, results)
+    $query `,` $key `,` $value (`mask` $mask^)? `score` `(` $score `)`
+    `select` `(` $selection `)` attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
 }
@@ -780,12 +781,13 @@ def Graph_GroupOp : Graph_Op<"group", [Pure, IsolatedFromAbove,
     `lib/Kernels`. Block arguments are the operands in order.
 
     ```mlir
-    %y = graph.group contract (%a = %x, %w = %weight, %b = %bias) {
+    %y = graph.group contract (%a = %x, %w = %weight, %b = %bias)
+        : (...) -> tensor<?x?x1536xf32> {
       %0 = graph.contract %a, %w [#graph.branch<>] : ...
       %1 = graph.add %0, %b : ...
       %2 = graph.gelu %1 : tensor<?x?x1536xf32>
       graph.yield %2 : tensor<?x?x1536xf32>
-    } : (...) -> tensor<?x?x1536xf32>
+    }
     ```
   }];
   let arguments = (ins Graph_GroupKindAttr:$kind, Variadic<Tensor>:$inputs);
@@ -797,6 +799,7 @@ def Graph_GroupOp : Graph_Op<"group", [Pure, IsolatedFromAbove,
     /// The contract, attention, reduction or norm of the group; null for a
     /// pointwise group.
     ::mlir::Operation *getRoot();
+    YieldOp getYield();
   }];
 }
 
@@ -806,7 +809,7 @@ def Graph_YieldOp : Graph_Op<"yield", [Pure, Terminator, ReturnLike,
   let description = [{ Its operands are the results of the `graph.group`. }];
   let arguments = (ins Variadic<Tensor>:$values);
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
-  let builders = [OpBuilder<(ins), [{}]>];
+  let builders = [OpBuilder<(ins)>];
 }
 
 #endif // LATHE_DIALECTS_GRAPH_IR_GRAPHOPS_TD
