@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "lib/Encodings/Encodings.h"
+#include "lib/Encodings/Int8/Int8.h"
+
+void lathe::registerEncodings(mlir::DialectRegistry &registry) {
+  registerInt8Encoding(registry);
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "lib/Encodings/Int8/Int8.h"
+
+#include "dialects/Graph/IR/Graph.h"
+#include "dialects/Tile/IR/Tile.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/APFloat.h"
+#include "llvm/Support/Error.h"
+
+#include <cmath>
+#include <cstring>
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::graph;
+
+namespace {
+
+constexpr float kMaxCode = 127.0f;
+
+/// A dense row-major weight as `[outer][slices][inner]` around the scale axis.
+struct Slices {
+  int64_t outer = 1, count = 1, inner = 1;
+
+  Slices(RankedTensorType type, int64_t axis) {
+    for (auto [d, size] : llvm::enumerate(type.getShape())) {
+      int64_t dim = d;
+      (dim < axis ? outer : dim > axis ? inner : count) *= size;
+    }
+  }
+
+  int64_t getSize() const { return outer * count * inner; }
+
+  /// Calls `visit(element, slice)` for every element, in memory order.
+  template <typename Visitor> void forEach(Visitor visit) const {
+    int64_t element = 0;
+    for (int64_t o = 0; o < outer; ++o)
+      for (int64_t slice = 0; slice < count; ++slice)
+        for (int64_t i = 0; i < inner; ++i)
+          visit(element++, slice);
+  }
+};
+
+float toFloat(Type type, const char *bytes) {
+  uint16_t half;
+  if (type.isF32()) {
+    float value;
+    std::memcpy(&value, bytes, sizeof(value));
+    return value;
+  }
+  std::memcpy(&half, bytes, sizeof(half));
+  if (type.isBF16()) {
+    uint32_t bits = static_cast<uint32_t>(half) << 16;
+    float value;
+    std::memcpy(&value, &bits, sizeof(value));
+    return value;
+  }
+  return llvm::APFloat(llvm::APFloat::IEEEhalf(), llvm::APInt(16, half))
+      .convertToFloat();
+}
+
+void fromFloat(Type type, float value, char *bytes) {
+  if (type.isF32()) {
+    std::memcpy(bytes, &value, sizeof(value));
+    return;
+  }
+  llvm::APFloat wide(value);
+  bool lost;
+  wide.convert(type.isBF16() ? llvm::APFloat::BFloat()
+                             : llvm::APFloat::IEEEhalf(),
+               llvm::APFloat::rmNearestTiesToEven, &lost);
+  auto half = static_cast<uint16_t>(wide.bitcastToAPInt().getZExtValue());
+  std::memcpy(bytes, &half, sizeof(half));
+}
+
+template <typename T> T *resizeTo(SmallVectorImpl<char> &bytes, int64_t count) {
+  bytes.resize_for_overwrite(count * sizeof(T));
+  return reinterpret_cast<T *>(bytes.data());
+}
+
+llvm::Error refuse(const Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(),
+                                 "#graph.int8: " + message);
+}
+
+/// Checks the type, the axis, and that `bytes` holds a dense weight.
+llvm::Error checkWeight(Int8Attr encoding, RankedTensorType type) {
+  Type element = type.getElementType();
+  if (!type.hasStaticShape() ||
+      !(element.isF32() || element.isF16() || element.isBF16()))
+    return refuse("holds static tensors of f32, f16 or bf16");
+  if (encoding.getAxis() < 0 || encoding.getAxis() >= type.getRank())
+    return refuse("axis " + Twine(encoding.getAxis()) +
+                  " is not a dim of a weight of rank " + Twine(type.getRank()));
+  return llvm::Error::success();
+}
+
+llvm::Error checkSize(StringRef what, size_t found, int64_t wanted) {
+  if (static_cast<int64_t>(found) == wanted)
+    return llvm::Error::success();
+  return refuse(what + " has " + Twine(found) + " bytes, expected " +
+                Twine(wanted));
+}
+
+/// The largest magnitude of each slice.
+llvm::Expected<std::vector<float>> getMagnitudes(Slices slices, Type element,
+                                                 ArrayRef<char> dense) {
+  int64_t width = element.getIntOrFloatBitWidth() / 8;
+  std::vector<float> magnitudes(slices.count, 0.0f);
+  bool finite = true;
+  slices.forEach([&](int64_t at, int64_t slice) {
+    float magnitude = std::fabs(toFloat(element, &dense[at * width]));
+    finite &= std::isfinite(magnitude);
+    magnitudes[slice] = std::max(magnitudes[slice], magnitude);
+  });
+  if (!finite)
+    return refuse("the weight holds NaN or infinity");
+  return magnitudes;
+}
+
+struct Int8Model : EncodingInterface::ExternalModel<Int8Model, Int8Attr> {
+  SmallVector<EncodedBuffer> getBuffers(Attribute attr,
+                                        RankedTensorType logical) const {
+    MLIRContext *context = attr.getContext();
+    int64_t slices = logical.getDimSize(cast<Int8Attr>(attr).getAxis());
+    return {
+        {"codes", RankedTensorType::get(logical.getShape(),
+                                        IntegerType::get(context, 8))},
+        {"scales", RankedTensorType::get({slices}, Float32Type::get(context))},
+        {"sums",
+         RankedTensorType::get({slices}, IntegerType::get(context, 32))}};
+  }
+
+  llvm::Error encode(Attribute attr, RankedTensorType logical,
+                     ArrayRef<char> dense,
+                     SmallVectorImpl<SmallVector<char, 0>> &buffers) const {
+    auto encoding = cast<Int8Attr>(attr);
+    if (llvm::Error error = checkWeight(encoding, logical))
+      return error;
+    Type element = logical.getElementType();
+    int64_t width = element.getIntOrFloatBitWidth() / 8;
+    Slices slices(logical, encoding.getAxis());
+    if (llvm::Error error =
+            checkSize("the weight", dense.size(), slices.getSize() * width))
+      return error;
+    auto magnitudes = getMagnitudes(slices, element, dense);
+    if (!magnitudes)
+      return magnitudes.takeError();
+
+    buffers.clear();
+    buffers.resize(3);
+    auto *codes = resizeTo<int8_t>(buffers[kInt8Codes], slices.getSize());
+    auto *scales = resizeTo<float>(buffers[kInt8Scales], slices.count);
+    auto *sums = resizeTo<int32_t>(buffers[kInt8Sums], slices.count);
+    for (int64_t i = 0; i < slices.count; ++i) {
+      float scale = (*magnitudes)[i] / kMaxCode;
+      scales[i] = std::isnormal(scale) ? scale : 0.0f;
+      sums[i] = 0;
+    }
+    slices.forEach([&](int64_t at, int64_t i) {
+      float value = toFloat(element, &dense[at * width]);
+      float code = scales[i] ? std::nearbyint(value / scales[i]) : 0.0f;
+      codes[at] = static_cast<int8_t>(std::clamp(code, -kMaxCode, kMaxCode));
+      sums[i] += codes[at];
+    });
+    return llvm::Error::success();
+  }
+
+  llvm::Error unpack(Attribute attr, RankedTensorType logical,
+                     ArrayRef<ArrayRef<char>> buffers,
+                     SmallVectorImpl<char> &dense) const {
+    auto encoding = cast<Int8Attr>(attr);
+    if (llvm::Error error = checkWeight(encoding, logical))
+      return error;
+    Slices slices(logical, encoding.getAxis());
+    if (buffers.size() <= kInt8Scales)
+      return refuse("unpacking needs the buffers 'codes' and 'scales'");
+    ArrayRef<char> codes = buffers[kInt8Codes], scales = buffers[kInt8Scales];
+    if (llvm::Error error =
+            checkSize("'codes'", codes.size(), slices.getSize()))
+      return error;
+    if (llvm::Error error =
+            checkSize("'scales'", scales.size(), slices.count * sizeof(float)))
+      return error;
+    Type element = logical.getElementType();
+    int64_t width = element.getIntOrFloatBitWidth() / 8;
+    dense.resize_for_overwrite(slices.getSize() * width);
+    slices.forEach([&](int64_t at, int64_t i) {
+      float scale;
+      std::memcpy(&scale, &scales[i * sizeof(float)], sizeof(float));
+      auto code = static_cast<int8_t>(codes[at]);
+      fromFloat(element, static_cast<float>(code) * scale, &dense[at * width]);
+    });
+    return llvm::Error::success();
+  }
+
+  Value decode(Attribute attr, OpBuilder &builder, Location loc,
+               ValueRange tiles, Type elementType) const {
+    Value codes = tiles[kInt8Codes], scales = tiles[kInt8Scales];
+    auto shape = cast<RankedTensorType>(codes.getType()).getShape();
+    auto wide = RankedTensorType::get(shape, builder.getF32Type());
+    Value value = arith::SIToFPOp::create(builder, loc, wide, codes);
+    Value scale = tile::BroadcastOp::create(
+        builder, loc, wide, scales,
+        builder.getDenseI64ArrayAttr(cast<Int8Attr>(attr).getAxis()));
+    value = arith::MulFOp::create(builder, loc, value, scale);
+    if (elementType.isF32())
+      return value;
+    return arith::TruncFOp::create(builder, loc, wide.clone(elementType),
+                                   value);
+  }
+
+  double getBitsPerElement(Attribute attr, RankedTensorType logical) const {
+    Slices slices(logical, cast<Int8Attr>(attr).getAxis());
+    if (slices.getSize() == 0)
+      return 8.0;
+    return 8.0 + 64.0 * slices.count / slices.getSize();
+  }
+};
+
+} // namespace
+
+void lathe::registerInt8Encoding(DialectRegistry &registry) {
+  registry.addExtension(+[](MLIRContext *context, GraphDialect *) {
+    Int8Attr::attachInterface<Int8Model>(*context);
+  });
+}
