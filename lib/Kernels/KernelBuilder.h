@@ -46,8 +46,10 @@ public:
   mlir::ImplicitLocOpBuilder &getBuilder() { return *state->builder; }
   mlir::MLIRContext *getContext() { return state->builder->getContext(); }
 
-  /// The argument for a buffer. Buffers that differ in packing are different.
+  /// The argument for a buffer that is read, or one that is written (one
+  /// kernel cannot do both). An operand asked for twice is one argument.
   mlir::BlockArgument getBuffer(const BufferRef &ref);
+  mlir::BlockArgument getWrittenBuffer(const BufferRef &ref);
 
   /// A size or another scalar of the call: an `arith.constant` or an argument.
   mlir::Value getSize(mlir::AffineExpr size);
@@ -60,7 +62,8 @@ public:
                       llvm::ArrayRef<unsigned> dims);
 
   /// Loads the window of `view` from `buffer`: dims that do not move the
-  /// address are repeated. Signless element type of the buffer.
+  /// address are repeated. Signless element type of the buffer. A window
+  /// without extents gives, and takes, a scalar.
   mlir::Value load(mlir::BlockArgument buffer, const graph::StridedView &view,
                    const TileWindow &window);
   void store(mlir::Value tile, mlir::BlockArgument buffer,
@@ -114,10 +117,18 @@ private:
     std::unique_ptr<mlir::ImplicitLocOpBuilder> builder;
     mlir::Operation *lastTopOp = nullptr;
     llvm::DenseMap<int64_t, mlir::Value> constants;
-    std::vector<std::pair<mlir::Value, std::string>> views;
+    struct View {
+      mlir::BlockArgument buffer;
+      graph::StridedView shape;
+      mlir::Value value;
+    };
+    std::vector<View> views;
+    llvm::SmallVector<mlir::Value, 3> programIds{{}, {}, {}};
   };
   explicit KernelBuilder(State *state) : state(state) {}
 
+  void storeScalar(mlir::Value scalar, mlir::BlockArgument buffer,
+                   graph::StridedView view, TileWindow window);
   /// Runs `build` with the builder at the top of the kernel.
   mlir::Value buildAtTop(llvm::function_ref<mlir::Value()> build);
   mlir::OpFoldResult getFolded(mlir::AffineExpr expr);
@@ -151,6 +162,12 @@ public:
 private:
   friend class KernelBuilder;
   mlir::Type getElementType(const BufferRef &ref) const;
+  /// The position of `ref` in `refs`, appending it, with a new argument at
+  /// `offset` + that position in every kernel.
+  unsigned getPosition(llvm::SmallVectorImpl<BufferRef> &refs, unsigned offset,
+                       const BufferRef &ref);
+  unsigned getScalarPosition(mlir::AffineExpr expr);
+  void complete(tile::KernelOp kernel);
 
   graph::GroupOp group;
   LoweringContext &context;

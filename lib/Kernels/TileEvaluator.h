@@ -24,12 +24,13 @@ mlir::Value fromComputeType(mlir::ImplicitLocOpBuilder &b, mlir::Value tile,
                             mlir::Type elementType);
 
 /// Emits `arith` and `math` for one elementwise op on tiles of compute types
-/// and one shape. Null if the op is not known (none at the time of writing).
-/// Semantics are the op's in GraphOps.td.
+/// and one shape, or on scalars. Null if the op is not known (none at the time
+/// of writing). Semantics are the op's in GraphOps.td.
 mlir::Value emitElementwise(mlir::ImplicitLocOpBuilder &b, mlir::Operation *op,
                             mlir::ValueRange tiles);
 
-/// Tiles of one window. Make a new one for another window, or inside a loop.
+/// Tiles of one window. Make a new one for another window, or inside a loop. A
+/// window without extents gives scalars.
 class TileEvaluator {
 public:
   /// `group` is the group that values belong to, for arguments and results.
@@ -67,11 +68,19 @@ private:
                                            const graph::Access &access);
   llvm::FailureOr<mlir::Value> computeGather(graph::GatherOp op,
                                              const graph::Access &access);
-  llvm::FailureOr<mlir::Value> computeBound(const Entry &entry,
-                                            const graph::Access &access);
   mlir::Value computeConstant(mlir::DenseElementsAttr value);
-  /// The address of every element of the window, as an index tile.
-  mlir::Value getAddresses(const graph::StridedView &view);
+  mlir::Value computeSize(mlir::AffineExpr size);
+  llvm::FailureOr<graph::StridedView> getView(mlir::Value value,
+                                              const graph::Access &access);
+  mlir::Value getSplat(mlir::Value scalar);
+  /// The address of every element of the window, as integers of `type`.
+  mlir::Value getAddresses(const graph::StridedView &view, mlir::Type type);
+  /// Whether the window of `value` holds one value repeated.
+  bool isUniform(mlir::Value value, const graph::Access &access);
+  mlir::Value getPosition(mlir::Value index, mlir::AffineExpr size);
+  mlir::Value gatherAt(mlir::BlockArgument buffer, mlir::Value positions,
+                       mlir::AffineExpr stride, mlir::Value addresses,
+                       mlir::AffineExpr bufferSize);
   llvm::ArrayRef<mlir::AffineExpr> getDims(mlir::Value value) const {
     return context.dimsOf(value);
   }

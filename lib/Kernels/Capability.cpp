@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "lib/Kernels/Capability.h"
+#include "llvm/ADT/StringSwitch.h"
+
+using namespace lathe::kernels;
+
+std::optional<Capability> Capability::getPreset(llvm::StringRef name) {
+  Capability avx2;
+  Capability avx512;
+  avx512.vectorBytes = 64;
+  avx512.vectorRegisters = 32;
+  avx512.l1Bytes = 48 * 1024;
+  avx512.l2Bytes = 2 * 1024 * 1024;
+  avx512.int8Dot = true;
+  Capability gpu;
+  gpu.kind = Capability::Kind::Gpu;
+  gpu.vectorBytes = 128;
+  gpu.vectorRegisters = 255;
+  gpu.scratchBytes = 48 * 1024;
+  gpu.matrixUnit = true;
+  return llvm::StringSwitch<std::optional<Capability>>(name)
+      .Case("avx2", avx2)
+      .Case("avx512", avx512)
+      .Case("gpu", gpu)
+      .Default(std::nullopt);
+}

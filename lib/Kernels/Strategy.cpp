@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "lib/Kernels/Strategy.h"
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::kernels;
+
+static void collectNames(Location loc, llvm::SetVector<StringRef> &names) {
+  if (auto name = dyn_cast<NameLoc>(loc)) {
+    names.insert(name.getName());
+    return;
+  }
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      collectNames(part, names);
+  if (auto call = dyn_cast<CallSiteLoc>(loc))
+    collectNames(call.getCallee(), names);
+}
+
+std::string lathe::kernels::getLabel(Location loc) {
+  llvm::SetVector<StringRef> names;
+  collectNames(loc, names);
+  return llvm::join(names, "+");
+}
+
+std::string lathe::kernels::getShapeName(ArrayRef<AffineExpr> dims) {
+  std::string name;
+  for (AffineExpr dim : dims) {
+    if (!name.empty())
+      name += 'x';
+    auto constant = dyn_cast<AffineConstantExpr>(dim);
+    name += constant ? std::to_string(constant.getValue()) : "n";
+  }
+  return name;
+}
+
+std::string lathe::kernels::getOpsName(graph::GroupOp group,
+                                       Operation *except) {
+  constexpr size_t maxLength = 40;
+  std::string name;
+  for (Operation &op : group.getBody().front().without_terminator()) {
+    StringRef mnemonic = op.getName().stripDialect();
+    if (&op == except || isa<graph::ConstantOp>(op) || graph::isView(&op))
+      continue;
+    if (name.size() + mnemonic.size() > maxLength)
+      return name + "_etc";
+    if (!name.empty())
+      name += '_';
+    name += mnemonic;
+  }
+  return name;
+}
