@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "tools/lathe/Commands.h"
+#include "tools/lathe/CompileArguments.h"
+
+using namespace llvm;
+
+namespace lathe::tool {
+
+static cl::SubCommand parser("check",
+                             "List what would not compile, without compiling");
+
+static cl::opt<std::string> model(cl::Positional, cl::desc("MODEL"),
+                                  cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<std::string>
+    target("target", cl::init("x86"),
+           cl::value_desc("x86[,cuda,rocm,vulkan][:OPTION=V...]"),
+           cl::desc("What it would run on (default: x86)"), cl::sub(parser),
+           cl::cat(optionCategory));
+static cl::opt<bool> verbose("v", cl::desc("Print steps and remarks"),
+                             cl::sub(parser), cl::cat(optionCategory));
+
+static void printFindings(ArrayRef<Finding> findings) {
+  Table table({"place", "op", "problem"});
+  for (const Finding &finding : findings)
+    table.addRow({finding.place, finding.op, finding.what});
+  table.print(outs());
+}
+
+static Error run() {
+  if (Error error = requireArguments({{"MODEL", model}}))
+    return error;
+  Expected<std::vector<TargetRequest>> targets = parseTargets(target);
+  if (!targets)
+    return targets.takeError();
+  CompileOptions options;
+  options.targets = std::move(*targets);
+  MessageLog log(verbose);
+  Expected<CheckReport> report = check(model, options, log.listener());
+  if (!report) {
+    std::string what = toString(report.takeError());
+    return failure(what + log.formatProblems(what));
+  }
+  std::string problems = log.formatProblems();
+  ArrayRef<Finding> findings = report->findings;
+  if (!findings.empty()) {
+    printFindings(findings);
+    outs().flush();
+    return failure(model + ": " + Twine(findings.size()) +
+                   (findings.size() == 1 ? " problem" : " problems") +
+                   "; the first is at " + findings[0].place + problems);
+  }
+  if (!problems.empty())
+    errs() << StringRef(problems).drop_front() << '\n';
+  // Weights are stored once and mapped, whatever the number of targets.
+  outs() << model << ": would compile; " << report->nodes << " nodes, "
+         << formatBytes(report->weightBytes)
+         << " of weights, which a bundle and the memory of a run hold at least "
+            "once\n";
+  return Error::success();
+}
+
+const Command checkCommand = {&parser, R"(
+Examples:
+  lathe check model.onnx
+
+  Lists every node that this build can't compile, all at once: its name, op with
+  domain and opset, and what was found and what is allowed. Exit code 1 if there
+  is one.
+)",
+                              run};
+
+} // namespace lathe::tool

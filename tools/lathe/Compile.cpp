@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "tools/lathe/Commands.h"
+#include "tools/lathe/CompileArguments.h"
+#include "tools/lathe/Report.h"
+#include "llvm/Support/Format.h"
+
+using namespace llvm;
+
+namespace lathe::tool {
+
+static cl::SubCommand parser("compile", "Compile a model into a bundle");
+
+static cl::opt<std::string> model(cl::Positional, cl::desc("MODEL"),
+                                  cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<std::string> output("o", cl::value_desc("OUT.lathe"),
+                                   cl::desc("The bundle; appears whole or not "
+                                            "at all"),
+                                   cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<std::string>
+    target("target", cl::init("x86"),
+           cl::value_desc("x86[,cuda,rocm,vulkan][:OPTION=V...]"),
+           cl::desc("What the bundle runs on (default: x86, every level; "
+                    "x86:cpu=native is this machine's only)"),
+           cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<std::string> precision(
+    "precision", cl::init("keep"), cl::value_desc("keep|f32|bf16|f16"),
+    cl::desc("Type of activations and unencoded weights (default: keep, as the "
+             "model says)"),
+    cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<std::string>
+    weights("weights", cl::value_desc("ENCODING"),
+            cl::desc("Encoding of linear weights, as in int8 (default: as they "
+                     "are)"),
+            cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<std::string>
+    calibration("calibration", cl::value_desc("DIR_OR_NPZ"),
+                cl::desc("Sample inputs for encodings that are fitted to data"),
+                cl::sub(parser), cl::cat(optionCategory));
+static cl::list<std::string> specialize(
+    "specialize", cl::value_desc("NAME=V[,V...]"),
+    cl::desc("Hold a named dim at a size; may be repeated (default: every "
+             "length runs)"),
+    cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<std::string>
+    dumpDirectory("dump-ir", cl::value_desc("DIR"),
+                  cl::desc("Leave the IR after each numbered stage there"),
+                  cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<std::string>
+    reportPath("report", cl::value_desc("OUT.html"),
+               cl::desc("Write a page on stages, kernels, sizes and remarks"),
+               cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<unsigned>
+    jobs("jobs", cl::value_desc("N"),
+         cl::desc("Threads that compile (default: one for each core). The "
+                  "bundle does not depend on it"),
+         cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<bool> verbose("v", cl::desc("Print steps, remarks and times"),
+                             cl::sub(parser), cl::cat(optionCategory));
+
+static Expected<CompileOptions> readOptions() {
+  CompileOptions options;
+  Expected<std::vector<TargetRequest>> targets = parseTargets(target);
+  if (!targets)
+    return targets.takeError();
+  options.targets = std::move(*targets);
+  if (!is_contained({"keep", "f32", "bf16", "f16"}, StringRef(precision)))
+    return usageError("--precision: '" + precision +
+                      "' is none of keep, f32, bf16, f16");
+  options.precision = precision;
+  options.weights = weights;
+  if (!calibration.empty())
+    return failure("--calibration: none of the encodings of this build is "
+                   "fitted to data");
+  auto sizes = parseSpecializations(std::vector<std::string>(specialize));
+  if (!sizes)
+    return sizes.takeError();
+  options.specialize = std::move(*sizes);
+  options.dumpDirectory = dumpDirectory;
+  options.jobs = jobs;
+  options.producer = "lathe " LATHE_VERSION;
+  return options;
+}
+
+static void printStages(const CompileReport &report) {
+  Table table({"stage", ">time"});
+  for (const CompileReport::Stage &stage : report.stages)
+    table.addRow({stage.name, formatSeconds(stage.seconds)});
+  table.print(errs());
+}
+
+static Error run() {
+  if (Error error = requireArguments({{"MODEL", model}, {"-o", output}}))
+    return error;
+  Expected<CompileOptions> options = readOptions();
+  if (!options)
+    return options.takeError();
+  Stopwatch watch;
+  MessageLog log(verbose);
+  Expected<CompileReport> report =
+      compile(model, output, *options, log.listener());
+  if (!report) {
+    std::string what = toString(report.takeError());
+    return failure(what + log.formatProblems(what));
+  }
+  double seconds = watch.seconds();
+  std::string warnings = log.formatProblems();
+  if (!warnings.empty())
+    errs() << StringRef(warnings).drop_front() << '\n';
+  if (verbose)
+    printStages(*report);
+  if (!reportPath.empty())
+    if (Error error =
+            writeReport(reportPath, model, output, *report, log.getMessages()))
+      return error;
+  outs() << output << ": " << formatBytes(report->bundleBytes) << ", "
+         << formatBytes(report->constantBytes) << " of weights, "
+         << report->kernels << " kernels in " << report->variants
+         << " variants; " << formatSeconds(seconds) << '\n';
+  return Error::success();
+}
+
+const Command compileCommand = {&parser, R"(
+MODEL is an .onnx file (with its external data beside it) or a Hugging Face
+folder (config.json and *.safetensors).
+
+Examples:
+  lathe compile model.onnx -o model.lathe
+  lathe compile model.onnx -o model.lathe --weights int8 -v
+  lathe compile path/to/all-MiniLM-L6-v2 -o minilm.lathe --report minilm.html
+  lathe compile model.onnx -o here.lathe --target x86:cpu=native
+  lathe compile model.onnx -o fixed.lathe --specialize seq=128 --dump-ir ir
+
+  One bundle serves every batch size and length: dims that the model names stay
+  open. 'lathe check' tells beforehand what would not compile.
+)",
+                                run};
+
+} // namespace lathe::tool

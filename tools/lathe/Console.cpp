@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "tools/lathe/Console.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/Locale.h"
+#include <cmath>
+
+using namespace llvm;
+
+namespace lathe::tool {
+
+static std::string threeDigits(double value, StringRef unit) {
+  int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+  std::string text;
+  raw_string_ostream os(text);
+  os << format("%.*f ", decimals, value) << unit;
+  return text;
+}
+
+std::string formatSeconds(double seconds) {
+  if (seconds >= 0.9995)
+    return threeDigits(seconds, "s");
+  if (seconds >= 0.9995e-3)
+    return threeDigits(seconds * 1e3, "ms");
+  return threeDigits(seconds * 1e6, "us");
+}
+
+std::string formatBytes(uint64_t bytes) {
+  if (bytes < 1024)
+    return std::to_string(bytes) + " B";
+  static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  double value = bytes / 1024.0;
+  unsigned unit = 0;
+  for (; value >= 1023.5 && unit + 1 < std::size(units); ++unit)
+    value /= 1024;
+  return threeDigits(value, units[unit]);
+}
+
+std::string formatShape(ArrayRef<int64_t> dims) {
+  if (dims.empty())
+    return "scalar";
+  return join(map_range(dims, [](int64_t dim) { return std::to_string(dim); }),
+              "x");
+}
+
+std::string formatFigure(double value) {
+  if (value < 99.95)
+    return StringRef(threeDigits(value, "")).rtrim().str();
+  std::string digits = std::to_string(std::llround(value));
+  for (int place = int(digits.size()) - 3; place > 0; place -= 3)
+    digits.insert(place, ",");
+  return digits;
+}
+
+Table::Table(std::vector<std::string> columns) {
+  for (std::string &column : columns) {
+    right.push_back(StringRef(column).starts_with(">"));
+    if (right.back())
+      column.erase(0, 1);
+  }
+  rows.push_back(std::move(columns));
+}
+
+void Table::addRow(std::vector<std::string> cells) {
+  assert(cells.size() == right.size() && "one cell for each column");
+  rows.push_back(std::move(cells));
+}
+
+void Table::print(raw_ostream &os, unsigned indent) const {
+  std::vector<int> widths(right.size(), 0);
+  for (const auto &row : rows)
+    for (auto [width, cell] : zip(widths, row))
+      width = std::max(width, sys::locale::columnWidth(cell));
+  for (auto [number, row] : enumerate(rows)) {
+    os.indent(indent);
+    if (number == 0)
+      os.changeColor(raw_ostream::SAVEDCOLOR, /*Bold=*/true);
+    for (size_t i = 0; i < row.size(); ++i) {
+      int padding = widths[i] - sys::locale::columnWidth(row[i]);
+      bool last = i + 1 == row.size();
+      os.indent(right[i] ? padding : 0) << row[i];
+      if (!last)
+        os.indent((right[i] ? 0 : padding) + 2);
+    }
+    if (number == 0)
+      os.resetColor();
+    os << '\n';
+  }
+}
+
+Progress::Progress(bool verbose)
+    : terminal(errs().is_displayed() && !verbose), verbose(verbose) {}
+
+void Progress::update(double fraction, StringRef what) {
+  int now = int(std::lround(std::clamp(fraction, 0.0, 1.0) * 100));
+  if (verbose && what != current)
+    errs() << format("[%3d%%] ", now) << what << '\n';
+  bool changed = now != percent || what != current;
+  percent = now;
+  current = what.str();
+  if (!terminal || !changed)
+    return;
+  constexpr int width = 30;
+  errs() << "\r\x1b[K[" << std::string(now * width / 100, '#')
+         << std::string(width - now * width / 100, ' ')
+         << format("] %3d%% ", now) << what.take_front(40);
+  shown = true;
+}
+
+void Progress::clear() {
+  if (shown)
+    errs() << "\r\x1b[K";
+  shown = false;
+}
+
+} // namespace lathe::tool

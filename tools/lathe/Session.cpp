@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "tools/lathe/Session.h"
+
+#include "tools/lathe/Command.h"
+#include "llvm/ADT/StringExtras.h"
+
+using namespace llvm;
+
+namespace lathe::tool {
+
+Error toError(lathe_status_t status) {
+  if (!status)
+    return Error::success();
+  std::string message = lathe_status_message(status);
+  if (lathe_status_code(status) == LATHE_INTERNAL)
+    message += " (this is a defect of Lathe)";
+  lathe_status_destroy(status);
+  return failure(message);
+}
+
+Expected<BundlePtr> openBundle(StringRef path, lathe_verify_t verify) {
+  lathe_bundle_options_t options = LATHE_INIT(lathe_bundle_options_t);
+  options.verify = verify;
+  lathe_bundle_t *bundle = nullptr;
+  if (Error error =
+          toError(lathe_bundle_open(path.str().c_str(), &options, &bundle))) {
+    std::string message = toString(std::move(error));
+    if (StringRef(message).contains(path))
+      return failure(message);
+    return failure(path + ": " + message);
+  }
+  return BundlePtr(bundle);
+}
+
+Expected<Session> openSession(const SessionOptions &options) {
+  Expected<BundlePtr> bundle = openBundle(options.bundle, LATHE_VERIFY_CODE);
+  if (!bundle)
+    return bundle.takeError();
+  Session session;
+  session.bundle = std::move(*bundle);
+  if (!options.entry.empty())
+    if (Error error = toError(lathe_bundle_find_entry(
+            session.bundle.get(), options.entry.c_str(), &session.entry)))
+      return std::move(error);
+  session.info = get<lathe_entry_info_t>(lathe_bundle_entry,
+                                         session.bundle.get(), session.entry);
+  if (!session.info.name)
+    return failure(options.bundle + ": the bundle has no entries");
+
+  lathe_model_options_t model = LATHE_INIT(lathe_model_options_t);
+  model.device = options.device.empty() ? nullptr : options.device.c_str();
+  model.num_threads = options.threads;
+  lathe_model_t *loaded = nullptr;
+  if (Error error =
+          toError(lathe_model_create(session.bundle.get(), &model, &loaded)))
+    return failure(options.bundle + ": " + toString(std::move(error)));
+  session.model.reset(loaded);
+  return session;
+}
+
+std::string formatType(const lathe_tensor_info_t &info) {
+  std::string text = lathe_dtype_name(info.dtype);
+  text += '[';
+  for (uint32_t i = 0; i < info.rank; ++i)
+    text += (i ? ", " : "") + std::string(info.dims[i].text);
+  return text + ']';
+}
+
+} // namespace lathe::tool
