@@ -21,8 +21,7 @@ static llvm::APInt getBits(ArrayRef<char> bytes, Type elementType, int64_t i) {
   return llvm::APInt(width, bits, /*isSigned=*/false, /*implicitTrunc=*/true);
 }
 
-std::optional<ArrayRef<char>>
-lathe::graph::getRawBytes(ElementsAttr value) {
+std::optional<ArrayRef<char>> lathe::graph::getRawBytes(ElementsAttr value) {
   if (auto resource = dyn_cast<DenseResourceElementsAttr>(value)) {
     AsmResourceBlob *blob = resource.getRawHandle().getBlob();
     if (!blob)
@@ -55,8 +54,8 @@ static bool forEachElement(ElementsAttr value, int64_t limit,
     return true;
   }
   std::optional<ArrayRef<char>> bytes = getRawBytes(value);
-  if (!bytes || static_cast<int64_t>(bytes->size()) <
-                    count * getElementBytes(type))
+  if (!bytes ||
+      static_cast<int64_t>(bytes->size()) < count * getElementBytes(type))
     return false;
   for (int64_t i = 0; i < count; ++i)
     visit(getBits(*bytes, type, i));

@@ -16,8 +16,8 @@ unsigned getElementBytes(mlir::Type elementType);
 
 /// Elements in order, read through the type: signedness of integers, i1 as 0
 /// and 1. At most `limit` elements, else nothing; nothing for floats.
-std::optional<llvm::SmallVector<int64_t>>
-getIntegers(mlir::ElementsAttr value, int64_t limit);
+std::optional<llvm::SmallVector<int64_t>> getIntegers(mlir::ElementsAttr value,
+                                                      int64_t limit);
 
 /// Elements in order as doubles, of any float or integer type, at most
 /// `limit` of them.

@@ -80,8 +80,8 @@ namespace OpTrait {
 /// Each result element depends on the operands' elements at the broadcast
 /// position only.
 template <typename ConcreteType>
-class Elementwise
-    : public mlir::OpTrait::TraitBase<ConcreteType, Elementwise> {};
+class Elementwise : public mlir::OpTrait::TraitBase<ConcreteType, Elementwise> {
+};
 } // namespace OpTrait
 
 /// The type of an elementwise op on these operands: NumPy broadcast, element

@@ -68,8 +68,8 @@ LogicalResult GraphDialect::verifyRegionArgAttribute(Operation *op,
       map.getValue().getNumSymbols() > known)
     return op->emitOpError("argument ")
            << argument << ": '" << kDimsAttr
-           << "' must be an affine map without dims, over at most the "
-           << known << " symbols of '" << kSymbolsAttr
+           << "' must be an affine map without dims, over at most the " << known
+           << " symbols of '" << kSymbolsAttr
            << "', with one result per dim of the argument";
   return success();
 }

@@ -65,8 +65,9 @@ OpFoldResult DimOp::fold(FoldAdaptor) {
   auto type = cast<RankedTensorType>(getInput().getType());
   if (type.isDynamicDim(getAxis()))
     return nullptr;
-  return DenseElementsAttr::get(cast<ShapedType>(getType()),
-                                static_cast<int64_t>(type.getDimSize(getAxis())));
+  return DenseElementsAttr::get(
+      cast<ShapedType>(getType()),
+      static_cast<int64_t>(type.getDimSize(getAxis())));
 }
 
 OpFoldResult ReshapeOp::fold(FoldAdaptor adaptor) {
@@ -106,8 +107,8 @@ struct MergeTransposes : OpRewritePattern<TransposeOp> {
     SmallVector<int64_t> permutation;
     for (int64_t dim : op.getPermutation())
       permutation.push_back(inner.getPermutation()[dim]);
-    rewriter.replaceOpWithNewOp<TransposeOp>(op, op.getType(),
-                                             inner.getInput(), permutation);
+    rewriter.replaceOpWithNewOp<TransposeOp>(op, op.getType(), inner.getInput(),
+                                             permutation);
     return success();
   }
 };
@@ -149,4 +150,3 @@ OpFoldResult ConcatOp::fold(FoldAdaptor) {
     return replaceIfSameType(getInputs().front(), getResult());
   return nullptr;
 }
-

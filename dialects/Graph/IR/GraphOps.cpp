@@ -11,7 +11,8 @@ using namespace lathe::graph;
 #define GET_OP_CLASSES
 #include "dialects/Graph/IR/GraphOps.cpp.inc"
 
-//===-- Types ----------------------------------------------------------------===//
+//===-- Types
+//----------------------------------------------------------------===//
 
 RankedTensorType lathe::graph::getDenseType(RankedTensorType type) {
   return RankedTensorType::get(type.getShape(), type.getElementType());
@@ -39,7 +40,8 @@ RankedTensorType lathe::graph::broadcastType(Type lhs, Type rhs) {
   return RankedTensorType::get(shape, getElementTypeOrSelf(lhs));
 }
 
-//===-- Builders -------------------------------------------------------------===//
+//===-- Builders
+//-------------------------------------------------------------===//
 
 void CastOp::build(OpBuilder &builder, OperationState &state, Value input,
                    Type elementType) {
@@ -60,7 +62,8 @@ void TransposeOp::build(OpBuilder &builder, OperationState &state, Value input,
 // What `ensureTerminator` calls: a group without results.
 void YieldOp::build(OpBuilder &, OperationState &) {}
 
-//===-- GroupOp --------------------------------------------------------------===//
+//===-- GroupOp
+//--------------------------------------------------------------===//
 
 bool lathe::graph::isRoot(Operation *op) {
   return isa<ContractOp, MatmulOp, ConvOp, PoolOp, AttentionOp, ReduceOp,
@@ -119,10 +122,9 @@ ParseResult GroupOp::parse(OpAsmParser &parser, OperationState &state) {
   SmallVector<OpAsmParser::Argument> arguments;
   SmallVector<OpAsmParser::UnresolvedOperand> inputs;
   auto parsePair = [&]() -> ParseResult {
-    return failure(
-        failed(parser.parseArgument(arguments.emplace_back())) ||
-        failed(parser.parseEqual()) ||
-        failed(parser.parseOperand(inputs.emplace_back())));
+    return failure(failed(parser.parseArgument(arguments.emplace_back())) ||
+                   failed(parser.parseEqual()) ||
+                   failed(parser.parseOperand(inputs.emplace_back())));
   };
   Region *body = state.addRegion();
   if (parseGroupKind(parser, kind) ||

@@ -26,9 +26,8 @@ bool lathe::graph::mayBeEqual(AffineExpr a, AffineExpr b) {
   return !difference || *difference == 0;
 }
 
-FailureOr<AffineExpr> lathe::graph::unifySizes(Operation *op,
-                                               ShapeScope &scope, AffineExpr a,
-                                               AffineExpr b,
+FailureOr<AffineExpr> lathe::graph::unifySizes(Operation *op, ShapeScope &scope,
+                                               AffineExpr a, AffineExpr b,
                                                const Twine &what) {
   if (isSameSize(a, b))
     return a;
@@ -36,10 +35,9 @@ FailureOr<AffineExpr> lathe::graph::unifySizes(Operation *op,
     return op->emitOpError("sizes of ")
            << what << " must be equal, got " << toString(a) << " and "
            << toString(b);
-  scope.requireZero(a - b,
-                    (op->getName().getStringRef() + ": sizes of " + what +
-                     " must be equal")
-                        .str());
+  scope.requireZero(a - b, (op->getName().getStringRef() + ": sizes of " +
+                            what + " must be equal")
+                               .str());
   return isa<AffineConstantExpr>(b) ? b : a;
 }
 
@@ -84,9 +82,8 @@ LogicalResult lathe::graph::checkRank(Operation *op, unsigned operand,
                                       ArrayRef<Dims> dims, size_t allowed) {
   if (dims[operand].size() == allowed)
     return success();
-  return op->emitOpError("operand ")
-         << operand << " must have rank " << allowed << ", got "
-         << dims[operand].size();
+  return op->emitOpError("operand ") << operand << " must have rank " << allowed
+                                     << ", got " << dims[operand].size();
 }
 
 Dims lathe::graph::getSizes(AffineMap map) {
@@ -105,7 +102,8 @@ Dims lathe::graph::getDimsOfType(Type type, unsigned &unknowns) {
   return dims;
 }
 
-//===-- Verification by shape function --------------------------------------===//
+//===-- Verification by shape function
+//--------------------------------------===//
 
 namespace {
 /// Knows types only: what depends on run time is neither known nor wrong.
@@ -148,19 +146,18 @@ LogicalResult lathe::graph::inferResultTypes(Operation *op, ShapeScope &scope,
     return failure();
   for (auto [value, dims] : llvm::zip_equal(op->getResults(), results)) {
     auto type = cast<RankedTensorType>(value.getType());
-    value.setType(RankedTensorType::get(toStaticShape(dims),
-                                        type.getElementType(),
-                                        type.getEncoding()));
+    value.setType(RankedTensorType::get(
+        toStaticShape(dims), type.getElementType(), type.getEncoding()));
   }
   return success();
 }
 
-//===-- Elementwise ----------------------------------------------------------===//
+//===-- Elementwise
+//----------------------------------------------------------===//
 
-LogicalResult
-lathe::graph::inferBroadcastDims(Operation *op, ShapeScope &scope,
-                                 ArrayRef<Dims> operands,
-                                 SmallVectorImpl<Dims> &results) {
+LogicalResult lathe::graph::inferBroadcastDims(Operation *op, ShapeScope &scope,
+                                               ArrayRef<Dims> operands,
+                                               SmallVectorImpl<Dims> &results) {
   Dims dims = operands.front();
   for (const Dims &operand : operands.drop_front()) {
     Dims joined;
@@ -200,7 +197,8 @@ LogicalResult DimOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
   return checkAxis(*this, getAxis(), operands[0].size());
 }
 
-//===-- Reductions and normalizations ----------------------------------------===//
+//===-- Reductions and normalizations
+//----------------------------------------===//
 
 /// Dims without those of `axes`, or with them as one.
 static Dims dropAxes(ArrayRef<AffineExpr> dims, ArrayRef<int64_t> axes,
@@ -221,8 +219,8 @@ LogicalResult ReduceOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
     if (failed(checkAxis(*this, axis, operands[0].size())))
       return failure();
     if (axis <= previous)
-      return emitOpError("axes must ascend, got ") << axis << " after "
-                                                   << previous;
+      return emitOpError("axes must ascend, got ")
+             << axis << " after " << previous;
     previous = axis;
   }
   results.push_back(
@@ -269,8 +267,7 @@ static LogicalResult inferNormDims(Operation *op, int64_t axis,
   return success();
 }
 
-LogicalResult LayerNormOp::inferDims(ShapeScope &scope,
-                                     ArrayRef<Dims> operands,
+LogicalResult LayerNormOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
                                      SmallVectorImpl<Dims> &results) {
   return inferNormDims(*this, getAxis(), scope, operands, results);
 }

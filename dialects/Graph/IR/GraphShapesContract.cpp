@@ -187,8 +187,8 @@ LogicalResult BuiltinOp::inferDims(ShapeScope &scope, ArrayRef<Dims>,
   unsigned fresh = 0;
   for (auto [i, type] : llvm::enumerate(getResultTypes())) {
     if (getShapes()) {
-      results.push_back(getSizes(cast<AffineMapAttr>((*getShapes())[i])
-                                     .getValue()));
+      results.push_back(
+          getSizes(cast<AffineMapAttr>((*getShapes())[i]).getValue()));
       continue;
     }
     Dims &dims = results.emplace_back();

@@ -33,7 +33,8 @@ static std::optional<int64_t> asConstant(AffineExpr expr) {
   return std::nullopt;
 }
 
-//===-- dynamic_reshape ------------------------------------------------------===//
+//===-- dynamic_reshape
+//------------------------------------------------------===//
 
 FailureOr<MaybeDims> lathe::graph::resolveReshape(DynamicReshapeOp op,
                                                   ShapeScope &scope,
@@ -93,7 +94,8 @@ LogicalResult DynamicReshapeOp::inferDims(ShapeScope &scope,
   return success();
 }
 
-//===-- dynamic_broadcast ----------------------------------------------------===//
+//===-- dynamic_broadcast
+//----------------------------------------------------===//
 
 FailureOr<MaybeDims> lathe::graph::resolveBroadcast(DynamicBroadcastOp op,
                                                     ShapeScope &scope,
@@ -116,14 +118,14 @@ LogicalResult DynamicBroadcastOp::inferDims(ShapeScope &scope,
   FailureOr<MaybeDims> sizes = resolveBroadcast(*this, scope, operands[0]);
   if (failed(sizes))
     return failure();
-  int64_t joined =
-      std::max(*rank, static_cast<int64_t>(operands[0].size()));
+  int64_t joined = std::max(*rank, static_cast<int64_t>(operands[0].size()));
   results.push_back(*sizes ? std::move(**sizes)
                            : getFreshDims(*this, scope, joined));
   return success();
 }
 
-//===-- dynamic_slice --------------------------------------------------------===//
+//===-- dynamic_slice
+//--------------------------------------------------------===//
 
 namespace {
 /// Bounds of one dim of an ONNX slice, made absolute.
@@ -149,7 +151,8 @@ struct BoundResolver {
     bool fromEnd = known ? *known < 0 : isSizeAtLeast(-bound, 1);
     AffineExpr place = canonicalizeSize(fromEnd ? bound + size : bound);
     if (std::optional<int64_t> absolute = asConstant(place); absolute && extent)
-      return constant(std::clamp(*absolute, low, std::max(low, *extent + high)));
+      return constant(
+          std::clamp(*absolute, low, std::max(low, *extent + high)));
     require(place - low, "a slice bound lies before the tensor");
     require(top - place, "a slice bound lies after the tensor");
     return place;
@@ -237,7 +240,8 @@ LogicalResult DynamicSliceOp::inferDims(ShapeScope &scope,
   return success();
 }
 
-//===-- dynamic_iota ---------------------------------------------------------===//
+//===-- dynamic_iota
+//---------------------------------------------------------===//
 
 /// The count of a range of float constants.
 static std::optional<int64_t> getFloatCount(DynamicIotaOp op) {
@@ -271,7 +275,8 @@ MaybeDims lathe::graph::resolveIota(DynamicIotaOp op, ShapeScope &scope) {
   AffineExpr count =
       canonicalizeSize(canonicalizeSize(span).ceilDiv(std::abs(*step)));
   if (std::optional<int64_t> known = asConstant(count))
-    count = getAffineConstantExpr(std::max<int64_t>(*known, 0), op.getContext());
+    count =
+        getAffineConstantExpr(std::max<int64_t>(*known, 0), op.getContext());
   else if (!isSizeAtLeast(span, 0))
     scope.requireNonNegative(canonicalizeSize(span),
                              "graph.dynamic_iota: the limit lies before the "

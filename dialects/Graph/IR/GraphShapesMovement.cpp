@@ -7,7 +7,8 @@
 using namespace mlir;
 using namespace lathe::graph;
 
-//===-- Static forms ---------------------------------------------------------===//
+//===-- Static forms
+//---------------------------------------------------------===//
 
 LogicalResult ReshapeOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
                                    SmallVectorImpl<Dims> &results) {
@@ -52,8 +53,8 @@ LogicalResult TransposeOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
   bool valid = getPermutation().size() == rank;
   Dims dims;
   for (int64_t axis : getPermutation()) {
-    valid = valid && axis >= 0 && axis < static_cast<int64_t>(rank) &&
-            !seen[axis];
+    valid =
+        valid && axis >= 0 && axis < static_cast<int64_t>(rank) && !seen[axis];
     if (!valid)
       break;
     seen[axis] = true;
@@ -70,7 +71,8 @@ LogicalResult TransposeOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
 LogicalResult SliceOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
                                  SmallVectorImpl<Dims> &results) {
   const Dims &input = operands[0];
-  Dims starts = graph::getSizes(getStarts()), sizes = graph::getSizes(getSizes());
+  Dims starts = graph::getSizes(getStarts()),
+       sizes = graph::getSizes(getSizes());
   if (starts.size() != input.size() || sizes.size() != input.size() ||
       getSteps().size() != input.size())
     return emitOpError("needs a start, a size and a step for each of the ")
@@ -146,7 +148,8 @@ LogicalResult IotaOp::inferDims(ShapeScope &, ArrayRef<Dims>,
   return success();
 }
 
-//===-- Gather and scatter ---------------------------------------------------===//
+//===-- Gather and scatter
+//---------------------------------------------------===//
 
 LogicalResult GatherOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
                                   SmallVectorImpl<Dims> &results) {
@@ -161,8 +164,7 @@ LogicalResult GatherOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
   return success();
 }
 
-LogicalResult GatherElementsOp::inferDims(ShapeScope &,
-                                          ArrayRef<Dims> operands,
+LogicalResult GatherElementsOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
                                           SmallVectorImpl<Dims> &results) {
   results.push_back(operands[1]);
   if (failed(checkRank(*this, 1, operands, operands[0].size())))
@@ -171,9 +173,8 @@ LogicalResult GatherElementsOp::inferDims(ShapeScope &,
 }
 
 /// The number of dims that the index tuples in `indices` address.
-static FailureOr<int64_t> getTupleSize(Operation *op,
-                                       ArrayRef<AffineExpr> indices,
-                                       int64_t available) {
+static FailureOr<int64_t>
+getTupleSize(Operation *op, ArrayRef<AffineExpr> indices, int64_t available) {
   auto size = indices.empty() ? AffineConstantExpr()
                               : dyn_cast<AffineConstantExpr>(indices.back());
   if (!size)
@@ -193,8 +194,8 @@ LogicalResult GatherNdOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
   if (batch < 0 || batch >= static_cast<int64_t>(indices.size()))
     return emitOpError("batch_dims ")
            << batch << " must be less than the rank of the indices";
-  FailureOr<int64_t> tuple = getTupleSize(
-      *this, indices, static_cast<int64_t>(input.size()) - batch);
+  FailureOr<int64_t> tuple =
+      getTupleSize(*this, indices, static_cast<int64_t>(input.size()) - batch);
   if (failed(tuple))
     return failure();
   Dims dims(indices.begin(), indices.end() - 1);

@@ -34,8 +34,7 @@ void ShapeAnalysis::readArguments() {
     unsigned number = argument.getArgNumber();
     auto map = function.getArgAttrOfType<AffineMapAttr>(number, kDimsAttr);
     auto name = function.getArgAttrOfType<StringAttr>(number, kNameAttr);
-    std::string label =
-        name ? name.str() : ("input" + Twine(number)).str();
+    std::string label = name ? name.str() : ("input" + Twine(number)).str();
     Dims &sizes = dims[argument];
     for (int64_t i = 0; i < type.getRank(); ++i)
       if (!type.isDynamicDim(i))
@@ -98,7 +97,8 @@ ArrayRef<AffineExpr> ShapeAnalysis::getDims(Value value) const {
   return found == dims.end() ? ArrayRef<AffineExpr>() : found->second;
 }
 
-//===-- Fresh symbols and requirements --------------------------------------===//
+//===-- Fresh symbols and requirements
+//--------------------------------------===//
 
 AffineExpr ShapeAnalysis::getFreshSymbol(Operation *op, unsigned index) {
   for (const FreshSymbol &known : fresh)
@@ -136,7 +136,8 @@ void ShapeAnalysis::require(AffineExpr expr, bool isEquality,
   requirements.push_back({expr, isEquality, message.str(), loc});
 }
 
-//===-- Writing back ---------------------------------------------------------===//
+//===-- Writing back
+//---------------------------------------------------------===//
 
 static void setShape(Value value, ArrayRef<AffineExpr> sizes) {
   auto type = cast<RankedTensorType>(value.getType());

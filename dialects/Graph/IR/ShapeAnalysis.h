@@ -90,8 +90,7 @@ public:
   /// Writes `graph.symbols`, `graph.dims` of arguments and the function type.
   void annotateFunction();
 
-  mlir::AffineExpr getFreshSymbol(mlir::Operation *op,
-                                  unsigned index) override;
+  mlir::AffineExpr getFreshSymbol(mlir::Operation *op, unsigned index) override;
   void requireZero(mlir::AffineExpr expr, llvm::StringRef message) override;
   void requireNonNegative(mlir::AffineExpr expr,
                           llvm::StringRef message) override;
@@ -117,13 +116,13 @@ private:
 /// in the op's builder. On failure the error has been emitted at `loc` and
 /// nothing is left behind.
 template <typename Op, typename... Args>
-llvm::FailureOr<Op> createInferred(mlir::OpBuilder &builder,
-                                   mlir::Location loc, ShapeAnalysis &shapes,
+llvm::FailureOr<Op> createInferred(mlir::OpBuilder &builder, mlir::Location loc,
+                                   ShapeAnalysis &shapes,
                                    mlir::Type elementType, Args &&...args) {
   // The shape is a guess that `annotate` replaces.
   auto guess = mlir::RankedTensorType::get({}, elementType);
-  auto op = Op::create(builder, loc, mlir::Type(guess),
-                       std::forward<Args>(args)...);
+  auto op =
+      Op::create(builder, loc, mlir::Type(guess), std::forward<Args>(args)...);
   if (llvm::succeeded(shapes.visit(op))) {
     shapes.annotate(op);
     return op;

@@ -274,7 +274,8 @@ MaybeDims ContentsEvaluator::evaluateWindow(Value input,
   MaybeDims elements = shapes.getContents(input);
   auto from = getShape(input), to = getShape(op->getResult(0));
   SmallVector<int64_t> starts = toStaticShape(window.starts);
-  if (!elements || !from || !to || llvm::is_contained(starts, ShapedType::kDynamic))
+  if (!elements || !from || !to ||
+      llvm::is_contained(starts, ShapedType::kDynamic))
     return std::nullopt;
   Dims result;
   forEachIndex(*to, [&](ArrayRef<int64_t> index) {
@@ -374,8 +375,8 @@ std::optional<Dims> ShapeAnalysis::getContents(Value value) {
     if (Operation *op = value.getDefiningOp()) {
       if (!isa<GroupOp, BuiltinOp>(op))
         result = ContentsEvaluator(*this, op).evaluate();
-    } else if (auto group = dyn_cast<GroupOp>(
-                   value.getParentBlock()->getParentOp())) {
+    } else if (auto group =
+                   dyn_cast<GroupOp>(value.getParentBlock()->getParentOp())) {
       unsigned number = cast<BlockArgument>(value).getArgNumber();
       result = getContents(group.getInputs()[number]);
     }

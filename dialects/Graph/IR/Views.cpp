@@ -211,10 +211,42 @@ bool ViewStep::operator==(const ViewStep &other) const {
 // Accesses
 //===----------------------------------------------------------------------===//
 
+static bool sameDims(ArrayRef<AffineExpr> a, ArrayRef<AffineExpr> b) {
+  return llvm::equal(a, b, isSameSize);
+}
+
+/// The transpose that does `first`, then `second`; nothing if they cancel.
+static std::optional<ViewStep> mergeTransposes(const ViewStep &first,
+                                               const ViewStep &second) {
+  SmallVector<int64_t> permutation;
+  for (int64_t dim : second.numbers)
+    permutation.push_back(first.numbers[dim]);
+  if (llvm::is_sorted(permutation))
+    return std::nullopt;
+  return ViewStep::getTranspose(second.dims, permutation);
+}
+
+// Steps that undo each other cancel, so that what an epilogue does to the
+// root's result is undone without asking for strides in between.
 Access lathe::graph::prepend(ViewStep step, const Access &access) {
-  Access result;
-  result.push_back(std::move(step));
-  result.append(access.begin(), access.end());
+  using Kind = ViewStep::Kind;
+  ArrayRef<ViewStep> rest = access;
+  if (!rest.empty() && rest.front().kind == Kind::Reshape) {
+    if (step.kind == Kind::Reshape)
+      return Access(rest);
+    if (sameDims(step.dims, rest.front().dims))
+      rest = rest.drop_front();
+  }
+  if (step.kind == Kind::Transpose && !rest.empty() &&
+      rest.front().kind == Kind::Transpose) {
+    std::optional<ViewStep> merged = mergeTransposes(step, rest.front());
+    rest = rest.drop_front();
+    if (!merged)
+      return Access(rest);
+    step = std::move(*merged);
+  }
+  Access result = {std::move(step)};
+  llvm::append_range(result, rest);
   return result;
 }
 
@@ -238,10 +270,6 @@ Value lathe::graph::traceViews(Value value, Access &access, DimsOf dimsOf) {
     value = op->getOperand(0);
   }
   return value;
-}
-
-static bool sameDims(ArrayRef<AffineExpr> a, ArrayRef<AffineExpr> b) {
-  return llvm::equal(a, b, isSameSize);
 }
 
 Access lathe::graph::getOperandAccess(Operation *op, Value operand,

@@ -88,7 +88,7 @@ struct ViewStep {
 /// The steps from a value to the iteration space, in order.
 using Access = llvm::SmallVector<ViewStep, 4>;
 
-/// `step` in front of `access`.
+/// `step` in front of `access`; steps that undo each other cancel.
 Access prepend(ViewStep step, const Access &access);
 
 /// `view` after all steps; nothing if one of them does not fold.

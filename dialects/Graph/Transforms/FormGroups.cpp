@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// --graph-form-groups
+//
+//   %0 = graph.contract %x, %w ...
+//   %1 = graph.add %0, %bias
+//   %2 = graph.gelu %1
+// becomes
+//   %2 = graph.group contract (%a = %x, %b = %w, %c = %bias) : ... {
+//     %3 = graph.contract %a, %b ...
+//     %4 = graph.add %3, %c
+//     %5 = graph.gelu %4
+//     graph.yield %5
+//   }
+//
+// Groups are planned first, on unchanged IR, and built afterwards. What decides
+// is whether every value of a group can be read at strided addresses in one
+// iteration space (IR/Views.h): then the kernels stage can build it.
+
+#include "dialects/Graph/IR/ShapeAnalysis.h"
+#include "dialects/Graph/IR/Views.h"
+#include "dialects/Graph/Transforms/PassUtils.h"
+#include "dialects/Graph/Transforms/Passes.h"
+#include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+namespace lathe::graph {
+#define GEN_PASS_DEF_FORMGROUPSPASS
+#include "dialects/Graph/Transforms/Passes.h.inc"
+} // namespace lathe::graph
+
+using namespace mlir;
+using namespace lathe::graph;
+
+namespace {
+/// The ops of one group to be, and the one value that it hands out.
+struct Plan {
+  GroupKind kind;
+  Operation *root = nullptr; ///< Null for a pointwise group.
+  llvm::SetVector<Operation *> ops;
+  Value result;
+
+  /// Leaves are the values from outside; a kernel starts from the root too.
+  bool isLeaf(Value value) const {
+    Operation *op = value.getDefiningOp();
+    return !op || op == root || !ops.contains(op);
+  }
+};
+} // namespace
+
+static bool isElementwise(Operation *op) {
+  return op->hasTrait<lathe::graph::OpTrait::Elementwise>();
+}
+
+static GroupKind getRootKind(Operation *root) {
+  return llvm::TypeSwitch<Operation *, GroupKind>(root)
+      .Case<ContractOp, MatmulOp, ConvOp>(
+          [](auto) { return GroupKind::contract; })
+      .Case<AttentionOp>([](auto) { return GroupKind::attention; })
+      .Case<CumulateOp>([](auto) { return GroupKind::scan; })
+      .Default([](Operation *) { return GroupKind::reduce; });
+}
+
+/// Whether it is no loss to compute `op` again in every group that reads it.
+static bool isFree(Operation *op) {
+  return isView(op) || isa<IotaOp, DimOp>(op);
+}
+
+/// Whether `op` is cheap enough to be computed for every element it is
+/// broadcast to.
+static bool isCheap(Operation *op) {
+  return isFree(op) ||
+         isa<AddOp, SubOp, MulOp, NegOp, AbsOp, MaxOp, MinOp, ReluOp, CastOp,
+             CompareOp, SelectOp, AndOp, OrOp, XorOp, NotOp>(op);
+}
+
+/// Constants that kernels hold as immediates instead of reading them.
+static bool isImmediate(Operation *op) {
+  auto constant = dyn_cast_or_null<ConstantOp>(op);
+  return constant && isa<SplatElementsAttr>(constant.getValue());
+}
+
+//===-- Planning
+//-------------------------------------------------------------===//
+
+namespace {
+class Planner {
+public:
+  Planner(ShapeAnalysis &shapes, StringRef pass, Block &block)
+      : shapes(shapes), pass(pass), block(block) {}
+
+  /// Plans in an order in which every group comes after those it reads.
+  std::vector<Plan> run();
+  unsigned getNumRefused() const { return numRefused; }
+
+private:
+  void planRoot(Operation *root);
+  void growPrologue(Plan &plan);
+  void growEpilogue(Plan &plan);
+  void planPointwise(Operation *sink);
+
+  /// Adds `op` to the plan if all stays strided; a remark says why not.
+  bool tryAdd(Plan &plan, Operation *op, Value result);
+  bool isStrided(const Plan &plan, std::string &reason);
+  bool areOperandsStrided(const Plan &plan, std::string &reason);
+  bool isWalkable(const Plan &plan, Value value, const Access &access,
+                  std::string &reason);
+  bool mayFuseProducer(const Plan &plan, Operation *producer);
+  bool feedsAttention(Operation *view);
+  Operation *getOnlyUser(Value value);
+  void refuse(Operation *op, const Twine &reason);
+
+  ShapeAnalysis &shapes;
+  StringRef pass;
+  Block &block;
+  std::vector<Plan> plans;
+  llvm::DenseSet<Operation *> taken;
+  unsigned numRefused = 0;
+};
+} // namespace
+
+void Planner::refuse(Operation *op, const Twine &reason) {
+  remarkMissed(pass, op, reason);
+  ++numRefused;
+}
+
+Operation *Planner::getOnlyUser(Value value) {
+  Operation *only = nullptr;
+  for (Operation *user : value.getUsers()) {
+    if (only && only != user)
+      return nullptr;
+    only = user;
+  }
+  return only;
+}
+
+bool Planner::isWalkable(const Plan &plan, Value value, const Access &access,
+                         std::string &reason) {
+  auto refuse = [&](Operation *op, StringRef why) {
+    reason = op ? (op->getName().getStringRef() + ": " + why).str() : why.str();
+  };
+  return succeeded(walkLeaves(
+      value, access, [&](Value v) { return shapes.getDims(v); },
+      [&](Value v) { return plan.isLeaf(v); }, [](const Leaf &) {}, refuse));
+}
+
+bool Planner::areOperandsStrided(const Plan &plan, std::string &reason) {
+  for (Value operand : plan.root->getOperands())
+    if (!isWalkable(plan, operand, {}, reason))
+      return false;
+  return true;
+}
+
+bool Planner::isStrided(const Plan &plan, std::string &reason) {
+  if (!plan.root)
+    return isWalkable(plan, plan.result, {}, reason);
+  if (!areOperandsStrided(plan, reason))
+    return false;
+  auto dimsOf = [&](Value value) { return shapes.getDims(value); };
+  auto access = getAccessFrom(plan.root->getResult(0), {}, plan.result, dimsOf);
+  auto whole =
+      StridedView::getContiguous(plan.root->getContext(), dimsOf(plan.result));
+  if (!access || !applyAccess(whole, *access)) {
+    reason = "its result is not written once per element of the root's";
+    return false;
+  }
+  return isWalkable(plan, plan.result, *access, reason);
+}
+
+bool Planner::tryAdd(Plan &plan, Operation *op, Value result) {
+  Value before = plan.result;
+  plan.ops.insert(op);
+  plan.result = result;
+  std::string reason;
+  if (isStrided(plan, reason))
+    return true;
+  refuse(op, "does not join the group of its neighbor: " + reason);
+  plan.ops.remove(op);
+  plan.result = before;
+  return false;
+}
+
+/// Whether the views from `view` on end at an attention, which reads through
+/// them.
+bool Planner::feedsAttention(Operation *view) {
+  while (view && isView(view))
+    view = getOnlyUser(view->getResult(0));
+  return isa_and_nonnull<AttentionOp>(view);
+}
+
+void Planner::growEpilogue(Plan &plan) {
+  while (Operation *user = getOnlyUser(plan.result)) {
+    if (taken.contains(user) || user->getBlock() != &block ||
+        user->getNumResults() != 1)
+      return;
+    bool isPlainView = isa<ReshapeOp, TransposeOp>(user);
+    if (!isElementwise(user) && !isPlainView)
+      return;
+    if (isPlainView && feedsAttention(user))
+      return;
+    if (!tryAdd(plan, user, user->getResult(0)))
+      return;
+  }
+}
+
+/// Views of the root's operands, nearest first, as far as they fold. Reductions
+/// also take elementwise ops that nobody else reads.
+void Planner::growPrologue(Plan &plan) {
+  SmallVector<Value> work(plan.root->getOperands());
+  while (!work.empty()) {
+    Operation *op = work.pop_back_val().getDefiningOp();
+    if (!op || op->getBlock() != &block || plan.ops.contains(op) ||
+        taken.contains(op))
+      continue;
+    bool isOwn = plan.kind == GroupKind::reduce && isElementwise(op) &&
+                 isCheap(op) && getOnlyUser(op->getResult(0)) &&
+                 areSameSizes(shapes.getDims(op->getResult(0)),
+                              shapes.getDims(plan.root->getOperand(0)));
+    if ((isOwn || isView(op)) && tryAdd(plan, op, plan.result))
+      llvm::append_range(work, op->getOperands());
+  }
+}
+
+void Planner::planRoot(Operation *root) {
+  Plan plan;
+  plan.kind = getRootKind(root);
+  plan.root = root;
+  plan.ops.insert(root);
+  plan.result = root->getResult(0);
+  growPrologue(plan);
+  growEpilogue(plan);
+  for (Operation *op : plan.ops)
+    if (!isFree(op) || op->getResult(0) == plan.result)
+      taken.insert(op);
+  plans.push_back(std::move(plan));
+}
+
+bool Planner::mayFuseProducer(const Plan &plan, Operation *producer) {
+  if (!producer || producer->getBlock() != &block || taken.contains(producer) ||
+      plan.ops.contains(producer))
+    return false;
+  if (isFree(producer))
+    return true;
+  if (!isElementwise(producer) && !isa<GatherOp>(producer))
+    return false;
+  Value value = producer->getResult(0);
+  for (Operation *user : value.getUsers())
+    if (!plan.ops.contains(user)) {
+      refuse(producer, "is read by several kernels");
+      return false;
+    }
+  // A broadcast would compute it again for each element it is repeated to.
+  if (isCheap(producer) || isSameSize(shapes.getNumElements(value),
+                                      shapes.getNumElements(plan.result)))
+    return true;
+  refuse(producer, "is too expensive to be computed where it is broadcast");
+  return false;
+}
+
+void Planner::planPointwise(Operation *sink) {
+  Plan plan;
+  plan.kind = GroupKind::pointwise;
+  plan.ops.insert(sink);
+  plan.result = sink->getResult(0);
+  std::string reason;
+  if (!isStrided(plan, reason))
+    return refuse(sink, "fits no kernel: " + reason);
+  SmallVector<Value> work(sink->getOperands());
+  while (!work.empty()) {
+    Operation *producer = work.pop_back_val().getDefiningOp();
+    if (mayFuseProducer(plan, producer) && tryAdd(plan, producer, plan.result))
+      llvm::append_range(work, producer->getOperands());
+  }
+  for (Operation *op : plan.ops)
+    if (!isFree(op) || op == sink)
+      taken.insert(op);
+  plans.push_back(std::move(plan));
+}
+
+std::vector<Plan> Planner::run() {
+  for (Operation &op : block)
+    if (isRoot(&op))
+      planRoot(&op);
+  // From the end, so that consumers choose their producers.
+  auto isNeeded = [&](Operation &op) {
+    return llvm::any_of(op.getUsers(), [&](Operation *user) {
+      return !taken.contains(user) ||
+             llvm::none_of(plans, [&](const Plan &plan) {
+               return plan.ops.contains(user) && plan.ops.contains(&op);
+             });
+    });
+  };
+  for (Operation &op : llvm::reverse(block)) {
+    if (taken.contains(&op) || op.getNumResults() != 1 || isa<ReshapeOp>(op))
+      continue;
+    bool fits = isElementwise(&op) || isFree(&op) || isa<GatherOp>(op);
+    if (fits && isNeeded(op))
+      planPointwise(&op);
+  }
+  auto position = [](const Plan &plan) { return plan.result.getDefiningOp(); };
+  llvm::sort(plans, [&](const Plan &a, const Plan &b) {
+    return position(a)->isBeforeInBlock(position(b));
+  });
+  return std::move(plans);
+}
+
+//===-- Building
+//-------------------------------------------------------------===//
+
+/// What a group reads, in the order of first use; and the constants it holds.
+static void collectInputs(ArrayRef<Operation *> ops, const Plan &plan,
+                          llvm::SetVector<Value> &inputs,
+                          llvm::SetVector<Operation *> &immediates) {
+  for (Operation *op : ops)
+    for (Value operand : op->getOperands()) {
+      Operation *producer = operand.getDefiningOp();
+      if (producer && plan.ops.contains(producer))
+        continue;
+      if (isImmediate(producer))
+        immediates.insert(producer);
+      else
+        inputs.insert(operand);
+    }
+}
+
+static void buildGroup(const Plan &plan) {
+  SmallVector<Operation *> ops(plan.ops.begin(), plan.ops.end());
+  llvm::sort(ops,
+             [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
+  llvm::SetVector<Value> inputs;
+  llvm::SetVector<Operation *> immediates;
+  collectInputs(ops, plan, inputs, immediates);
+
+  OpBuilder builder(ops.back());
+  auto locations =
+      llvm::map_to_vector(ops, [](Operation *op) { return op->getLoc(); });
+  auto group =
+      GroupOp::create(builder, builder.getFusedLoc(locations),
+                      plan.result.getType(), plan.kind, inputs.getArrayRef());
+  Block *body = builder.createBlock(&group.getBody());
+  IRMapping mapping;
+  for (Value input : inputs)
+    mapping.map(input, body->addArgument(input.getType(), input.getLoc()));
+  for (Operation *constant : immediates)
+    builder.clone(*constant, mapping);
+  for (Operation *op : ops)
+    builder.clone(*op, mapping);
+  YieldOp::create(builder, group.getLoc(), mapping.lookup(plan.result));
+  Value result = plan.result;
+  result.replaceAllUsesWith(group.getResult(0));
+}
+
+namespace {
+struct FormGroupsPass : lathe::graph::impl::FormGroupsPassBase<FormGroupsPass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    func::FuncOp function = getOperation();
+    if (function.isExternal())
+      return;
+    ShapeAnalysis shapes(function);
+    if (failed(shapes.run()))
+      return signalPassFailure();
+    Planner planner(shapes, getArgument(), function.getBody().front());
+    std::vector<Plan> plans = planner.run();
+    for (const Plan &plan : plans) {
+      buildGroup(plan);
+      numFused += plan.ops.size() - 1;
+    }
+    numGroups += plans.size();
+    numRefused += planner.getNumRefused();
+    for (Operation &op :
+         llvm::make_early_inc_range(llvm::reverse(function.front())))
+      if (isOpTriviallyDead(&op))
+        op.erase();
+  }
+};
+} // namespace

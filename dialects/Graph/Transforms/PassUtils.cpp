@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "dialects/Graph/Transforms/PassUtils.h"
+#include "mlir/IR/Remarks.h"
+
+using namespace mlir;
+using namespace lathe::graph;
+
+static remark::RemarkOpts getOptions(StringRef pass, Operation *op) {
+  return remark::RemarkOpts::name(op->getName().getStringRef()).category(pass);
+}
+
+void lathe::graph::remarkPassed(StringRef pass, Operation *op,
+                                const Twine &message) {
+  remark::passed(op->getLoc(), getOptions(pass, op)) << message.str();
+}
+
+void lathe::graph::remarkMissed(StringRef pass, Operation *op,
+                                const Twine &message) {
+  remark::missed(op->getLoc(), getOptions(pass, op)) << message.str();
+}
+
+AffineMap lathe::graph::getSizeMap(const ShapeAnalysis &shapes,
+                                   MLIRContext *context,
+                                   ArrayRef<AffineExpr> sizes) {
+  return AffineMap::get(0, shapes.getSymbols().size(), sizes, context);
+}
+
+bool lathe::graph::areSameSizes(ArrayRef<AffineExpr> a,
+                                ArrayRef<AffineExpr> b) {
+  return llvm::equal(a, b, isSameSize);
+}

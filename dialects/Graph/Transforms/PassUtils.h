@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What several passes need: remarks and maps of sizes.
+
+#ifndef LATHE_DIALECTS_GRAPH_TRANSFORMS_PASSUTILS_H
+#define LATHE_DIALECTS_GRAPH_TRANSFORMS_PASSUTILS_H
+
+#include "dialects/Graph/IR/Graph.h"
+#include "dialects/Graph/IR/ShapeAnalysis.h"
+
+namespace lathe::graph {
+
+/// Remarks under the pass's name: an optimization that was done, or not, and
+/// why. They cost nothing unless somebody listens.
+void remarkPassed(llvm::StringRef pass, mlir::Operation *op,
+                  const llvm::Twine &message);
+void remarkMissed(llvm::StringRef pass, mlir::Operation *op,
+                  const llvm::Twine &message);
+
+/// The map `()[symbols of the analysis] -> (sizes)`, as ops carry it.
+mlir::AffineMap getSizeMap(const ShapeAnalysis &shapes,
+                           mlir::MLIRContext *context,
+                           llvm::ArrayRef<mlir::AffineExpr> sizes);
+
+/// Whether `a` and `b` are the same sizes, one by one.
+bool areSameSizes(llvm::ArrayRef<mlir::AffineExpr> a,
+                  llvm::ArrayRef<mlir::AffineExpr> b);
+
+} // namespace lathe::graph
+
+#endif // LATHE_DIALECTS_GRAPH_TRANSFORMS_PASSUTILS_H

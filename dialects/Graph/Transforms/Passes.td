@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef LATHE_DIALECTS_GRAPH_TRANSFORMS_PASSES_TD
+#define LATHE_DIALECTS_GRAPH_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def InferShapesPass : Pass<"graph-infer-shapes", "::mlir::func::FuncOp"> {
+  let summary = "Compute the dims of every value and resolve shape arithmetic";
+  let description = [{
+    Gives every value the most static type that its shape function allows,
+    turns `dynamic_reshape`, `dynamic_broadcast`, `dynamic_slice` and
+    `dynamic_iota` into their static forms where the shape they compute is
+    affine in the symbols, replaces integer tensors whose contents are constant
+    by constants, and gives ops whose result dims depend on data the symbols
+    that they define (`binds`). Afterwards `graph.symbols` lists all symbols and
+    every argument with dynamic dims has `graph.dims`.
+
+    Numeric contract: exact.
+  }];
+  let statistics = [
+    Statistic<"numResolved", "resolved", "dynamic ops turned static">,
+    Statistic<"numUnresolved", "unresolved", "dynamic ops that stay">,
+    Statistic<"numConstants", "constants", "integer tensors made constant">
+  ];
+}
+
+def LinearToContractPass
+    : Pass<"graph-linear-to-contract", "::mlir::func::FuncOp"> {
+  let summary = "Turn products with constant matrices into contractions";
+  let description = [{
+    `matmul(x, w)` with a constant `w` of rank 2, or a transpose of one, becomes
+    `contract(x, w)` with one plain branch. Weights are not touched: a transpose
+    stays, and becomes part of the packing.
+
+    Numeric contract: exact.
+  }];
+  let statistics = [
+    Statistic<"numContracts", "contracts", "contractions made">
+  ];
+}
+
+def FormGroupsPass : Pass<"graph-form-groups", "::mlir::func::FuncOp"> {
+  let summary = "Fuse ops into groups, one kernel each";
+  let description = [{
+    Every contraction, attention, reduction and normalization becomes the root
+    of a `graph.group`. Views of its operands join as the prologue; elementwise
+    ops and views that follow it, and whose other operands exist by then, join
+    as the epilogue. What is left of elementwise ops, gathers and views forms
+    pointwise groups. A reshape that stands alone stays outside: it moves
+    nothing. Each refused fusion is a remark.
+
+    Numeric contract: exact for f32 and wider types. For f16 and bf16, values
+    inside a group keep f32 precision between ops: at least as precise as the
+    ops one by one, not bit-identical.
+  }];
+  let statistics = [
+    Statistic<"numGroups", "groups", "groups formed">,
+    Statistic<"numFused", "fused", "ops that joined another op's group">,
+    Statistic<"numRefused", "refused", "fusions refused">
+  ];
+}
+
+#endif // LATHE_DIALECTS_GRAPH_TRANSFORMS_PASSES_TD
