@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Stage 5: plan, constants and code to a bundle. Weights that several variants
+// read in the same layout are stored once: the writer knows equal bytes.
+
+#include "lib/Pipeline/Manifest.h"
+#include "lib/Pipeline/Stages.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
+using namespace lathe;
+using llvm::Error;
+using llvm::Expected;
+
+static void addProvenance(bundle::ManifestT &manifest, StringRef key,
+                          StringRef value) {
+  auto pair = std::make_unique<bundle::KeyValueT>();
+  pair->key = key.str();
+  pair->value = value.str();
+  manifest.provenance.push_back(std::move(pair));
+}
+
+/// Facts about the input that hold on any machine: no path, no time.
+static void describe(bundle::ManifestT &manifest, StringRef model,
+                     const CompileOptions &options) {
+  manifest.producer = options.producer;
+  manifest.model = llvm::sys::path::stem(model).str();
+  addProvenance(manifest, "source", llvm::sys::path::filename(model));
+  addProvenance(manifest, "precision", options.precision);
+  addProvenance(manifest, "weights",
+                options.weights.empty() ? "keep" : options.weights);
+  for (const auto &[symbol, value] : options.specialize)
+    addProvenance(manifest, "specialize", symbol + "=" + std::to_string(value));
+}
+
+static Error writeVariant(CompiledVariant &compiled, unsigned rank,
+                          bundle::ManifestT &manifest,
+                          ArrayRef<std::unique_ptr<ExpressionTable>> tables,
+                          bundle::Writer &writer) {
+  auto variant = std::make_unique<bundle::VariantT>();
+  variant->target = compiled.target->getName().str();
+  variant->level = compiled.level.name;
+  variant->features = compiled.level.features;
+  variant->rank = rank;
+  variant->kernels = std::move(compiled.kernels);
+  llvm::StringMap<uint32_t> kernels;
+  for (auto [i, kernel] : llvm::enumerate(variant->kernels))
+    kernels[kernel->symbol] = i;
+  for (auto [i, program] :
+       llvm::enumerate(compiled.plan->getOps<plan::ProgramOp>())) {
+    ProgramWriter programWriter(*manifest.entries[i], *tables[i], kernels,
+                                writer);
+    Expected<std::unique_ptr<bundle::ProgramT>> table =
+        programWriter.write(program);
+    if (!table)
+      return table.takeError();
+    variant->programs.push_back(std::move(*table));
+  }
+  variant->code = writer.addCode(
+      llvm::SmallVector<char, 0>(compiled.code.begin(), compiled.code.end()));
+  manifest.variants.push_back(std::move(variant));
+  return Error::success();
+}
+
+Error lathe::writeBundle(StringRef output,
+                         MutableArrayRef<CompiledVariant> variants,
+                         StringRef model, const CompileOptions &options,
+                         CompileReport &report) {
+  Expected<std::unique_ptr<bundle::Writer>> writer =
+      bundle::Writer::create(output);
+  if (!writer)
+    return writer.takeError();
+  bundle::ManifestT manifest;
+  describe(manifest, model, options);
+
+  std::vector<std::unique_ptr<ExpressionTable>> tables;
+  for (plan::ProgramOp program :
+       variants.front().plan->getOps<plan::ProgramOp>()) {
+    (void)program;
+    manifest.entries.push_back(std::make_unique<bundle::EntryT>());
+    tables.push_back(
+        std::make_unique<ExpressionTable>(*manifest.entries.back()));
+  }
+  for (auto [rank, variant] : llvm::enumerate(variants)) {
+    report.kernels += variant.kernels.size();
+    if (Error error = writeVariant(variant, rank, manifest, tables, **writer))
+      return error;
+  }
+  report.variants = variants.size();
+  report.constantBytes = (*writer)->getConstantBytes();
+  Expected<uint64_t> size = (*writer)->finish(manifest);
+  if (!size)
+    return size.takeError();
+  report.bundleBytes = *size;
+  return Error::success();
+}

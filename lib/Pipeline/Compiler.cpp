@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The stages in order, with what goes around them: diagnostics, dumps, jobs.
+
+#include "lib/Pipeline/Compiler.h"
+#include "lib/Pipeline/Stages.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/OperationSupport.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/ThreadPool.h"
+#include "llvm/Support/Threading.h"
+#include "llvm/Support/raw_ostream.h"
+#include <chrono>
+
+using namespace mlir;
+using namespace lathe;
+using llvm::Error;
+using llvm::Expected;
+
+namespace {
+/// One compilation: owns the context and keeps the time.
+class Compilation {
+public:
+  Compilation(StringRef model, const CompileOptions &options,
+              const CompileListener &listener);
+
+  Expected<CompileReport> compile(StringRef output);
+  Expected<CheckReport> check();
+
+private:
+  Error checkOptions();
+  Error importAndOptimize(std::vector<Finding> &findings);
+  Error makeVariants();
+  Error makeVariant(CompiledVariant &variant);
+  Error runPasses(ModuleOp module,
+                  llvm::function_ref<void(OpPassManager &)> build);
+  Error dump(ModuleOp module, const Twine &name);
+  void begin(StringRef stage, double fraction);
+  void end();
+  /// What the user should read for a failure that diagnostics explain.
+  Error failure(const Twine &fallback);
+  void receive(Diagnostic &diagnostic);
+
+  std::string model;
+  const CompileOptions &options;
+  const CompileListener &listener;
+  llvm::StdThreadPool threads;
+  DialectRegistry registry;
+  std::unique_ptr<MLIRContext> context;
+  std::mutex mutex; ///< Guards messages: passes run on several threads.
+  std::string firstError;
+  OwningOpRef<ModuleOp> module;
+  std::vector<CompiledVariant> variants;
+  CompileReport report;
+  std::chrono::steady_clock::time_point stageStart;
+};
+} // namespace
+
+Compilation::Compilation(StringRef model, const CompileOptions &options,
+                         const CompileListener &listener)
+    : model(model.rtrim('/').str()), options(options), listener(listener),
+      threads(llvm::hardware_concurrency(options.jobs)) {
+  registerPipelineDialects(registry);
+  context =
+      std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
+  context->setThreadPool(threads);
+  context->getDiagEngine().registerHandler(
+      [this](Diagnostic &diagnostic) { receive(diagnostic); });
+}
+
+/// A location as a user knows it: the node's name.
+static std::string describe(Location loc) {
+  if (auto name = dyn_cast<NameLoc>(loc))
+    return name.getName().str();
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      if (std::string text = describe(part); !text.empty())
+        return text;
+  std::string text;
+  if (!isa<UnknownLoc, FusedLoc>(loc)) {
+    llvm::raw_string_ostream stream(text);
+    loc.print(stream);
+  }
+  return text;
+}
+
+void Compilation::receive(Diagnostic &diagnostic) {
+  std::string place = describe(diagnostic.getLocation());
+  std::string text = (place.empty() ? "" : place + ": ") + diagnostic.str();
+  Severity severity = Severity::Remark;
+  if (diagnostic.getSeverity() == DiagnosticSeverity::Error)
+    severity = Severity::Error;
+  else if (diagnostic.getSeverity() == DiagnosticSeverity::Warning)
+    severity = Severity::Warning;
+  std::lock_guard<std::mutex> lock(mutex);
+  if (severity == Severity::Error && firstError.empty())
+    firstError = text;
+  if (listener.message)
+    listener.message({severity, text});
+}
+
+Error Compilation::failure(const Twine &fallback) {
+  std::lock_guard<std::mutex> lock(mutex);
+  return llvm::createStringError(firstError.empty() ? fallback.str()
+                                                    : firstError);
+}
+
+void Compilation::begin(StringRef stage, double fraction) {
+  report.stages.push_back({stage.str(), 0.0});
+  stageStart = std::chrono::steady_clock::now();
+  if (listener.progress)
+    listener.progress(fraction, stage);
+}
+
+void Compilation::end() {
+  std::chrono::duration<double> seconds =
+      std::chrono::steady_clock::now() - stageStart;
+  report.stages.back().seconds = seconds.count();
+}
+
+Error Compilation::dump(ModuleOp module, const Twine &name) {
+  if (options.dumpDirectory.empty())
+    return Error::success();
+  if (std::error_code code =
+          llvm::sys::fs::create_directories(options.dumpDirectory))
+    return llvm::createStringError(code, "cannot make folder '%s': %s",
+                                   options.dumpDirectory.c_str(),
+                                   code.message().c_str());
+  SmallString<128> path(options.dumpDirectory);
+  llvm::sys::path::append(path, name + ".mlir");
+  std::error_code code;
+  llvm::raw_fd_ostream stream(path, code);
+  if (code)
+    return llvm::createStringError(code, "cannot write '%s': %s", path.c_str(),
+                                   code.message().c_str());
+  OpPrintingFlags flags;
+  flags.elideLargeElementsAttrs(16).elideLargeResourceString(64);
+  module.print(stream, flags.enableDebugInfo(true, /*prettyForm=*/false));
+  return Error::success();
+}
+
+Error Compilation::runPasses(ModuleOp module,
+                             llvm::function_ref<void(OpPassManager &)> build) {
+  PassManager passes(context.get());
+  build(passes);
+  if (failed(passes.run(module)))
+    return failure("compilation failed");
+  return Error::success();
+}
+
+Error Compilation::checkOptions() {
+  if (options.precision != "keep" && options.precision != "f32")
+    return llvm::createStringError(
+        "precision '%s' is not supported by the targets that are built in; "
+        "use keep or f32",
+        options.precision.c_str());
+  if (!options.weights.empty() && options.weights != "int8")
+    return llvm::createStringError("weight encoding '%s' is not known; there "
+                                   "is: int8",
+                                   options.weights.c_str());
+  return Error::success();
+}
+
+Error Compilation::importAndOptimize(std::vector<Finding> &findings) {
+  begin("import", 0.0);
+  Expected<OwningOpRef<ModuleOp>> imported =
+      importModel(*context, model, findings);
+  if (!imported)
+    return imported.takeError();
+  module = std::move(*imported);
+  if (Error error = runPasses(*module, buildImportPipeline))
+    return error;
+  if (Error error = dump(*module, "1-import"))
+    return error;
+  end();
+
+  begin("optimize", 0.2);
+  if (Error error = runPasses(*module, [&](OpPassManager &passes) {
+        buildOptimizePipeline(passes, options.weights);
+      }))
+    return error;
+  if (Error error = dump(*module, "2-optimize"))
+    return error;
+  end();
+  return Error::success();
+}
+
+Error Compilation::makeVariant(CompiledVariant &variant) {
+  if (Error error = runPasses(*variant.plan, [&](OpPassManager &passes) {
+        buildKernelsPipeline(passes, variant.level.capabilities);
+      }))
+    return error;
+  if (Error error = dump(*variant.plan, "3-kernels-" + variant.level.name))
+    return error;
+  if (Error error = compileKernels(variant))
+    return failure(toString(std::move(error)));
+  return dump(*variant.plan, "4-plan-" + variant.level.name);
+}
+
+Error Compilation::makeVariants() {
+  for (const TargetRequest &request : options.targets) {
+    auto levels = resolveTarget(request);
+    if (!levels)
+      return levels.takeError();
+    for (auto &[target, level] : *levels) {
+      CompiledVariant variant;
+      variant.target = target;
+      variant.level = level;
+      variant.plan = module->clone();
+      variants.push_back(std::move(variant));
+    }
+  }
+  begin("kernels", 0.4);
+  std::vector<std::string> errors(variants.size());
+  llvm::ThreadPoolTaskGroup group(threads);
+  for (size_t i = 0; i < variants.size(); ++i)
+    group.async([&, i] {
+      if (Error error = makeVariant(variants[i]))
+        errors[i] = toString(std::move(error));
+    });
+  group.wait();
+  for (const std::string &error : errors)
+    if (!error.empty())
+      return llvm::createStringError(error);
+  end();
+  return Error::success();
+}
+
+Expected<CompileReport> Compilation::compile(StringRef output) {
+  if (Error error = checkOptions())
+    return std::move(error);
+  std::vector<Finding> findings;
+  if (Error error = importAndOptimize(findings))
+    return std::move(error);
+  if (Error error = makeVariants())
+    return std::move(error);
+  begin("bundle", 0.9);
+  if (Error error = writeBundle(output, variants, model, options, report))
+    return std::move(error);
+  end();
+  return report;
+}
+
+Expected<CheckReport> Compilation::check() {
+  CheckReport result;
+  if (Error error = importAndOptimize(result.findings)) {
+    if (result.findings.empty())
+      return std::move(error);
+    llvm::consumeError(std::move(error));
+    return result;
+  }
+  module->walk([&](Operation *op) {
+    ++result.nodes;
+    if (auto value = op->getAttrOfType<ElementsAttr>("value")) {
+      ShapedType type = value.getShapedType();
+      result.weightBytes += type.getNumElements() *
+                            llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+    }
+  });
+  return result;
+}
+
+Expected<CompileReport> lathe::compile(StringRef model, StringRef output,
+                                       const CompileOptions &options,
+                                       const CompileListener &listener) {
+  return Compilation(model, options, listener).compile(output);
+}
+
+Expected<CheckReport> lathe::check(StringRef model,
+                                   const CompileOptions &options,
+                                   const CompileListener &listener) {
+  return Compilation(model, options, listener).check();
+}

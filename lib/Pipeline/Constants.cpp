@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "lib/Pipeline/Constants.h"
+#include "dialects/Graph/IR/Graph.h"
+#include "mlir/IR/BuiltinAttributes.h"
+
+using namespace mlir;
+using namespace lathe;
+
+/// Bytes of one stored element; `i1` is a byte.
+static unsigned getElementBytes(Type element) {
+  return llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
+}
+
+llvm::Expected<ArrayRef<char>>
+lathe::getDenseBytes(ElementsAttr value, SmallVectorImpl<char> &storage) {
+  ShapedType type = value.getShapedType();
+  unsigned width = getElementBytes(type.getElementType());
+  size_t size = type.getNumElements() * width;
+  if (auto resource = dyn_cast<DenseResourceElementsAttr>(value)) {
+    AsmResourceBlob *blob = resource.getRawHandle().getBlob();
+    if (!blob || blob->getData().size() != size)
+      return llvm::createStringError(
+          "constant '%s' has %zu bytes, its type needs %zu",
+          resource.getRawHandle().getKey().str().c_str(),
+          blob ? blob->getData().size() : size_t(0), size);
+    return blob->getData();
+  }
+  auto dense = dyn_cast<DenseElementsAttr>(value);
+  if (!dense)
+    return llvm::createStringError("constant is neither dense nor a resource");
+  // Attributes hold splats once and booleans as bits.
+  storage.resize_for_overwrite(size);
+  if (type.getElementType().isInteger(1)) {
+    for (auto [i, bit] : llvm::enumerate(dense.getValues<bool>()))
+      storage[i] = bit;
+    return ArrayRef<char>(storage);
+  }
+  ArrayRef<char> raw = dense.getRawData();
+  if (!dense.isSplat())
+    return raw;
+  for (size_t i = 0; i < size; i += width)
+    std::memcpy(storage.data() + i, raw.data(), width);
+  return ArrayRef<char>(storage);
+}
+
+namespace {
+/// One loop of the packed order: how far the stored position counts, how far
+/// the logical index of its dim moves.
+struct PackLoop {
+  int64_t count;
+  unsigned dim;
+  int64_t step;
+};
+
+/// Walks the stored order, keeping the logical index of every dim.
+class Packer {
+public:
+  Packer(ArrayRef<char> dense, ArrayRef<int64_t> logical, unsigned width,
+         plan::PackAttr pack, char *stored)
+      : dense(dense.data()), logical(logical), width(width), stored(stored),
+        index(logical.size(), 0), strides(logical.size(), 1) {
+    for (size_t d = logical.size(); d-- > 1;)
+      strides[d - 1] = strides[d] * logical[d];
+    for (int64_t d : pack.getOuter()) {
+      int64_t block = pack.getBlocks()[d];
+      loops.push_back(
+          {static_cast<int64_t>(llvm::divideCeil(logical[d], block)),
+           static_cast<unsigned>(d), block});
+    }
+    for (int64_t d : pack.getInner())
+      loops.push_back({pack.getBlocks()[d], static_cast<unsigned>(d), 1});
+    // Loops that do not count cost time only.
+    llvm::erase_if(loops, [](const PackLoop &loop) { return loop.count == 1; });
+  }
+
+  void run() { runLoop(0, 0); }
+
+private:
+  void runLoop(size_t level, int64_t source) {
+    if (level == loops.size())
+      return emit(source);
+    PackLoop &loop = loops[level];
+    int64_t start = index[loop.dim];
+    int64_t advance = loop.step * strides[loop.dim];
+    for (int64_t i = 0; i < loop.count; ++i, source += advance) {
+      runLoop(level + 1, source);
+      index[loop.dim] += loop.step;
+    }
+    index[loop.dim] = start;
+  }
+
+  void emit(int64_t source) {
+    bool inside = true;
+    for (auto [position, size] : llvm::zip_equal(index, logical))
+      inside &= position < size;
+    if (inside)
+      std::memcpy(stored, dense + source * width, width);
+    stored += width;
+  }
+
+  const char *dense;
+  ArrayRef<int64_t> logical;
+  unsigned width;
+  char *stored;
+  SmallVector<int64_t> index, strides;
+  SmallVector<PackLoop> loops;
+};
+} // namespace
+
+void lathe::packElements(ArrayRef<char> dense, ArrayRef<int64_t> logical,
+                         unsigned elementBytes, plan::PackAttr pack,
+                         SmallVectorImpl<char> &stored) {
+  int64_t count = 1;
+  for (int64_t size : pack.getStoredShape(logical))
+    count *= size;
+  stored.assign(count * elementBytes, 0);
+  Packer(dense, logical, elementBytes, pack, stored.data()).run();
+}
+
+llvm::Error ConstantMaterializer::encode(plan::ConstantOp op) {
+  if (encodedValue == op.getValue() && encodedWith == *op.getEncoding())
+    return llvm::Error::success();
+  auto encoding = dyn_cast<graph::EncodingInterface>(*op.getEncoding());
+  if (!encoding)
+    return llvm::createStringError("no encoder is registered for this type");
+  auto shape = cast<RankedTensorType>(op.getValue().getShapedType());
+  auto logical =
+      RankedTensorType::get(shape.getShape(), shape.getElementType(), encoding);
+  llvm::Expected<ArrayRef<char>> bytes = getDenseBytes(op.getValue(), dense);
+  if (!bytes)
+    return bytes.takeError();
+  encoded.clear();
+  if (llvm::Error error = encoding.encode(logical, *bytes, encoded))
+    return error;
+  encodedValue = op.getValue();
+  encodedWith = encoding;
+  return llvm::Error::success();
+}
+
+llvm::Expected<ArrayRef<char>>
+ConstantMaterializer::materialize(plan::ConstantOp op) {
+  ArrayRef<char> bytes;
+  auto type = cast<RankedTensorType>(op.getValue().getShapedType());
+  if (op.getEncoding()) {
+    if (llvm::Error error = encode(op))
+      return std::move(error);
+    auto encoding = cast<graph::EncodingInterface>(*op.getEncoding());
+    auto logical =
+        RankedTensorType::get(type.getShape(), type.getElementType(), encoding);
+    SmallVector<graph::EncodedBuffer> buffers = encoding.getBuffers(logical);
+    const auto *buffer =
+        llvm::find_if(buffers, [&](const graph::EncodedBuffer &candidate) {
+          return candidate.name == *op.getEncodedBuffer();
+        });
+    if (buffer == buffers.end())
+      return llvm::createStringError("the encoding has no buffer '%s'",
+                                     op.getEncodedBuffer()->str().c_str());
+    bytes = encoded[buffer - buffers.begin()];
+    type = buffer->type;
+  } else {
+    llvm::Expected<ArrayRef<char>> raw = getDenseBytes(op.getValue(), dense);
+    if (!raw)
+      return raw.takeError();
+    bytes = *raw;
+  }
+  if (!op.getPack())
+    return bytes;
+  packElements(bytes, type.getShape(), getElementBytes(type.getElementType()),
+               *op.getPack(), packed);
+  return ArrayRef<char>(packed);
+}

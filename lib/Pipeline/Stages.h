@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The five stages, in the order in which data flows. Each is a file beside
+// this one and a pipeline that lathe-opt runs by name.
+//
+//   Import    --lathe-import     a model file to `graph`
+//   Optimize  --lathe-optimize   `graph` to groups, each one kernel
+//   Kernels   --lathe-kernels    groups to `tile` kernels and a `plan`
+//   Target    --lathe-target     `tile` kernels to a code object
+//   Bundle    (writes a file)    plan, constants and code to a bundle
+
+#ifndef LATHE_LIB_PIPELINE_STAGES_H
+#define LATHE_LIB_PIPELINE_STAGES_H
+
+#include "lib/Bundle/Writer.h"
+#include "lib/Pipeline/Compiler.h"
+#include "lib/Target/Target.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "mlir/Pass/PassManager.h"
+
+namespace lathe {
+
+/// Every dialect that some stage creates ops of, encodings included.
+void registerPipelineDialects(mlir::DialectRegistry &registry);
+
+/// `--lathe-import` and so on, for lathe-opt.
+void registerStagePipelines();
+
+//===-- 1: Import
+//-------------------------------------------------------------//
+
+/// Reads an .onnx file or a Hugging Face folder. What the model needs and we
+/// lack goes to `findings`; then the result is an error, too.
+llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
+importModel(mlir::MLIRContext &context, llvm::StringRef path,
+            std::vector<Finding> &findings);
+
+/// What follows every importer: shapes and symbols, dead code.
+void buildImportPipeline(mlir::OpPassManager &passes);
+
+//===-- 2: Optimize
+//-----------------------------------------------------------//
+
+/// `weights` as in CompileOptions.
+void buildOptimizePipeline(mlir::OpPassManager &passes,
+                           llvm::StringRef weights);
+
+//===-- 3: Kernels
+//------------------------------------------------------------//
+
+/// Chooses schedules for a device with these capabilities.
+void buildKernelsPipeline(mlir::OpPassManager &passes,
+                          const TargetCapabilities &capabilities);
+
+//===-- 4: Target
+//-------------------------------------------------------------//
+
+/// The targets that are built in, made once per process.
+const TargetRegistry &getTargets();
+
+/// The levels that `request` asks for, least demanding first.
+llvm::Expected<std::vector<std::pair<const Target *, TargetLevel>>>
+resolveTarget(const TargetRequest &request);
+
+/// The plan and code of one level.
+struct CompiledVariant {
+  const Target *target;
+  TargetLevel level;
+  mlir::OwningOpRef<mlir::ModuleOp> plan; ///< Kernels have become `code`.
+  std::vector<std::unique_ptr<bundle::KernelT>> kernels;
+  llvm::SmallVector<char> code;
+};
+
+/// Takes the kernels out of `variant.plan` and compiles them.
+llvm::Error compileKernels(CompiledVariant &variant);
+
+//===-- 5: Bundle
+//-------------------------------------------------------------//
+
+/// Writes everything to `output`, which appears whole or not at all.
+llvm::Error writeBundle(llvm::StringRef output,
+                        llvm::MutableArrayRef<CompiledVariant> variants,
+                        llvm::StringRef model, const CompileOptions &options,
+                        CompileReport &report);
+
+} // namespace lathe
+
+#endif // LATHE_LIB_PIPELINE_STAGES_H

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Stage 4: tile kernels to code, one object for each level of each target.
+
+#include "dialects/Plan/IR/Plan.h"
+#include "dialects/Tile/IR/Tile.h"
+#include "lib/Pipeline/Stages.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+using namespace lathe;
+using llvm::Error;
+using llvm::Expected;
+
+const TargetRegistry &lathe::getTargets() {
+  static const TargetRegistry registry = [] {
+    TargetRegistry targets;
+    registerX86Target(targets);
+    return targets;
+  }();
+  return registry;
+}
+
+std::vector<std::string> lathe::getTargetNames() {
+  std::vector<std::string> names;
+  for (const std::unique_ptr<Target> &target : getTargets().getTargets())
+    names.push_back(target->getName().str());
+  return names;
+}
+
+Expected<std::vector<std::pair<const Target *, TargetLevel>>>
+lathe::resolveTarget(const TargetRequest &request) {
+  const Target *target = getTargets().lookup(request.name);
+  if (!target)
+    return llvm::createStringError("target '%s' is not built in; there are: %s",
+                                   request.name.c_str(),
+                                   llvm::join(getTargetNames(), ", ").c_str());
+  std::vector<std::pair<const Target *, TargetLevel>> levels;
+  for (const auto &[key, value] : request.options) {
+    if (key != "cpu")
+      return llvm::createStringError(
+          "target '%s' has no option '%s'; there is: cpu", request.name.c_str(),
+          key.c_str());
+    Expected<const TargetLevel &> level =
+        value == "native" ? target->getNativeLevel() : target->getLevel(value);
+    if (!level)
+      return level.takeError();
+    levels.emplace_back(target, *level);
+  }
+  if (levels.empty())
+    for (const TargetLevel &level : target->getLevels())
+      levels.emplace_back(target, level);
+  return levels;
+}
+
+Error lathe::compileKernels(CompiledVariant &variant) {
+  OwningOpRef<ModuleOp> kernels = ModuleOp::create(variant.plan->getLoc());
+  for (tile::KernelOp kernel :
+       llvm::make_early_inc_range(variant.plan->getOps<tile::KernelOp>())) {
+    auto table = std::make_unique<bundle::KernelT>();
+    table->symbol = kernel.getSymName().str();
+    table->buffers = kernel.getNumBuffers();
+    table->scalars = kernel.getArgumentTypes().size() - table->buffers;
+    llvm::raw_string_ostream(table->schedule) << kernel.getSchedule();
+    variant.kernels.push_back(std::move(table));
+    kernel->moveBefore(kernels->getBody(), kernels->getBody()->end());
+  }
+  Expected<SmallVector<char>> code =
+      variant.target->compile(*kernels, variant.level, TargetOptions());
+  if (!code)
+    return code.takeError();
+  variant.code = std::move(*code);
+  return Error::success();
+}
