@@ -37,10 +37,10 @@ struct BertConfig {
 static Value embed(ModelBuilder &m, const BertConfig &c, Value ids,
                    Value types) {
   GraphBuilder &b = m.ops();
-  Value words = m.embedding(ids, "embeddings.word_embeddings", c.vocabulary,
-                            c.hidden);
-  Value kinds = m.embedding(types, "embeddings.token_type_embeddings", c.types,
-                            c.hidden);
+  Value words =
+      m.embedding(ids, "embeddings.word_embeddings", c.vocabulary, c.hidden);
+  Value kinds =
+      m.embedding(types, "embeddings.token_type_embeddings", c.types, c.hidden);
   Value table = m.weight("embeddings.position_embeddings.weight",
                          {c.positions, c.hidden});
   Value positions = b.slice(table, 0, b.size(0), b.getDim(ids, 1));
@@ -57,13 +57,13 @@ static Value encode(ModelBuilder &m, const BertConfig &c, Value x, Value mask,
   };
   Value attended = m.attention(project("query"), project("key"),
                                project("value"), c.heads, mask);
-  Value mixed = m.linear(attended, name + ".attention.output.dense", c.hidden,
-                         c.hidden);
+  Value mixed =
+      m.linear(attended, name + ".attention.output.dense", c.hidden, c.hidden);
   x = m.layerNorm(b.add(mixed, x), name + ".attention.output.LayerNorm",
                   c.hidden, c.epsilon);
-  Value inner = m.activation(m.linear(x, name + ".intermediate.dense",
-                                      c.hidden, c.intermediate),
-                             c.activation);
+  Value inner = m.activation(
+      m.linear(x, name + ".intermediate.dense", c.hidden, c.intermediate),
+      c.activation);
   Value outer =
       m.linear(inner, name + ".output.dense", c.intermediate, c.hidden);
   return m.layerNorm(b.add(outer, x), name + ".output.LayerNorm", c.hidden,

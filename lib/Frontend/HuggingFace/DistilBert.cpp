@@ -39,8 +39,8 @@ static Value encode(ModelBuilder &m, const DistilBertConfig &c, Value x,
                                project("v_lin"), c.heads, mask);
   Value mixed = m.linear(attended, name + ".attention.out_lin", c.dim, c.dim);
   x = m.layerNorm(b.add(mixed, x), name + ".sa_layer_norm", c.dim, c.epsilon);
-  Value inner = m.activation(
-      m.linear(x, name + ".ffn.lin1", c.dim, c.hidden), c.activation);
+  Value inner = m.activation(m.linear(x, name + ".ffn.lin1", c.dim, c.hidden),
+                             c.activation);
   Value outer = m.linear(inner, name + ".ffn.lin2", c.hidden, c.dim);
   return m.layerNorm(b.add(outer, x), name + ".output_layer_norm", c.dim,
                      c.epsilon);
@@ -59,8 +59,8 @@ void lathe::huggingface::buildDistilBert(ModelBuilder &m) {
 
   Value words =
       m.embedding(ids, "embeddings.word_embeddings", c.vocabulary, c.dim);
-  Value table = m.weight("embeddings.position_embeddings.weight",
-                         {c.positions, c.dim});
+  Value table =
+      m.weight("embeddings.position_embeddings.weight", {c.positions, c.dim});
   Value positions = b.slice(table, 0, b.size(0), b.getDim(ids, 1));
   Value x = m.layerNorm(b.add(words, positions), "embeddings.LayerNorm", c.dim,
                         c.epsilon);

@@ -27,7 +27,8 @@ public:
   /// Ops beside the layers below.
   GraphBuilder &ops() { return *builder; }
 
-  //===-- Inputs and outputs -------------------------------------------------===//
+  //===-- Inputs and outputs
+  //-------------------------------------------------===//
 
   /// An input with named dims: `input("input_ids", i64, {"batch", "seq"})`. A
   /// name that is a number is a static dim. All inputs come before any layer.
@@ -35,7 +36,8 @@ public:
               llvm::ArrayRef<std::string> dims);
   void output(llvm::StringRef name, Value value);
 
-  //===-- Weights ------------------------------------------------------------===//
+  //===-- Weights
+  //------------------------------------------------------------===//
 
   /// Names of weights are looked up under `prefix` ("bert." where a checkpoint
   /// holds a larger model).
@@ -44,7 +46,8 @@ public:
   /// A weight of exactly this shape, converted to f32.
   Value weight(const llvm::Twine &name, llvm::ArrayRef<int64_t> shape);
 
-  //===-- Layers -------------------------------------------------------------===//
+  //===-- Layers
+  //-------------------------------------------------------------===//
 
   /// `x W^T + b` with `<name>.weight` [out, in] and `<name>.bias`.
   Value linear(Value x, const llvm::Twine &name, int64_t in, int64_t out,
@@ -70,7 +73,7 @@ public:
 
 private:
   Value splitHeads(Value x, int64_t heads);
-  mlir::AffineExpr getSymbol(llvm::StringRef name);
+  mlir::AffineExpr getDim(llvm::StringRef name);
   void fail(const llvm::Twine &message);
 
   mlir::func::FuncOp function;

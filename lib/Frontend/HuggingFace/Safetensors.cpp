@@ -64,8 +64,8 @@ static Expected<StoredTensor> readTensor(const llvm::json::Object &entry,
         "; allowed are F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL");
   std::optional<SmallVector<int64_t>> shape = getSizes(entry, "shape");
   if (!shape || shape->size() > kMaxRank)
-    return makeError("'shape' must be an array of at most " +
-                     Twine(kMaxRank) + " sizes");
+    return makeError("'shape' must be an array of at most " + Twine(kMaxRank) +
+                     " sizes");
   std::optional<SmallVector<int64_t>> range = getSizes(entry, "data_offsets");
   if (!range || range->size() != 2)
     return makeError("'data_offsets' must be two offsets");

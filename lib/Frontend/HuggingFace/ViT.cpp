@@ -70,16 +70,15 @@ static Value encode(ModelBuilder &m, const ViTConfig &c, Value x,
   };
   Value attended = m.attention(project("query"), project("key"),
                                project("value"), c.heads, /*mask=*/{});
-  x = b.add(m.linear(attended, name + ".attention.output.dense", c.hidden,
-                     c.hidden),
-            x);
+  x = b.add(
+      m.linear(attended, name + ".attention.output.dense", c.hidden, c.hidden),
+      x);
   Value after = m.layerNorm(x, name + ".layernorm_after", c.hidden, c.epsilon);
-  Value inner = m.activation(m.linear(after, name + ".intermediate.dense",
-                                      c.hidden, c.intermediate),
-                             c.activation);
-  return b.add(m.linear(inner, name + ".output.dense", c.intermediate,
-                        c.hidden),
-               x);
+  Value inner = m.activation(
+      m.linear(after, name + ".intermediate.dense", c.hidden, c.intermediate),
+      c.activation);
+  return b.add(
+      m.linear(inner, name + ".output.dense", c.intermediate, c.hidden), x);
 }
 
 void lathe::huggingface::buildViT(ModelBuilder &m) {
@@ -102,7 +101,7 @@ void lathe::huggingface::buildViT(ModelBuilder &m) {
     return;
   Value first = b.slice(x, 1, b.size(0), b.size(1));
   m.output("pooler_output",
-           b.unary<lathe::graph::TanhOp>(m.linear(
-               b.reshape(first, {b.getDim(x, 0), b.size(c.hidden)}),
-               "pooler.dense", c.hidden, c.hidden)));
+           b.unary<lathe::graph::TanhOp>(
+               m.linear(b.reshape(first, {b.getDim(x, 0), b.size(c.hidden)}),
+                        "pooler.dense", c.hidden, c.hidden)));
 }

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Runs Lathe bundles from Python, on NumPy arrays.
+
+    import lathe
+    model = lathe.Model("model.lathe", threads=2)
+    outputs = model.run({"input_ids": ids, "attention_mask": mask})
+
+A thin layer over the C API (include/lathe-c/runtime.h) by ctypes: nothing to
+build. The library is found in $LATHE_LIBRARY, in $LATHE_BUILD/lib, or in the
+checkout's build/lib.
+"""
+
+import ctypes as c
+import os
+import pathlib
+
+import numpy as np
+
+__all__ = ["Model", "LatheError"]
+
+_MAX_RANK = 16
+# By the numbers of lathe_dtype_t; bf16 has no type in NumPy itself.
+_DTYPES = {
+    1: np.dtype(np.bool_), 2: np.dtype(np.int8), 3: np.dtype(np.uint8),
+    4: np.dtype(np.int16), 5: np.dtype(np.uint16), 6: np.dtype(np.int32),
+    7: np.dtype(np.uint32), 8: np.dtype(np.int64), 9: np.dtype(np.uint64),
+    10: np.dtype(np.float16), 12: np.dtype(np.float32), 13: np.dtype(np.float64),
+}
+_NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
+
+
+class LatheError(RuntimeError):
+    """What a status of the runtime says."""
+
+
+class _Tensor(c.Structure):
+    _fields_ = [("data", c.c_void_p), ("dtype", c.c_int), ("rank", c.c_uint32),
+                ("dims", c.POINTER(c.c_int64))]
+
+
+class _EntryInfo(c.Structure):
+    _fields_ = [("struct_size", c.c_size_t), ("name", c.c_char_p),
+                ("num_symbols", c.c_size_t), ("num_input_symbols", c.c_size_t),
+                ("num_inputs", c.c_size_t), ("num_outputs", c.c_size_t)]
+
+
+class _Dim(c.Structure):
+    _fields_ = [("size", c.c_int64), ("text", c.c_char_p)]
+
+
+class _TensorInfo(c.Structure):
+    _fields_ = [("struct_size", c.c_size_t), ("name", c.c_char_p),
+                ("dtype", c.c_int), ("rank", c.c_uint32),
+                ("dims", c.POINTER(_Dim))]
+
+
+class _ModelOptions(c.Structure):
+    _fields_ = [("struct_size", c.c_size_t), ("allocator", c.c_void_p),
+                ("device", c.c_char_p), ("num_threads", c.c_uint32),
+                ("variant", c.c_char_p)]
+
+
+class _RunOptions(c.Structure):
+    _fields_ = [("struct_size", c.c_size_t), ("entry", c.c_size_t),
+                ("profile", c.c_void_p)]
+
+
+def _find_library():
+    if path := os.environ.get("LATHE_LIBRARY"):
+        return path
+    root = pathlib.Path(__file__).resolve().parents[2]
+    build = pathlib.Path(os.environ.get("LATHE_BUILD", root / "build"))
+    return str(build / "lib" / "liblathe_runtime.so")
+
+
+def _load_library():
+    library = c.CDLL(_find_library())
+    library.lathe_status_message.restype = c.c_char_p
+    library.lathe_results_tensor.restype = c.POINTER(_Tensor)
+    for name in ("lathe_bundle_open", "lathe_bundle_entry", "lathe_bundle_input",
+                 "lathe_bundle_output", "lathe_bundle_find_entry",
+                 "lathe_model_create", "lathe_model_run"):
+        getattr(library, name).restype = c.c_void_p
+    return library
+
+
+def _sized(struct):
+    """An option or info struct that says how large it is."""
+    return struct(struct_size=c.sizeof(struct))
+
+
+class Model:
+    """A bundle on this machine's processor, ready to run. Any number of Python
+    threads may run it at the same time."""
+
+    def __init__(self, path, threads=0, variant=None, entry="main"):
+        """Opens the bundle at `path`. `threads` = 0 takes all cores; `variant`
+        is a level as in "x86-64-v3", None the best one that fits."""
+        self._bundle, self._model = c.c_void_p(), c.c_void_p()
+        self._library = _load_library()
+        self._call("lathe_bundle_open", os.fsencode(path), None,
+                   c.byref(self._bundle))
+        options = _sized(_ModelOptions)
+        options.num_threads = threads
+        options.variant = variant.encode() if variant else None
+        self._call("lathe_model_create", self._bundle, c.byref(options),
+                   c.byref(self._model))
+        index = c.c_size_t()
+        self._call("lathe_bundle_find_entry", self._bundle, entry.encode(),
+                   c.byref(index))
+        self._entry = index.value
+        info = _sized(_EntryInfo)
+        self._call("lathe_bundle_entry", self._bundle, index, c.byref(info))
+        self.inputs = [self._describe("lathe_bundle_input", i)
+                       for i in range(info.num_inputs)]
+        self.outputs = [self._describe("lathe_bundle_output", i)
+                        for i in range(info.num_outputs)]
+
+    def __del__(self):
+        if library := getattr(self, "_library", None):
+            library.lathe_model_destroy(self._model)
+            library.lathe_bundle_destroy(self._bundle)
+
+    def run(self, inputs):
+        """Maps names to arrays, in and out. Arrays of another dtype, a missing
+        or an unknown name are errors; nothing is converted."""
+        names = [name for name, _ in self.inputs]
+        if unknown := set(inputs) - set(names):
+            raise LatheError(f"no input is called {sorted(unknown)[0]!r}; "
+                             f"there are: {', '.join(names)}")
+        if missing := [name for name in names if name not in inputs]:
+            raise LatheError(f"input {missing[0]!r} is missing")
+        arrays = [np.ascontiguousarray(inputs[name]) for name in names]
+        tensors = (_Tensor * len(arrays))(*map(self._wrap, arrays))
+        options = _sized(_RunOptions)
+        options.entry = self._entry
+        results = c.c_void_p()
+        self._call("lathe_model_run", self._model, c.byref(options),
+                   c.c_size_t(len(arrays)), tensors, c.byref(results))
+        try:
+            return {name: self._copy(results, i)
+                    for i, (name, _) in enumerate(self.outputs)}
+        finally:
+            self._library.lathe_results_destroy(results)
+
+    def _call(self, name, *arguments):
+        status = getattr(self._library, name)(*arguments)
+        if not status:
+            return
+        status = c.c_void_p(status)
+        message = self._library.lathe_status_message(status).decode()
+        self._library.lathe_status_destroy(status)
+        raise LatheError(message)
+
+    def _describe(self, getter, index):
+        info = _sized(_TensorInfo)
+        self._call(getter, self._bundle, c.c_size_t(self._entry),
+                   c.c_size_t(index), c.byref(info))
+        dims = tuple(info.dims[i].text.decode() for i in range(info.rank))
+        return info.name.decode(), dims
+
+    @staticmethod
+    def _wrap(array):
+        if array.dtype not in _NUMBERS:
+            raise LatheError(f"arrays of {array.dtype} have no dtype in Lathe")
+        dims = (c.c_int64 * array.ndim)(*array.shape)
+        return _Tensor(array.ctypes.data, _NUMBERS[array.dtype], array.ndim,
+                       c.cast(dims, c.POINTER(c.c_int64)))
+
+    def _copy(self, results, index):
+        tensor = self._library.lathe_results_tensor(
+            results, c.c_size_t(index)).contents
+        shape = [tensor.dims[i] for i in range(tensor.rank)]
+        dtype = _DTYPES.get(tensor.dtype)
+        if dtype is None:
+            raise LatheError("an output of bf16 has no dtype in NumPy")
+        if 0 in shape:
+            return np.empty(shape, dtype)
+        size = int(np.prod(shape)) * dtype.itemsize
+        raw = (c.c_char * size).from_address(tensor.data)
+        return np.frombuffer(raw, dtype).reshape(shape).copy()
