@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The importer's state: names in scope, budgets, what has gone wrong.
+
+#ifndef LATHE_LIB_FRONTEND_ONNX_MODELIMPORTER_H
+#define LATHE_LIB_FRONTEND_ONNX_MODELIMPORTER_H
+
+#include "lib/Frontend/Onnx/NodeImporter.h"
+#include "lib/Frontend/Onnx/OnnxFile.h"
+#include "lib/Frontend/Onnx/OnnxImport.h"
+
+namespace lathe::onnx {
+
+/// The names of one graph or function body. A null value stands for the result
+/// of something unsupported: whatever uses it is skipped.
+struct Scope {
+  const Scope *parent = nullptr; ///< Of a subgraph; a function has none.
+  llvm::StringMap<Value> values;
+  llvm::StringMap<const ::onnx::TensorProto *> initializers;
+  llvm::StringMap<int64_t> opsets; ///< By domain; "" is ai.onnx.
+  /// Arguments of the function being inlined.
+  llvm::StringMap<const ::onnx::AttributeProto *> arguments;
+  unsigned depth = 0; ///< Graphs and functions around this one.
+};
+
+/// Imports one model. Failures are recorded here and end as one llvm::Error.
+class ModelImporter {
+public:
+  ModelImporter(mlir::MLIRContext &context, OnnxFile &file,
+                const OnnxImportOptions &options,
+                llvm::SmallVectorImpl<OnnxUnsupported> &unsupported);
+
+  llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> import();
+
+  /// Imports `graph`, a branch inside `outer`, in place; binds its outputs to
+  /// `results`.
+  LogicalResult importBranch(const ::onnx::GraphProto &graph, Scope &outer,
+                             llvm::SmallVectorImpl<Value> &results);
+
+  /// The value of a tensor in the model; null (and recorded) if it cannot be.
+  Value importTensor(const ::onnx::TensorProto &tensor, llvm::StringRef name);
+
+  void addUnsupported(OnnxUnsupported what);
+  /// Keeps the first message: what follows from it only confuses.
+  void addInvalid(const llvm::Twine &message);
+  bool isInvalid() const { return !invalid.empty(); }
+
+private:
+  LogicalResult declareInputs(Scope &scope);
+  LogicalResult declareInput(const ::onnx::ValueInfoProto &input, Scope &scope);
+  AffineExpr importDim(const ::onnx::TensorShapeProto::Dimension &dim,
+                       llvm::StringRef input, unsigned index);
+  AffineExpr getSymbol(llvm::StringRef name);
+  LogicalResult setResults(llvm::ArrayRef<Value> results);
+  LogicalResult importBody(const ::onnx::GraphProto &graph, Scope &scope,
+                           llvm::SmallVectorImpl<Value> &results);
+  LogicalResult importNode(const ::onnx::NodeProto &node, Scope &scope);
+  LogicalResult inlineFunction(const ::onnx::FunctionProto &function,
+                               const ::onnx::NodeProto &node, Scope &scope,
+                               llvm::ArrayRef<Value> inputs);
+  LogicalResult importOp(const OpEntry &entry, NodeImporter &importer);
+  const OpEntry *findEntry(NodeImporter &importer, llvm::StringRef domain);
+  /// The inputs' values; failure if one is not defined, `skip` if one is null.
+  LogicalResult getInputs(const ::onnx::NodeProto &node, Scope &scope,
+                          llvm::SmallVectorImpl<Value> &inputs, bool &skip);
+  std::optional<Value> lookUp(llvm::StringRef name, const Scope &scope);
+  LogicalResult bind(llvm::StringRef name, Value value, Scope &scope);
+  LogicalResult importOpsets(
+      const google::protobuf::RepeatedPtrField<::onnx::OperatorSetIdProto>
+          &imports,
+      Scope &scope);
+  mlir::Location getLocation(const ::onnx::NodeProto &node);
+
+  mlir::MLIRContext &context;
+  OnnxFile &file;
+  const OnnxImportOptions &options;
+  llvm::SmallVectorImpl<OnnxUnsupported> &unsupported;
+  std::string invalid;
+  llvm::StringMap<const ::onnx::FunctionProto *> functions;
+  llvm::DenseMap<const ::onnx::TensorProto *, Value> tensors;
+  llvm::StringMap<unsigned> symbols; ///< Named dims of the inputs.
+  llvm::SmallVector<mlir::Attribute> symbolNames;
+  uint64_t nodeCount = 0; ///< Imported so far, inlined functions included.
+
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  mlir::func::FuncOp function;
+  std::unique_ptr<graph::ShapeAnalysis> analysis;
+  std::unique_ptr<GraphBuilder> builder;
+};
+
+/// The node's name, or that of its first output, for messages.
+llvm::StringRef getNodeName(const ::onnx::NodeProto &node);
+
+} // namespace lathe::onnx
+
+#endif // LATHE_LIB_FRONTEND_ONNX_MODELIMPORTER_H
