@@ -16,6 +16,11 @@ using llvm::Twine;
 static constexpr uint64_t kMaxNodes = 1 << 20;
 static constexpr unsigned kMaxDepth = 64;
 
+/// The default domain has two names.
+static StringRef getDomain(StringRef domain) {
+  return domain == "ai.onnx" ? StringRef() : domain;
+}
+
 std::string OnnxUnsupported::str() const {
   std::string text =
       "node '" + node + "' (" + (domain.empty() ? "" : domain + ".") + op;
@@ -214,7 +219,7 @@ LogicalResult ModelImporter::importOpsets(
         &imports,
     Scope &scope) {
   for (const auto &import : imports) {
-    StringRef domain = import.domain() == "ai.onnx" ? "" : import.domain();
+    StringRef domain = getDomain(import.domain());
     scope.opsets[domain] = import.version();
   }
   auto base = scope.opsets.find("");
@@ -305,7 +310,7 @@ LogicalResult ModelImporter::importNode(const ::onnx::NodeProto &node,
   bool skip = false;
   if (failed(getInputs(node, scope, inputs, skip)))
     return failure();
-  StringRef domain = node.domain() == "ai.onnx" ? "" : node.domain();
+  StringRef domain = getDomain(node.domain());
   const auto *body = functions.lookup(
       (domain + "\n" + node.op_type() + "\n" + node.overload()).str());
   builder->loc = getLocation(node);
@@ -470,7 +475,7 @@ llvm::Expected<OwningOpRef<ModuleOp>> ModelImporter::import() {
   Scope scope;
   SmallVector<Value> results;
   for (const auto &body : file.getModel().functions()) {
-    StringRef domain = body.domain() == "ai.onnx" ? "" : body.domain();
+    StringRef domain = getDomain(body.domain());
     functions[(domain + "\n" + body.name() + "\n" + body.overload()).str()] =
         &body;
   }
