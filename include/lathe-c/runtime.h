@@ -53,7 +53,12 @@ extern "C" {
 
 /* lathe_model_options_t options = LATHE_INIT(lathe_model_options_t); */
 #ifdef __cplusplus
-#define LATHE_INIT(type) {sizeof(type)}
+extern "C++" template <typename T> inline T lathe_init() {
+  T value = T();
+  value.struct_size = sizeof(T);
+  return value;
+}
+#define LATHE_INIT(type) lathe_init<type>()
 #else
 #define LATHE_INIT(type) {.struct_size = sizeof(type)}
 #endif

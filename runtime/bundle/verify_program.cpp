@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Steps run in order, and symbols come up on the way. Time here is a count of
+// steps: `ready` of a symbol, expression or buffer is the first step that may
+// use it. What a built-in writes may depend on symbols the same call binds.
+
+#include "runtime/bundle/expr.h"
+#include "runtime/bundle/format.h"
+#include "runtime/bundle/verify.h"
+
+#include <climits>
+
+namespace lathe::rt {
+
+using namespace bundle;
+
+static constexpr uint32_t never = UINT_MAX;
+
+namespace {
+class ProgramVerifier {
+public:
+  ProgramVerifier(const Manifest &manifest, const Variant &variant,
+                  const Entry &entry, const Program &program,
+                  WorkBudget &budget)
+      : manifest(manifest), variant(variant), entry(entry), program(program),
+        budget(budget) {}
+
+  Status verify(const Allocator &allocator);
+
+private:
+  struct BufferFacts {
+    uint32_t root = 0;
+    uint32_t ready = 0;    // when its dims and offset are known
+    bool written = false;  // of roots
+    bool constant = false; // of roots: may not be written
+  };
+
+  Status computeReadiness(const Allocator &allocator);
+  Status verifyBuffer(uint32_t index);
+  Status verifyInputBuffer(const Buffer &buffer);
+  Status verifyAlias(uint32_t index);
+  Status verifyStep(const Step &step, uint32_t time);
+  Status verifyLaunch(const Launch &launch, uint32_t time);
+  Status verifyChoice(const Launch &launch, const Choice &choice,
+                      uint32_t time);
+  Status verifyBuiltin(const BuiltinCall &call, uint32_t time);
+  Status verifyOptions(const BuiltinCall &call);
+  Status verifyBind(const Bind &bind, uint32_t time);
+  Status verifyRead(uint32_t buffer, uint32_t time);
+  Status verifyWrite(uint32_t buffer, uint32_t time);
+  Status verifyUse(const flatbuffers::Vector<int32_t> *exprs, uint32_t time,
+                   const char *what);
+  Status verifyOutputs();
+  Status bindSymbol(uint32_t symbol, uint32_t ready);
+
+  uint32_t numBuffers() const { return sizeOf(program.buffers()); }
+  uint32_t readyOf(int32_t expr) const {
+    return exprReady[static_cast<size_t>(expr)];
+  }
+
+  const Manifest &manifest;
+  const Variant &variant;
+  const Entry &entry;
+  const Program &program;
+  WorkBudget &budget;
+  Array<uint32_t> symbolReady;
+  Array<uint32_t> exprReady;
+  Array<BufferFacts> buffers;
+};
+} // namespace
+
+Status ProgramVerifier::verify(const Allocator &allocator) {
+  uint32_t numSteps = sizeOf(program.steps());
+  LATHE_TRY(budget.spend(uint64_t(numBuffers()) + numSteps +
+                         sizeOf(entry.symbols()) + sizeOf(entry.exprs())));
+  for (uint32_t i = 0; i < numSteps; ++i)
+    if (!program.steps()->Get(i)->body())
+      return error(LATHE_CORRUPT,
+                   "step %u is of no kind that this runtime "
+                   "knows",
+                   i);
+  LATHE_TRY(computeReadiness(allocator));
+  LATHE_TRY(buffers.allocate(allocator, numBuffers()));
+  for (uint32_t i = 0; i < numBuffers(); ++i)
+    LATHE_TRY(annotate(verifyBuffer(i), "buffer %u", i));
+  for (uint32_t i = 0; i < numSteps; ++i)
+    LATHE_TRY(annotate(verifyStep(*program.steps()->Get(i), i), "step %u", i));
+  return verifyOutputs();
+}
+
+Status ProgramVerifier::bindSymbol(uint32_t symbol, uint32_t ready) {
+  LATHE_TRY(verifyIndex(symbol, symbolReady.size(), "symbol"));
+  if (symbolReady[symbol] != never)
+    return error(LATHE_CORRUPT, "symbol '%s' is bound twice",
+                 textOf(entry.symbols()->Get(symbol)));
+  symbolReady[symbol] = ready;
+  return ok();
+}
+
+Status ProgramVerifier::computeReadiness(const Allocator &allocator) {
+  Array<bool> defined;
+  LATHE_TRY(findInputSymbols(allocator, entry, defined));
+  LATHE_TRY(symbolReady.allocate(allocator, defined.size()));
+  for (size_t i = 0; i < defined.size(); ++i)
+    symbolReady[i] = defined[i] ? 0 : never;
+
+  for (uint32_t i = 0; i < sizeOf(program.steps()); ++i) {
+    const Step &step = *program.steps()->Get(i);
+    if (const Bind *bind = step.body_as_Bind())
+      LATHE_TRY(annotate(bindSymbol(bind->symbol(), i + 1), "step %u", i));
+    const BuiltinCall *call = step.body_as_BuiltinCall();
+    if (!call)
+      continue;
+    LATHE_TRY(budget.spend(sizeOf(call->binds())));
+    for (uint32_t b = 0; b < sizeOf(call->binds()); ++b)
+      LATHE_TRY(
+          annotate(bindSymbol(call->binds()->Get(b), i + 1), "step %u", i));
+  }
+
+  LATHE_TRY(exprReady.allocate(allocator, sizeOf(entry.exprs())));
+  for (uint32_t i = 0; i < exprReady.size(); ++i) {
+    const Expr &expr = *entry.exprs()->Get(i);
+    if (expr.op() == ExprOp::Symbol)
+      exprReady[i] = symbolReady[static_cast<size_t>(expr.value())];
+    else if (isBinary(expr.op()))
+      exprReady[i] = readyOf(expr.lhs()) > readyOf(expr.rhs())
+                         ? readyOf(expr.lhs())
+                         : readyOf(expr.rhs());
+  }
+  return ok();
+}
+
+//===----------------------------------------------------------------------===//
+// Buffers
+//===----------------------------------------------------------------------===//
+
+Status ProgramVerifier::verifyBuffer(uint32_t index) {
+  const Buffer &buffer = *program.buffers()->Get(index);
+  BufferFacts &facts = buffers[index];
+  facts.root = index;
+  if (!dtypeSize(buffer.dtype()))
+    return error(LATHE_CORRUPT, "unknown dtype %u",
+                 static_cast<unsigned>(buffer.dtype()));
+  if (sizeOf(buffer.dims()) > maxRank)
+    return error(LATHE_CORRUPT, "rank %u is above %u", sizeOf(buffer.dims()),
+                 maxRank);
+  LATHE_TRY(verifyExprs(buffer.dims(), entry, "dim", budget));
+  for (uint32_t d = 0; d < sizeOf(buffer.dims()); ++d) {
+    uint32_t ready = readyOf(buffer.dims()->Get(d));
+    facts.ready = facts.ready > ready ? facts.ready : ready;
+  }
+
+  switch (buffer.kind()) {
+  case BufferKind::Input:
+    facts.written = facts.constant = true;
+    return verifyInputBuffer(buffer);
+  case BufferKind::Output:
+    return verifyIndex(buffer.index(), sizeOf(entry.outputs()), "output");
+  case BufferKind::Constant:
+    facts.written = facts.constant = true;
+    return verifyIndex(buffer.index(), sizeOf(manifest.constants()),
+                       "constant");
+  case BufferKind::Transient:
+    return ok();
+  case BufferKind::Alias:
+    return verifyAlias(index);
+  }
+  return error(LATHE_CORRUPT, "unknown kind %u",
+               static_cast<unsigned>(buffer.kind()));
+}
+
+Status ProgramVerifier::verifyInputBuffer(const Buffer &buffer) {
+  LATHE_TRY(verifyIndex(buffer.index(), sizeOf(entry.inputs()), "input"));
+  const TensorInfo &input =
+      *entry.inputs()->Get(static_cast<uint32_t>(buffer.index()));
+  if (input.dtype() != buffer.dtype())
+    return error(LATHE_CORRUPT, "its dtype is not that of input '%s'",
+                 textOf(input.name()));
+  return ok();
+}
+
+Status ProgramVerifier::verifyAlias(uint32_t index) {
+  const Buffer &buffer = *program.buffers()->Get(index);
+  LATHE_TRY(verifyIndex(buffer.index(), index, "earlier buffer"));
+  auto source = static_cast<uint32_t>(buffer.index());
+  if (dtypeSize(program.buffers()->Get(source)->dtype()) !=
+      dtypeSize(buffer.dtype()))
+    return error(LATHE_CORRUPT, "its dtype differs in width from buffer %u",
+                 source);
+  BufferFacts &facts = buffers[index];
+  facts.root = buffers[source].root;
+  if (facts.ready < buffers[source].ready)
+    facts.ready = buffers[source].ready;
+  if (buffer.offset() < 0)
+    return ok();
+  LATHE_TRY(verifyIndex(buffer.offset(), sizeOf(entry.exprs()), "expression"));
+  if (facts.ready < readyOf(buffer.offset()))
+    facts.ready = readyOf(buffer.offset());
+  return ok();
+}
+
+Status ProgramVerifier::verifyRead(uint32_t buffer, uint32_t time) {
+  LATHE_TRY(verifyIndex(buffer, numBuffers(), "buffer"));
+  if (buffers[buffer].ready > time)
+    return error(LATHE_CORRUPT, "the shape of buffer %u is not known yet",
+                 buffer);
+  if (!buffers[buffers[buffer].root].written)
+    return error(LATHE_CORRUPT, "buffer %u is read before it is written",
+                 buffer);
+  return ok();
+}
+
+Status ProgramVerifier::verifyWrite(uint32_t buffer, uint32_t time) {
+  LATHE_TRY(verifyIndex(buffer, numBuffers(), "buffer"));
+  if (buffers[buffer].ready > time)
+    return error(LATHE_CORRUPT, "the shape of buffer %u is not known yet",
+                 buffer);
+  BufferFacts &root = buffers[buffers[buffer].root];
+  if (root.constant)
+    return error(LATHE_CORRUPT, "buffer %u is read-only", buffer);
+  root.written = true;
+  return ok();
+}
+
+//===----------------------------------------------------------------------===//
+// Steps
+//===----------------------------------------------------------------------===//
+
+Status ProgramVerifier::verifyUse(const flatbuffers::Vector<int32_t> *exprs,
+                                  uint32_t time, const char *what) {
+  LATHE_TRY(verifyExprs(exprs, entry, what, budget));
+  for (uint32_t i = 0; i < sizeOf(exprs); ++i)
+    if (readyOf(exprs->Get(i)) > time)
+      return error(LATHE_CORRUPT, "%s %u uses a symbol that is not bound yet",
+                   what, i);
+  return ok();
+}
+
+Status ProgramVerifier::verifyStep(const Step &step, uint32_t time) {
+  switch (step.body_type()) {
+  case StepBody::Launch: {
+    const Launch &launch = *step.body_as_Launch();
+    return annotate(verifyLaunch(launch, time), "launch '%s'",
+                    textOf(launch.label()));
+  }
+  case StepBody::BuiltinCall: {
+    const BuiltinCall &call = *step.body_as_BuiltinCall();
+    return annotate(verifyBuiltin(call, time), "built-in '%s'",
+                    textOf(call.callee()));
+  }
+  case StepBody::Bind:
+    return verifyBind(*step.body_as_Bind(), time);
+  case StepBody::Check:
+    LATHE_TRY(verifyUse(step.body_as_Check()->conditions(), time, "condition"));
+    return verifyUse(step.body_as_Check()->equalities(), time, "equality");
+  case StepBody::NONE:
+    break;
+  }
+  return error(LATHE_CORRUPT, "it is of no kind that this runtime knows");
+}
+
+Status ProgramVerifier::verifyLaunch(const Launch &launch, uint32_t time) {
+  uint32_t numReads = sizeOf(launch.reads()),
+           numWrites = sizeOf(launch.writes());
+  uint32_t numChoices = sizeOf(launch.choices());
+  LATHE_TRY(budget.spend(uint64_t(numReads) + numWrites + numChoices));
+  if (numChoices == 0)
+    return error(LATHE_CORRUPT, "it has no kernel");
+  LATHE_TRY(verifyUse(launch.scalars(), time, "scalar"));
+  if (launch.flops() >= 0) {
+    LATHE_TRY(verifyIndex(launch.flops(), sizeOf(entry.exprs()), "expression"));
+    if (readyOf(launch.flops()) > time)
+      return error(LATHE_CORRUPT, "flops use a symbol that is not bound yet");
+  }
+  for (uint32_t i = 0; i < numChoices; ++i)
+    LATHE_TRY(annotate(verifyChoice(launch, *launch.choices()->Get(i), time),
+                       "choice %u", i));
+  for (uint32_t i = 0; i < numReads; ++i)
+    LATHE_TRY(annotate(verifyRead(launch.reads()->Get(i), time), "read %u", i));
+  for (uint32_t i = 0; i < numWrites; ++i)
+    LATHE_TRY(
+        annotate(verifyWrite(launch.writes()->Get(i), time), "write %u", i));
+  return ok();
+}
+
+Status ProgramVerifier::verifyChoice(const Launch &launch, const Choice &choice,
+                                     uint32_t time) {
+  LATHE_TRY(verifyIndex(choice.kernel(), sizeOf(variant.kernels()), "kernel"));
+  const Kernel &kernel = *variant.kernels()->Get(choice.kernel());
+  uint64_t operands =
+      uint64_t(sizeOf(launch.reads())) + sizeOf(launch.writes());
+  if (operands != kernel.buffers())
+    return error(LATHE_CORRUPT,
+                 "kernel '%s' takes %u buffers and is given %llu",
+                 textOf(kernel.symbol()), kernel.buffers(),
+                 static_cast<unsigned long long>(operands));
+  if (sizeOf(launch.scalars()) != kernel.scalars())
+    return error(LATHE_CORRUPT, "kernel '%s' takes %u scalars and is given %u",
+                 textOf(kernel.symbol()), kernel.scalars(),
+                 sizeOf(launch.scalars()));
+  if (sizeOf(choice.grid()) != 3)
+    return error(LATHE_CORRUPT, "the grid has %u dims instead of 3",
+                 sizeOf(choice.grid()));
+  LATHE_TRY(verifyUse(choice.grid(), time, "grid dim"));
+  return verifyUse(choice.conditions(), time, "condition");
+}
+
+Status ProgramVerifier::verifyBuiltin(const BuiltinCall &call, uint32_t time) {
+  uint32_t numReads = sizeOf(call.reads()), numWrites = sizeOf(call.writes());
+  LATHE_TRY(budget.spend(uint64_t(numReads) + numWrites));
+  if (!*textOf(call.callee()))
+    return error(LATHE_CORRUPT, "it has no name");
+  if (numReads > maxOperands || numWrites > maxOperands)
+    return error(LATHE_CORRUPT, "it has more than %u operands", maxOperands);
+  for (uint32_t i = 0; i < numReads; ++i)
+    if (call.reads()->Get(i) != absentOperand)
+      LATHE_TRY(annotate(verifyRead(call.reads()->Get(i), time), "read %u", i));
+  uint32_t writeTime = sizeOf(call.binds()) ? time + 1 : time;
+  for (uint32_t i = 0; i < numWrites; ++i)
+    LATHE_TRY(
+        annotate(verifyWrite(call.writes()->Get(i), writeTime), "write %u", i));
+  return verifyOptions(call);
+}
+
+Status ProgramVerifier::verifyOptions(const BuiltinCall &call) {
+  LATHE_TRY(budget.spend(sizeOf(call.options())));
+  for (uint32_t i = 0; i < sizeOf(call.options()); ++i) {
+    const Option &option = *call.options()->Get(i);
+    if (!*textOf(option.name()))
+      return error(LATHE_CORRUPT, "option %u has no name", i);
+    LATHE_TRY(budget.spend(uint64_t(sizeOf(option.ints())) +
+                           sizeOf(option.floats())));
+  }
+  return ok();
+}
+
+Status ProgramVerifier::verifyBind(const Bind &bind, uint32_t time) {
+  LATHE_TRY(verifyRead(bind.source(), time));
+  DType dtype = program.buffers()->Get(bind.source())->dtype();
+  if (dtype != DType::I64 && dtype != DType::I32)
+    return error(LATHE_CORRUPT, "buffer %u holds neither i64 nor i32",
+                 bind.source());
+  return ok();
+}
+
+Status ProgramVerifier::verifyOutputs() {
+  LATHE_TRY(budget.spend(sizeOf(program.outputs())));
+  uint32_t end = sizeOf(program.steps());
+  if (sizeOf(program.outputs()) != sizeOf(entry.outputs()))
+    return error(LATHE_CORRUPT, "%u outputs instead of %u",
+                 sizeOf(program.outputs()), sizeOf(entry.outputs()));
+  for (uint32_t i = 0; i < sizeOf(program.outputs()); ++i) {
+    uint32_t buffer = program.outputs()->Get(i);
+    const TensorInfo &output = *entry.outputs()->Get(i);
+    LATHE_TRY(annotate(verifyRead(buffer, end), "output '%s'",
+                       textOf(output.name())));
+    if (program.buffers()->Get(buffer)->dtype() != output.dtype())
+      return error(LATHE_CORRUPT, "output '%s': its buffer is of another dtype",
+                   textOf(output.name()));
+    LATHE_TRY(annotate(verifyUse(output.dims(), end, "dim"), "output '%s'",
+                       textOf(output.name())));
+  }
+  return ok();
+}
+
+Status verifyProgram(const Allocator &allocator, const Manifest &manifest,
+                     const Variant &variant, const Entry &entry,
+                     const Program &program, WorkBudget &budget) {
+  ProgramVerifier verifier(manifest, variant, entry, program, budget);
+  return verifier.verify(allocator);
+}
+
+} // namespace lathe::rt

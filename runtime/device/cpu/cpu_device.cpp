@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "runtime/device/cpu/cpu_device.h"
+
+#include "runtime/base/thread_pool.h"
+#include "runtime/device/cpu/code_object.h"
+#include "runtime/device/cpu/features.h"
+
+namespace lathe::rt {
+
+// A thread should have some 4 µs of work to be worth asking: at 50 GFLOP/s and
+// 20 GB/s from the caches.
+static constexpr int64_t flopsPerThread = 200000;
+static constexpr int64_t bytesPerThread = 80000;
+
+uint32_t threadsWorthUsing(int64_t flops, int64_t bytes, int64_t programs,
+                           uint32_t available) {
+  int64_t byFlops = flops > 0 ? flops / flopsPerThread : 0;
+  int64_t byBytes = bytes > 0 ? bytes / bytesPerThread : 0;
+  int64_t threads = byFlops > byBytes ? byFlops : byBytes;
+  threads = threads < programs ? threads : programs;
+  threads = threads < available ? threads : available;
+  return threads > 1 ? static_cast<uint32_t>(threads) : 1;
+}
+
+namespace {
+class CpuExecutable final : public Executable {
+public:
+  explicit CpuExecutable(const Allocator &allocator) : allocator(allocator) {}
+  ~CpuExecutable() { ThreadPool::destroy(pool); }
+
+  Status load(Span<const uint8_t> bytes, size_t numKernels,
+              uint32_t numThreads) {
+    LATHE_TRY(code.load(bytes.data(), bytes.size()));
+    LATHE_TRY(kernels.allocate(allocator, numKernels));
+    return ThreadPool::create(allocator, numThreads, &pool);
+  }
+
+  Status bindKernel(uint32_t index, const char *name) override {
+    kernels[index] =
+        reinterpret_cast<CpuKernel>(const_cast<void *>(code.find(name)));
+    if (!kernels[index])
+      return error(LATHE_CORRUPT, "the code object has no function '%s'", name);
+    return ok();
+  }
+
+  uint32_t launch(uint32_t kernel, const LaunchArgs &args) const override;
+  void destroy() override { deleteObject(allocator, this); }
+
+private:
+  Allocator allocator;
+  CodeObject code;
+  Array<CpuKernel> kernels;
+  ThreadPool *pool = nullptr;
+};
+
+struct Call {
+  CpuKernel kernel;
+  const LaunchArgs *args;
+};
+} // namespace
+
+static void runPrograms(void *context, int64_t begin, int64_t end) {
+  const Call &call = *static_cast<const Call *>(context);
+  call.kernel(call.args->buffers, call.args->scalars, call.args->grid, begin,
+              end);
+}
+
+uint32_t CpuExecutable::launch(uint32_t kernel, const LaunchArgs &args) const {
+  int64_t programs = args.grid[0] * args.grid[1] * args.grid[2];
+  uint32_t threads =
+      threadsWorthUsing(args.flops, args.bytes, programs, pool->numThreads());
+  Call call = {kernels[kernel], &args};
+  pool->run(runPrograms, &call, programs, threads);
+  return threads;
+}
+
+static Status enableFeature(const char *feature) {
+  if (enableCpuFeature(feature))
+    return ok();
+  return error(LATHE_INCOMPATIBLE, "the system does not permit '%s'", feature);
+}
+
+static Status load(const Allocator &allocator, Span<const uint8_t> code,
+                   size_t numKernels, uint32_t numThreads,
+                   Executable **result) {
+  CpuExecutable *executable;
+  LATHE_TRY(newObject(allocator, &executable));
+  Status status = executable->load(code, numKernels,
+                                   numThreads ? numThreads : availableCores());
+  if (status.failed())
+    executable->destroy();
+  else
+    *result = executable;
+  return status;
+}
+
+const DeviceType cpuDevice = {"cpu",         "x86", cpuHasFeature,
+                              enableFeature, load,  availableCores};
+
+} // namespace lathe::rt

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The working memory of one run at a time: symbols, shapes, addresses, arenas.
+// Everything stays for the next run, and what depends only on symbols that have
+// not changed is not computed again. After the first run of a shape, a run
+// allocates nothing; arenas only grow.
+
+#ifndef LATHE_RUNTIME_EXEC_CONTEXT_H
+#define LATHE_RUNTIME_EXEC_CONTEXT_H
+
+#include "runtime/base/text.h"
+#include "runtime/exec/layout.h"
+#include "runtime/exec/model.h"
+#include "runtime/exec/profile.h"
+
+struct lathe_results_t {
+  lathe::rt::Context *context = nullptr;
+};
+
+namespace lathe::rt {
+
+class Context {
+public:
+  Context(const Allocator &allocator, const lathe_model_t &model, size_t entry);
+
+  Status create();
+  void destroy() { deleteObject(allocator, this); }
+
+  /// Runs the program. With `outputs` empty, results go to memory of the
+  /// context.
+  Status run(Span<const lathe_tensor_t> inputs,
+             Span<const lathe_tensor_t> outputs, lathe_profile_t *profile);
+
+  /// Only what the shapes of the inputs decide.
+  Status bindShapes(Span<const lathe_tensor_t> inputs, bool needData);
+  Status outputShape(size_t output, int64_t *dims, uint32_t *rank);
+
+  size_t entry() const { return entryIndex; }
+  const lathe_model_t &model() const { return owner; }
+  Span<const lathe_tensor_t> outputTensors() const {
+    return {results.data(), results.size()};
+  }
+
+  /// Handed out while the results of a run are in use.
+  lathe_results_t handle;
+  /// The next idle context of the entry.
+  Context *next = nullptr;
+
+private:
+  struct BufferState {
+    uint8_t *address = nullptr;
+    uint64_t bytes = 0;
+    uint64_t offset = 0; // Alias: bytes from the source. Transient: in arena.
+    int64_t elements = 0;
+    bool placed = false; // It is the memory of an output.
+  };
+  struct LaunchState {
+    uint32_t kernel = 0;
+    int64_t grid[3] = {};
+    int64_t programs = 0;
+    int64_t flops = -1;
+    int64_t bytes = 0;
+  };
+  struct OutputState {
+    Block block;
+    int64_t dims[bundle::maxRank] = {};
+    uint64_t bytes = 0;
+    uint8_t *address = nullptr;
+    bool placed = false; // Steps write it there; else it is copied at the end.
+  };
+
+  // inputs.cpp
+  Status checkInput(size_t index, const lathe_tensor_t &tensor, bool needData);
+  Status defineSymbols(size_t index, const lathe_tensor_t &tensor);
+  Status checkDims(size_t index, const lathe_tensor_t &tensor);
+  Status mismatch(size_t input, uint32_t dim, int64_t found) const;
+  void setInputSymbol(uint32_t symbol, int64_t value);
+
+  // prepare.cpp
+  Status beginPhase(uint32_t phase);
+  Status preparePhase(uint32_t phase);
+  void evaluatePhase(uint32_t phase);
+  Status runChecks(uint32_t phase);
+  Status check(const bundle::Check &check) const;
+  Status sizeBuffers(uint32_t phase);
+  Status sizeBuffer(uint32_t index);
+  Status sizeAlias(uint32_t index);
+  Status placeOutput(uint32_t buffer, bool *placed);
+  Status placeBuffers(uint32_t phase);
+  Status prepareLaunches(uint32_t phase);
+  Status choose(const bundle::Launch &launch,
+                const bundle::Choice **choice) const;
+  Status prepareLaunch(const bundle::Launch &launch, const StepPlan &plan);
+  Status assignAddresses(uint32_t phase);
+  Status assignAddress(uint32_t index);
+  Status outputDims(size_t output);
+  Status prepareOutput(size_t output);
+  Status checkedValue(int32_t expr, const char *what, int64_t *value) const;
+  /// "batch = 1, seq = 128", of the symbols that have a value.
+  Text<256> describeSymbols() const;
+
+  // execute.cpp
+  Status runSteps(lathe_profile_t *profile);
+  Status runStep(uint32_t index, lathe_profile_t *profile);
+  void launch(const bundle::Launch &launch, const StepPlan &step,
+              lathe_profile_t *profile);
+  Status callBuiltin(const bundle::BuiltinCall &call, const StepPlan &step,
+                     lathe_profile_t *profile);
+  Status bindResults(const bundle::BuiltinCall &call, const StepPlan &step,
+                     BuiltinArgs &args);
+  Status bindFromBuffer(const bundle::Bind &bind);
+  Status bindSymbol(uint32_t symbol, int64_t value);
+  Status fillOperand(uint32_t buffer, Operand &operand) const;
+  Status finishOutputs();
+
+  ExprValue value(int32_t expr) const {
+    return exprs[static_cast<size_t>(expr)];
+  }
+
+  Allocator allocator;
+  const lathe_model_t &owner;
+  const size_t entryIndex;
+  const ProgramPlan &plan;
+  uint64_t runNumber = 0;
+
+  Array<ExprValue> symbols;
+  Array<uint64_t> definedBy; // per symbol: the last run that defined it
+  Array<ExprValue> exprs;
+  Array<BufferState> buffers;
+  Array<LaunchState> launches;
+  Array<int64_t> scalars;
+  Array<void *> pointers;
+  Array<Operand> operands;
+  Array<int64_t> bound; // by one built-in
+  Array<LayoutItem> items;
+  Array<uint32_t> itemOrder;
+  Array<Block> arenas; // one per phase
+  Block scratch;
+  Array<OutputState> outputs;
+  Array<lathe_tensor_t> results;
+  // Phases below this are prepared for the symbols as they are.
+  uint32_t numPrepared = 0;
+
+  // Of the run that is going on.
+  Span<const lathe_tensor_t> callerInputs;
+  Span<const lathe_tensor_t> callerOutputs;
+};
+
+/// The number of elements, or an error when it is negative or its size in bytes
+/// cannot be represented.
+Status countElements(const int64_t *dims, uint32_t rank, size_t elementSize,
+                     int64_t *elements);
+
+} // namespace lathe::rt
+
+#endif // LATHE_RUNTIME_EXEC_CONTEXT_H

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "runtime/exec/context.h"
+
+#include <cinttypes>
+#include <cstring>
+
+namespace lathe::rt {
+
+using namespace bundle;
+
+Context::Context(const Allocator &allocator, const lathe_model_t &model,
+                 size_t entry)
+    : allocator(allocator), owner(model), entryIndex(entry),
+      plan(model.plan(entry)) {
+  handle.context = this;
+}
+
+Status Context::create() {
+  size_t numBuffers = plan.buffers.size(), numOutputs = 0;
+  numOutputs = sizeOf(plan.entry().outputs());
+  LATHE_TRY(symbols.allocate(allocator, plan.symbolPhase.size()));
+  LATHE_TRY(definedBy.allocate(allocator, plan.symbolPhase.size()));
+  LATHE_TRY(bound.allocate(allocator, plan.symbolPhase.size()));
+  LATHE_TRY(exprs.allocate(allocator, plan.exprPhase.size()));
+  for (uint32_t i = 0; i < exprs.size(); ++i)
+    if (plan.entry().exprs()->Get(i)->op() == ExprOp::Const)
+      exprs[i] = ExprValue::known(plan.entry().exprs()->Get(i)->value());
+  LATHE_TRY(buffers.allocate(allocator, numBuffers));
+  LATHE_TRY(items.allocate(allocator, numBuffers));
+  LATHE_TRY(itemOrder.allocate(allocator, 2 * numBuffers));
+  LATHE_TRY(launches.allocate(allocator, plan.numLaunches));
+  LATHE_TRY(scalars.allocate(allocator, plan.numScalars));
+  LATHE_TRY(pointers.allocate(allocator, plan.maxOperands));
+  LATHE_TRY(operands.allocate(allocator, plan.maxOperands));
+  LATHE_TRY(arenas.allocate(allocator, plan.numPhases));
+  LATHE_TRY(outputs.allocate(allocator, numOutputs));
+  return results.allocate(allocator, numOutputs);
+}
+
+Status Context::run(Span<const lathe_tensor_t> inputTensors,
+                    Span<const lathe_tensor_t> outputTensors,
+                    lathe_profile_t *profile) {
+  uint64_t begin = profile ? now() : 0;
+  if (profile)
+    LATHE_TRY(profile->begin(plan.steps.size()));
+  callerInputs = inputTensors;
+  callerOutputs = outputTensors;
+  LATHE_TRY(bindShapes(inputTensors, true));
+  LATHE_TRY(beginPhase(0));
+  LATHE_TRY(runSteps(profile));
+  LATHE_TRY(finishOutputs());
+  if (!profile)
+    return ok();
+  profile->totalNs = now() - begin;
+  for (const Block &arena : arenas)
+    profile->arenaBytes += arena.size();
+  for (const OutputState &output : outputs)
+    profile->arenaBytes += output.block.size();
+  return ok();
+}
+
+Status Context::runSteps(lathe_profile_t *profile) {
+  for (uint32_t i = 0; i < plan.steps.size(); ++i)
+    LATHE_TRY(runStep(i, profile));
+  return ok();
+}
+
+Status Context::runStep(uint32_t index, lathe_profile_t *profile) {
+  const Step &step = *plan.program().steps()->Get(index);
+  const StepPlan &facts = plan.steps[index];
+  switch (step.body_type()) {
+  case StepBody::Launch:
+    launch(*step.body_as_Launch(), facts, profile);
+    return ok();
+  case StepBody::BuiltinCall: {
+    const BuiltinCall &call = *step.body_as_BuiltinCall();
+    return annotate(callBuiltin(call, facts, profile), "%s '%s'",
+                    textOf(call.callee()), textOf(call.label()));
+  }
+  case StepBody::Bind:
+    LATHE_TRY(bindFromBuffer(*step.body_as_Bind()));
+    return beginPhase(facts.phase + 1);
+  default:
+    return ok(); // Checks were made when the phase began.
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Launches
+//===----------------------------------------------------------------------===//
+
+void Context::launch(const Launch &launch, const StepPlan &step,
+                     lathe_profile_t *profile) {
+  const LaunchState &state = launches[step.launch];
+  uint64_t begin = profile ? now() : 0;
+  uint32_t threads = 1;
+  if (state.programs) {
+    uint32_t numReads = sizeOf(launch.reads());
+    for (uint32_t i = 0; i < numReads; ++i)
+      pointers[i] = buffers[launch.reads()->Get(i)].address;
+    for (uint32_t i = 0; i < sizeOf(launch.writes()); ++i)
+      pointers[numReads + i] = buffers[launch.writes()->Get(i)].address;
+    LaunchArgs args = {pointers.data(),
+                       scalars.data() + step.firstScalar,
+                       {state.grid[0], state.grid[1], state.grid[2]},
+                       state.flops,
+                       state.bytes};
+    threads = owner.executable().launch(state.kernel, args);
+  }
+  if (!profile)
+    return;
+  const Kernel &kernel = *owner.variantTable().kernels()->Get(state.kernel);
+  profile->add({sizeof(lathe_profile_step_t), textOf(launch.label()),
+                textOf(kernel.symbol()), textOf(kernel.schedule()),
+                now() - begin, state.flops, state.bytes, state.programs,
+                threads});
+}
+
+//===----------------------------------------------------------------------===//
+// Built-ins and symbols
+//===----------------------------------------------------------------------===//
+
+Status Context::fillOperand(uint32_t index, Operand &operand) const {
+  operand = Operand();
+  if (index == absentOperand)
+    return ok();
+  const Buffer &buffer = *plan.program().buffers()->Get(index);
+  operand.data = buffers[index].address;
+  operand.dtype = buffer.dtype();
+  operand.rank = sizeOf(buffer.dims());
+  operand.elements = buffers[index].elements;
+  for (uint32_t d = 0; d < operand.rank; ++d)
+    LATHE_TRY(checkedValue(buffer.dims()->Get(d), "a dim", &operand.dims[d]));
+  return ok();
+}
+
+Status Context::callBuiltin(const BuiltinCall &call, const StepPlan &step,
+                            lathe_profile_t *profile) {
+  uint64_t begin = profile ? now() : 0;
+  uint32_t numReads = sizeOf(call.reads()), numWrites = sizeOf(call.writes());
+  for (uint32_t i = 0; i < numReads; ++i)
+    LATHE_TRY(fillOperand(call.reads()->Get(i), operands[i]));
+  BuiltinArgs args(call, allocator, scratch);
+  args.reads = {operands.data(), numReads};
+  if (step.binds)
+    LATHE_TRY(bindResults(call, step, args));
+  for (uint32_t i = 0; i < numWrites; ++i)
+    LATHE_TRY(fillOperand(call.writes()->Get(i), operands[numReads + i]));
+  args.writes = {operands.data() + numReads, numWrites};
+  LATHE_TRY(step.builtin->run(args));
+  if (!profile)
+    return ok();
+  int64_t bytes = 0;
+  for (uint32_t i = 0; i < numReads + numWrites; ++i)
+    bytes += operands[i].elements * int64_t(dtypeSize(operands[i].dtype));
+  profile->add({sizeof(lathe_profile_step_t), textOf(call.label()),
+                step.builtin->name, "", now() - begin, -1, bytes, 1, 1});
+  return ok();
+}
+
+/// Asks the built-in for the sizes of its results and makes room for them.
+Status Context::bindResults(const BuiltinCall &call, const StepPlan &step,
+                            BuiltinArgs &args) {
+  uint32_t count = sizeOf(call.binds());
+  args.binds = {bound.data(), count};
+  LATHE_TRY(step.builtin->bind(args));
+  for (uint32_t i = 0; i < count; ++i)
+    LATHE_TRY(bindSymbol(call.binds()->Get(i), bound[i]));
+  return beginPhase(step.phase + 1);
+}
+
+Status Context::bindSymbol(uint32_t symbol, int64_t value) {
+  ExprValue &state = symbols[symbol];
+  if (value < 0)
+    return error(LATHE_FAILED_PRECONDITION,
+                 "the run computed %" PRId64 " for '%s', a size", value,
+                 textOf(plan.entry().symbols()->Get(symbol)));
+  if (state.state != ExprValue::Known || state.value != value) {
+    uint32_t phase = plan.symbolPhase[symbol];
+    numPrepared = numPrepared < phase ? numPrepared : phase;
+  }
+  state = ExprValue::known(value);
+  return ok();
+}
+
+Status Context::bindFromBuffer(const Bind &bind) {
+  const BufferState &source = buffers[bind.source()];
+  const char *name = textOf(plan.entry().symbols()->Get(bind.symbol()));
+  if (bind.element() >= static_cast<uint64_t>(source.elements))
+    return error(LATHE_FAILED_PRECONDITION,
+                 "'%s' is element %" PRIu64 " of a tensor of %" PRId64, name,
+                 bind.element(), source.elements);
+  int64_t value;
+  if (plan.buffers[bind.source()].elementSize == sizeof(int64_t)) {
+    memcpy(&value, source.address + bind.element() * sizeof(int64_t),
+           sizeof(value));
+  } else {
+    int32_t narrow;
+    memcpy(&narrow, source.address + bind.element() * sizeof(int32_t),
+           sizeof(narrow));
+    value = narrow;
+  }
+  return bindSymbol(bind.symbol(), value);
+}
+
+//===----------------------------------------------------------------------===//
+// Outputs
+//===----------------------------------------------------------------------===//
+
+Status Context::finishOutputs() {
+  for (uint32_t i = 0; i < outputs.size(); ++i) {
+    uint32_t index = plan.program().outputs()->Get(i);
+    const BufferPlan &root = plan.buffers[plan.buffers[index].root];
+    if (root.output == i && outputs[i].placed)
+      continue;
+    const BufferState &buffer = buffers[index];
+    LATHE_TRY(outputDims(i));
+    if (outputs[i].bytes != buffer.bytes)
+      return error(LATHE_CORRUPT,
+                   "output %u: its buffer has %" PRIu64
+                   " bytes and its dims make %" PRIu64,
+                   i, buffer.bytes, outputs[i].bytes);
+    LATHE_TRY(prepareOutput(i));
+    if (buffer.bytes)
+      memcpy(outputs[i].address, buffer.address, buffer.bytes);
+  }
+  return ok();
+}
+
+} // namespace lathe::rt

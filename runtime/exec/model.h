@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef LATHE_RUNTIME_EXEC_MODEL_H
+#define LATHE_RUNTIME_EXEC_MODEL_H
+
+#include "runtime/base/sync.h"
+#include "runtime/bundle/bundle.h"
+#include "runtime/device/device.h"
+#include "runtime/exec/program.h"
+
+namespace lathe::rt {
+class Context;
+}
+
+/// A bundle with the code of one variant loaded. Held by its creator and by
+/// results that are out. Immutable but for the list of idle contexts.
+struct lathe_model_t {
+public:
+  static lathe::rt::Status create(const lathe_bundle_t *bundle,
+                                  const lathe_model_options_t *options,
+                                  lathe_model_t **model);
+  void retain() const { holders.retain(); }
+  void release() const;
+
+  const lathe_bundle_t &bundle() const { return *source; }
+  const lathe::rt::Allocator &memory() const { return allocator; }
+  const lathe::rt::Executable &executable() const { return *code; }
+  const lathe::rt::DeviceType &device() const { return *type; }
+  uint32_t variant() const { return variantIndex; }
+  const lathe::bundle::Variant &variantTable() const;
+  uint32_t numThreads() const { return threads; }
+  size_t numEntries() const { return plans.size(); }
+  const lathe::rt::ProgramPlan &plan(size_t entry) const {
+    return plans[entry];
+  }
+
+  /// A context for one run of an entry, used before if one is idle.
+  lathe::rt::Status acquire(size_t entry, lathe::rt::Context **context) const;
+  void giveBack(lathe::rt::Context *context) const;
+
+  // For newObject.
+  explicit lathe_model_t(const lathe::rt::Allocator &allocator)
+      : allocator(allocator) {}
+  ~lathe_model_t();
+
+private:
+  lathe::rt::Status load(const lathe_model_options_t &options);
+  lathe::rt::Status chooseVariant(const lathe_model_options_t &options);
+  lathe::rt::Status noVariantFits(const lathe_model_options_t &options) const;
+  lathe::rt::Status loadCode();
+
+  lathe::rt::Allocator allocator;
+  lathe::rt::RefCount holders;
+  const lathe_bundle_t *source = nullptr;
+  const lathe::rt::DeviceType *type = nullptr;
+  uint32_t variantIndex = 0;
+  uint32_t threads = 0;
+  lathe::rt::Executable *code = nullptr;
+  lathe::rt::Array<lathe::rt::ProgramPlan> plans;
+
+  mutable lathe::rt::Mutex mutex;
+  mutable lathe::rt::Array<lathe::rt::Context *> idle; // lists, one per entry
+};
+
+#endif // LATHE_RUNTIME_EXEC_MODEL_H
