@@ -11,8 +11,8 @@
 #define LATHE_RUNTIME_BUILTINS_BUILTIN_H
 
 #include "runtime/base/memory.h"
-#include "runtime/bundle/bundle_generated.h"
 #include "runtime/bundle/format.h"
+#include "runtime/bundle/schema.h"
 
 namespace lathe::rt {
 

@@ -7,7 +7,7 @@
 #define LATHE_RUNTIME_BUNDLE_VERIFY_H
 
 #include "runtime/base/memory.h"
-#include "runtime/bundle/bundle_generated.h"
+#include "runtime/bundle/schema.h"
 
 namespace lathe::rt {
 

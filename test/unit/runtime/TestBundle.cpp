@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "TestBundle.h"
+
+#include "runtime/base/sha256.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <iterator>
+#include <unistd.h>
+
+namespace lathe::test {
+
+using namespace bundle;
+
+//===----------------------------------------------------------------------===//
+// Code
+//===----------------------------------------------------------------------===//
+
+Bytes compileC(const std::string &source, const std::string &flags) {
+  char folder[] = "/tmp/lathe-test-XXXXXX";
+  if (!mkdtemp(folder))
+    return {};
+  std::string base = folder;
+  std::ofstream(base + "/k.c") << source;
+  std::string command = std::string(LATHE_TEST_CLANG) + " -shared -fPIC " +
+                        flags + " -Wl,--hash-style=gnu -fuse-ld=lld-22 " +
+                        base + "/k.c -o " + base + "/k.so";
+  EXPECT_EQ(std::system(command.c_str()), 0) << command;
+  std::ifstream file(base + "/k.so", std::ios::binary);
+  Bytes bytes((std::istreambuf_iterator<char>(file)),
+              std::istreambuf_iterator<char>());
+  std::system(("rm -r " + base).c_str());
+  return bytes;
+}
+
+const Bytes &commonKernels() {
+  static const Bytes code = compileC(R"(
+    #include <stdint.h>
+    #define KERNEL(name) void name(void *const *b, const int64_t *s, \
+        const int64_t *grid, int64_t begin, int64_t end)
+    /* One program per 16 elements; s[0] = number of elements. */
+    #define RANGE int64_t n = s[0], i = begin * 16, \
+        e = end * 16 < n ? end * 16 : n; (void)grid
+    KERNEL(add) {
+      RANGE;
+      for (; i < e; ++i)
+        ((float *)b[2])[i] = ((const float *)b[0])[i] + ((const float *)b[1])[i];
+    }
+    KERNEL(scale) {
+      RANGE;
+      for (; i < e; ++i)
+        ((float *)b[1])[i] = ((const float *)b[0])[i] * (float)s[1];
+    }
+    KERNEL(iota) { RANGE; for (; i < e; ++i) ((int64_t *)b[0])[i] = i; }
+    KERNEL(fill) { RANGE; for (; i < e; ++i) ((int64_t *)b[0])[i] = s[1]; }
+  )");
+  return code;
+}
+
+//===----------------------------------------------------------------------===//
+// Building
+//===----------------------------------------------------------------------===//
+
+AlignedBytes::AlignedBytes(const Bytes &bytes) : count(bytes.size()) {
+  size_t room = (bytes.size() + 64) / 64 * 64;
+  memory.reset(static_cast<uint8_t *>(aligned_alloc(64, room)));
+  std::copy(bytes.begin(), bytes.end(), memory.get());
+}
+
+TestBundle::TestBundle() {
+  manifest.version = formatVersion;
+  manifest.producer = "test";
+  manifest.model = "model";
+  manifest.entries.emplace_back(new EntryT);
+  entry().name = "main";
+  manifest.variants.emplace_back(new VariantT);
+  variant().target = "x86";
+  variant().level = "baseline";
+  variant().programs.emplace_back(new ProgramT);
+}
+
+int32_t TestBundle::add(const Expr &expr) {
+  entry().exprs.push_back(expr);
+  return static_cast<int32_t>(entry().exprs.size()) - 1;
+}
+
+int32_t TestBundle::constant(int64_t value) {
+  return add(Expr(value, 0, 0, ExprOp::Const));
+}
+
+int32_t TestBundle::symbol(const std::string &name) {
+  entry().symbols.push_back(name);
+  return add(Expr(static_cast<int64_t>(entry().symbols.size()) - 1, 0, 0,
+                  ExprOp::Symbol));
+}
+
+int32_t TestBundle::binary(ExprOp op, int32_t lhs, int32_t rhs) {
+  return add(Expr(0, lhs, rhs, op));
+}
+
+static std::unique_ptr<TensorInfoT>
+tensorInfo(const std::string &name, DType dtype, std::vector<int32_t> dims) {
+  auto info = std::make_unique<TensorInfoT>();
+  info->name = name;
+  info->dtype = dtype;
+  info->dims = std::move(dims);
+  return info;
+}
+
+static uint32_t addBuffer(ProgramT &program, BufferKind kind, DType dtype,
+                          std::vector<int32_t> dims, int32_t index,
+                          int32_t offset) {
+  auto buffer = std::make_unique<BufferT>();
+  buffer->kind = kind;
+  buffer->dtype = dtype;
+  buffer->dims = std::move(dims);
+  buffer->index = index;
+  buffer->offset = offset;
+  program.buffers.push_back(std::move(buffer));
+  return static_cast<uint32_t>(program.buffers.size()) - 1;
+}
+
+uint32_t TestBundle::input(const std::string &name, DType dtype,
+                           std::vector<int32_t> dims) {
+  entry().inputs.push_back(tensorInfo(name, dtype, dims));
+  return addBuffer(program(), BufferKind::Input, dtype, dims,
+                   static_cast<int32_t>(entry().inputs.size()) - 1, -1);
+}
+
+uint32_t TestBundle::transient(DType dtype, std::vector<int32_t> dims) {
+  return addBuffer(program(), BufferKind::Transient, dtype, std::move(dims), -1,
+                   -1);
+}
+
+uint32_t TestBundle::alias(uint32_t source, DType dtype,
+                           std::vector<int32_t> dims, int32_t offset) {
+  return addBuffer(program(), BufferKind::Alias, dtype, std::move(dims),
+                   static_cast<int32_t>(source), offset);
+}
+
+uint32_t TestBundle::weight(DType dtype, std::vector<int32_t> dims,
+                            const void *bytes, size_t size) {
+  auto constant = std::make_unique<ConstantT>();
+  constant->segment = 0;
+  constant->offset = data.size();
+  constant->size = size;
+  constant->name = "w" + std::to_string(manifest.constants.size());
+  constant->encoding = "dense";
+  const auto *first = static_cast<const uint8_t *>(bytes);
+  data.insert(data.end(), first, first + size);
+  data.resize((data.size() + 63) / 64 * 64);
+  manifest.constants.push_back(std::move(constant));
+  return addBuffer(program(), BufferKind::Constant, dtype, std::move(dims),
+                   static_cast<int32_t>(manifest.constants.size()) - 1, -1);
+}
+
+void TestBundle::output(const std::string &name, uint32_t buffer) {
+  const BufferT &source = *program().buffers[buffer];
+  entry().outputs.push_back(tensorInfo(name, source.dtype, source.dims));
+  program().outputs.push_back(buffer);
+}
+
+uint32_t TestBundle::kernel(const std::string &symbol, uint32_t buffers,
+                            uint32_t scalars) {
+  auto kernel = std::make_unique<KernelT>();
+  kernel->symbol = symbol;
+  kernel->buffers = buffers;
+  kernel->scalars = scalars;
+  variant().kernels.push_back(std::move(kernel));
+  return static_cast<uint32_t>(variant().kernels.size()) - 1;
+}
+
+template <typename Body> static Body &addStep(ProgramT &program, Body body) {
+  auto step = std::make_unique<StepT>();
+  step->body.Set(std::move(body));
+  program.steps.push_back(std::move(step));
+  return *static_cast<Body *>(program.steps.back()->body.value);
+}
+
+LaunchT &TestBundle::launch(uint32_t kernel, int32_t programs,
+                            std::vector<int32_t> scalars,
+                            std::vector<uint32_t> reads,
+                            std::vector<uint32_t> writes,
+                            const std::string &label) {
+  auto choice = std::make_unique<ChoiceT>();
+  choice->kernel = kernel;
+  int32_t one = constant(1);
+  choice->grid = {programs, one, one};
+  LaunchT launch;
+  launch.choices.push_back(std::move(choice));
+  launch.scalars = std::move(scalars);
+  launch.reads = std::move(reads);
+  launch.writes = std::move(writes);
+  launch.label = label;
+  return addStep(program(), std::move(launch));
+}
+
+BuiltinCallT &TestBundle::builtin(const std::string &callee,
+                                  std::vector<uint32_t> reads,
+                                  std::vector<uint32_t> writes,
+                                  std::vector<uint32_t> binds) {
+  BuiltinCallT call;
+  call.callee = callee;
+  call.reads = std::move(reads);
+  call.writes = std::move(writes);
+  call.binds = std::move(binds);
+  call.label = callee;
+  return addStep(program(), std::move(call));
+}
+
+void TestBundle::bind(uint32_t symbol, uint32_t source, uint64_t element) {
+  BindT bind;
+  bind.symbol = symbol;
+  bind.source = source;
+  bind.element = element;
+  addStep(program(), std::move(bind));
+}
+
+CheckT &TestBundle::check(std::vector<int32_t> conditions,
+                          const std::string &message) {
+  CheckT check;
+  check.conditions = std::move(conditions);
+  check.message = message;
+  return addStep(program(), std::move(check));
+}
+
+static OptionT &addOption(BuiltinCallT &call, const std::string &name) {
+  call.options.emplace_back(new OptionT);
+  call.options.back()->name = name;
+  return *call.options.back();
+}
+
+void setOption(BuiltinCallT &call, const std::string &name, int64_t value) {
+  addOption(call, name).int_value = value;
+}
+void setOption(BuiltinCallT &call, const std::string &name,
+               const std::string &value) {
+  addOption(call, name).string_value = value;
+}
+void setOption(BuiltinCallT &call, const std::string &name,
+               std::vector<int64_t> values) {
+  addOption(call, name).ints = std::move(values);
+}
+void setOption(BuiltinCallT &call, const std::string &name,
+               std::vector<double> values) {
+  addOption(call, name).floats = std::move(values);
+}
+
+//===----------------------------------------------------------------------===//
+// Writing
+//===----------------------------------------------------------------------===//
+
+static void alignTo(Bytes &file, size_t alignment) {
+  file.resize((file.size() + alignment - 1) / alignment * alignment);
+}
+
+static std::unique_ptr<SegmentT> addSegment(Bytes &file, SegmentKind kind,
+                                            const Bytes &bytes) {
+  alignTo(file, segmentAlignment);
+  auto segment = std::make_unique<SegmentT>();
+  segment->kind = kind;
+  segment->offset = file.size();
+  segment->size = bytes.size();
+  segment->sha256.resize(rt::sha256Size);
+  rt::sha256(bytes.data(), bytes.size(), segment->sha256.data());
+  file.insert(file.end(), bytes.begin(), bytes.end());
+  return segment;
+}
+
+void rehashManifest(uint8_t *file, size_t size) {
+  Header header;
+  memcpy(&header, file, sizeof(header));
+  if (header.manifestOffset <= size &&
+      header.manifestSize <= size - header.manifestOffset)
+    rt::sha256(file + header.manifestOffset, header.manifestSize,
+               header.manifestSha256);
+  memcpy(file, &header, sizeof(header));
+}
+
+Bytes TestBundle::write() const {
+  Bytes file(sizeof(Header));
+  // ManifestT cannot be copied: the segments go in and out of the original.
+  auto &target = const_cast<ManifestT &>(manifest);
+  bool automatic = target.segments.empty();
+  if (automatic) {
+    target.segments.push_back(addSegment(file, SegmentKind::Data, data));
+    target.segments.push_back(addSegment(file, SegmentKind::Code, code));
+    for (auto &variant : target.variants)
+      variant->code = 1;
+  }
+  alignTo(file, manifestAlignment);
+  flatbuffers::FlatBufferBuilder builder;
+  builder.Finish(Manifest::Pack(builder, &target), ManifestIdentifier());
+  if (automatic)
+    target.segments.clear();
+
+  Header header = {};
+  memcpy(header.magic, magic, sizeof(magic));
+  header.manifestOffset = file.size();
+  header.manifestSize = builder.GetSize();
+  file.insert(file.end(), builder.GetBufferPointer(),
+              builder.GetBufferPointer() + builder.GetSize());
+  memcpy(file.data(), &header, sizeof(header));
+  rehashManifest(file.data(), file.size());
+  return file;
+}
+
+//===----------------------------------------------------------------------===//
+// Loading
+//===----------------------------------------------------------------------===//
+
+std::string take(lathe_status_t status) {
+  std::string message = lathe_status_message(status);
+  lathe_status_destroy(status);
+  return message;
+}
+
+LoadedModel::LoadedModel(const TestBundle &source, uint32_t threads)
+    : bytes(source.write()) {
+  lathe_bundle_options_t bundleOptions = LATHE_INIT(lathe_bundle_options_t);
+  bundleOptions.verify = LATHE_VERIFY_ALL;
+  lathe_bundle_t *rawBundle = nullptr;
+  EXPECT_EQ(take(lathe_bundle_from_memory(bytes.data(), bytes.size(),
+                                          &bundleOptions, &rawBundle)),
+            "");
+  bundle.reset(rawBundle);
+  if (!bundle)
+    return;
+  lathe_model_options_t options = LATHE_INIT(lathe_model_options_t);
+  options.num_threads = threads;
+  lathe_model_t *rawModel = nullptr;
+  EXPECT_EQ(take(lathe_model_create(rawBundle, &options, &rawModel)), "");
+  model.reset(rawModel);
+}
+
+} // namespace lathe::test
