@@ -63,9 +63,9 @@ extern "C++" template <typename T> inline T lathe_init() {
 #define LATHE_INIT(type) {.struct_size = sizeof(type)}
 #endif
 
-/*===------------------------------------------------------------------------===
+/*===----------------------------------------------------------------------===
  * Memory and tensors
- *===------------------------------------------------------------------------===*/
+ *===----------------------------------------------------------------------===*/
 
 /* Where an object's memory comes from. Both functions may be called from any
  * thread that uses the object. Messages of statuses do not use it. */
@@ -119,9 +119,9 @@ typedef struct lathe_tensor_t {
   const int64_t *dims;
 } lathe_tensor_t;
 
-/*===------------------------------------------------------------------------===
+/*===----------------------------------------------------------------------===
  * Bundles
- *===------------------------------------------------------------------------===*/
+ *===----------------------------------------------------------------------===*/
 
 /* A bundle, verified and immutable. All functions on it are thread-safe. */
 typedef struct lathe_bundle_t lathe_bundle_t;
@@ -284,9 +284,9 @@ LATHE_API LATHE_MUST_CHECK lathe_status_t
 lathe_bundle_kernel(const lathe_bundle_t *bundle, size_t variant, size_t kernel,
                     lathe_kernel_info_t *info);
 
-/*===------------------------------------------------------------------------===
+/*===----------------------------------------------------------------------===
  * Models
- *===------------------------------------------------------------------------===*/
+ *===----------------------------------------------------------------------===*/
 
 /* A bundle loaded on a device. Immutable; any number of threads may run it at
  * the same time, each run with working memory of its own, which the model
@@ -334,9 +334,9 @@ LATHE_API LATHE_MUST_CHECK lathe_status_t lathe_model_output_shape(
     const lathe_tensor_t *inputs, size_t output, int64_t dims[LATHE_MAX_RANK],
     uint32_t *rank);
 
-/*===------------------------------------------------------------------------===
+/*===----------------------------------------------------------------------===
  * Runs
- *===------------------------------------------------------------------------===*/
+ *===----------------------------------------------------------------------===*/
 
 typedef struct lathe_results_t lathe_results_t;
 typedef struct lathe_profile_t lathe_profile_t;
@@ -375,9 +375,9 @@ lathe_results_tensor(const lathe_results_t *results, size_t index);
 /* Gives the memory back to the model. */
 LATHE_API void lathe_results_destroy(lathe_results_t *results);
 
-/*===------------------------------------------------------------------------===
+/*===----------------------------------------------------------------------===
  * Profiles
- *===------------------------------------------------------------------------===*/
+ *===----------------------------------------------------------------------===*/
 
 /* An empty profile. One profile serves one run at a time. */
 LATHE_API LATHE_MUST_CHECK lathe_status_t lathe_profile_create(

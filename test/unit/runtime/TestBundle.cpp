@@ -48,7 +48,7 @@ const Bytes &commonKernels() {
     KERNEL(add) {
       RANGE;
       for (; i < e; ++i)
-        ((float *)b[2])[i] = ((const float *)b[0])[i] + ((const float *)b[1])[i];
+        ((float *)b[2])[i] = ((float *)b[0])[i] + ((float *)b[1])[i];
     }
     KERNEL(scale) {
       RANGE;
