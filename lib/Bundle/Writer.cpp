@@ -124,13 +124,13 @@ Error Writer::writeSegment(ManifestT &manifest, SegmentKind kind,
 
 Expected<uint64_t> Writer::finish(ManifestT &manifest) {
   auto data = std::make_unique<SegmentT>();
-  data->kind = SegmentKind_Data;
+  data->kind = SegmentKind::Data;
   data->offset = kSegmentAlignment;
   data->size = dataSize;
   data->sha256 = toVector(dataHash.final());
   manifest.segments.push_back(std::move(data));
   for (const auto &bytes : code)
-    if (Error error = writeSegment(manifest, SegmentKind_Code, bytes))
+    if (Error error = writeSegment(manifest, SegmentKind::Code, bytes))
       return error;
   manifest.version = kFormatVersion;
   manifest.constants = std::move(constants);

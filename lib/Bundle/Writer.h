@@ -6,7 +6,7 @@
 #ifndef LATHE_LIB_BUNDLE_WRITER_H
 #define LATHE_LIB_BUNDLE_WRITER_H
 
-#include "lib/Bundle/bundle_generated.h"
+#include "runtime/bundle/schema.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringMap.h"

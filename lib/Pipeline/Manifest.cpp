@@ -23,20 +23,20 @@ int32_t ExpressionTable::append(bundle::ExprOp op, int64_t value, int32_t lhs,
 static bundle::ExprOp getExprOp(AffineExprKind kind) {
   switch (kind) {
   case AffineExprKind::Add:
-    return bundle::ExprOp_Add;
+    return bundle::ExprOp::Add;
   case AffineExprKind::Mul:
-    return bundle::ExprOp_Mul;
+    return bundle::ExprOp::Mul;
   case AffineExprKind::FloorDiv:
-    return bundle::ExprOp_FloorDiv;
+    return bundle::ExprOp::FloorDiv;
   case AffineExprKind::CeilDiv:
-    return bundle::ExprOp_CeilDiv;
+    return bundle::ExprOp::CeilDiv;
   case AffineExprKind::Mod:
-    return bundle::ExprOp_Mod;
+    return bundle::ExprOp::Mod;
   case AffineExprKind::SymbolId:
   case AffineExprKind::DimId:
-    return bundle::ExprOp_Symbol;
+    return bundle::ExprOp::Symbol;
   case AffineExprKind::Constant:
-    return bundle::ExprOp_Const;
+    return bundle::ExprOp::Const;
   }
   llvm_unreachable("all kinds of affine expressions are listed");
 }
@@ -47,9 +47,9 @@ int32_t ExpressionTable::add(AffineExpr expr) {
     return it->second;
   int32_t index;
   if (auto constant = dyn_cast<AffineConstantExpr>(expr)) {
-    index = append(bundle::ExprOp_Const, constant.getValue(), -1, -1);
+    index = append(bundle::ExprOp::Const, constant.getValue(), -1, -1);
   } else if (auto symbol = dyn_cast<AffineSymbolExpr>(expr)) {
-    index = append(bundle::ExprOp_Symbol, symbol.getPosition(), -1, -1);
+    index = append(bundle::ExprOp::Symbol, symbol.getPosition(), -1, -1);
   } else {
     auto binary = cast<AffineBinaryOpExpr>(expr);
     int32_t lhs = add(binary.getLHS()), rhs = add(binary.getRHS());
@@ -85,23 +85,23 @@ static bundle::DType getDType(Type type) {
     bool isUnsigned = integer.isUnsigned();
     switch (integer.getWidth()) {
     case 1:
-      return bundle::DType_Bool;
+      return bundle::DType::Bool;
     case 8:
-      return isUnsigned ? bundle::DType_U8 : bundle::DType_I8;
+      return isUnsigned ? bundle::DType::U8 : bundle::DType::I8;
     case 16:
-      return isUnsigned ? bundle::DType_U16 : bundle::DType_I16;
+      return isUnsigned ? bundle::DType::U16 : bundle::DType::I16;
     case 32:
-      return isUnsigned ? bundle::DType_U32 : bundle::DType_I32;
+      return isUnsigned ? bundle::DType::U32 : bundle::DType::I32;
     case 64:
-      return isUnsigned ? bundle::DType_U64 : bundle::DType_I64;
+      return isUnsigned ? bundle::DType::U64 : bundle::DType::I64;
     }
   }
   return llvm::TypeSwitch<Type, bundle::DType>(type)
-      .Case([](Float16Type) { return bundle::DType_F16; })
-      .Case([](BFloat16Type) { return bundle::DType_BF16; })
-      .Case([](Float32Type) { return bundle::DType_F32; })
-      .Case([](Float64Type) { return bundle::DType_F64; })
-      .Default([](Type) { return bundle::DType_None; });
+      .Case([](Float16Type) { return bundle::DType::F16; })
+      .Case([](BFloat16Type) { return bundle::DType::BF16; })
+      .Case([](Float32Type) { return bundle::DType::F32; })
+      .Case([](Float64Type) { return bundle::DType::F64; })
+      .Default([](Type) { return bundle::DType::None; });
 }
 
 static std::string print(Attribute attr) {
@@ -149,7 +149,7 @@ Error ProgramWriter::writeBuffer(Value value, bundle::BufferKind kind,
   buffer->kind = kind;
   buffer->index = index;
   buffer->dtype = getDType(type.getElementType());
-  if (buffer->dtype == bundle::DType_None)
+  if (buffer->dtype == bundle::DType::None)
     return llvm::createStringError(
         "bundles cannot hold elements of type %s",
         print(TypeAttr::get(type.getElementType())).c_str());
@@ -182,7 +182,7 @@ Error ProgramWriter::writeConstant(plan::ConstantOp op) {
       writer.addConstant(op.getLabel().value_or(""), encoding, *bytes);
   if (!index)
     return index.takeError();
-  return writeBuffer(op.getResult(), bundle::BufferKind_Constant, *index);
+  return writeBuffer(op.getResult(), bundle::BufferKind::Constant, *index);
 }
 
 Error ProgramWriter::writeLaunch(plan::LaunchOp op) {
@@ -280,12 +280,12 @@ Error ProgramWriter::writeStep(Operation &op) {
   if (auto alloc = dyn_cast<plan::AllocOp>(op)) {
     auto output = outputs.find(alloc.getResult());
     if (output == outputs.end())
-      return writeBuffer(alloc, bundle::BufferKind_Transient, -1);
-    return writeBuffer(alloc, bundle::BufferKind_Output, output->second);
+      return writeBuffer(alloc, bundle::BufferKind::Transient, -1);
+    return writeBuffer(alloc, bundle::BufferKind::Output, output->second);
   }
   if (auto alias = dyn_cast<plan::AliasOp>(op))
     return writeBuffer(
-        alias, bundle::BufferKind_Alias, buffers.lookup(alias.getSource()),
+        alias, bundle::BufferKind::Alias, buffers.lookup(alias.getSource()),
         alias.getOffset() ? alias.getOffset()->getResult(0) : AffineExpr());
   if (auto launch = dyn_cast<plan::LaunchOp>(op))
     return writeLaunch(launch);
@@ -320,7 +320,7 @@ ProgramWriter::write(plan::ProgramOp program) {
     outputs.try_emplace(operand.get(), operand.getOperandNumber());
   for (BlockArgument input : body.getArguments())
     if (Error error =
-            writeBuffer(input, bundle::BufferKind_Input, input.getArgNumber()))
+            writeBuffer(input, bundle::BufferKind::Input, input.getArgNumber()))
       return std::move(error);
   for (Operation &op : body.without_terminator())
     if (Error error = writeStep(op))
