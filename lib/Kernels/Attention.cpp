@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The attention strategy: `graph.attention` with any score function, mask and
+// positional selection, reading its operands through views and writing through
+// them. The number of queries selects how many run along the lanes.
+
+#include "lib/Kernels/AttentionKernel.h"
+
+#include "dialects/Graph/IR/Polynomial.h"
+#include "lib/Kernels/AttentionScore.h"
+#include "lib/Kernels/ContractAnalysis.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::kernels;
+using graph::Access;
+using graph::Dims;
+using graph::ViewStep;
+
+/// Whether the operands are strided, and the mask broadcasts.
+static bool setAccesses(graph::GroupOp group, AttentionShape &shape,
+                        graph::DimsOf dimsOf, std::string &reason) {
+  graph::AttentionOp op = shape.op;
+  for (Value operand : {op.getQuery(), op.getKey(), op.getValue()})
+    if (!isStrided(operand, {}, dimsOf, reason))
+      return false;
+  if (op.getMask()) {
+    Dims scores{shape.batch, shape.heads, shape.queries, shape.keys};
+    shape.maskAccess.push_back(ViewStep::getBroadcast(scores));
+    if (!isStrided(op.getMask(), shape.maskAccess, dimsOf, reason))
+      return false;
+  }
+  auto accesses =
+      getEpilogueAccesses(group, op.getResult(), Access(), dimsOf, reason);
+  if (!accesses)
+    return false;
+  shape.yieldAccesses = std::move(*accesses);
+  return true;
+}
+
+static std::optional<AttentionShape> analyzeAttention(graph::GroupOp group,
+                                                      graph::DimsOf dimsOf,
+                                                      std::string &reason) {
+  AttentionShape shape;
+  shape.op = dyn_cast_or_null<graph::AttentionOp>(group.getRoot());
+  if (!shape.op) {
+    reason = "the root is not 'graph.attention'";
+    return std::nullopt;
+  }
+  ArrayRef<AffineExpr> query = dimsOf(shape.op.getQuery());
+  ArrayRef<AffineExpr> key = dimsOf(shape.op.getKey());
+  auto size = getConstantSize(query[3]);
+  auto valueSize = getConstantSize(dimsOf(shape.op.getValue())[3]);
+  auto heads = getConstantSize(query[1]), keyHeads = getConstantSize(key[1]);
+  if (!size || !valueSize || *size == 0 || *valueSize == 0) {
+    reason = "the head size must be known and not zero";
+    return std::nullopt;
+  }
+  if (!graph::isSameSize(query[1], key[1])) {
+    if (!heads || !keyHeads || *keyHeads == 0 || *heads % *keyHeads != 0) {
+      reason = "the number of heads must be a known multiple of that of the "
+               "keys";
+      return std::nullopt;
+    }
+    shape.headsPerKey = *heads / *keyHeads;
+  }
+  if (!createAttentionScore(shape.op)) {
+    reason = "the score function has no kernel";
+    return std::nullopt;
+  }
+  if (!isa<graph::DenseSelectionAttr, graph::WindowAttr>(
+          Attribute(shape.op.getSelection()))) {
+    reason = "the selection has no kernel";
+    return std::nullopt;
+  }
+  shape.batch = query[0];
+  shape.heads = query[1];
+  shape.queries = query[2];
+  shape.keys = key[2];
+  shape.size = *size;
+  shape.valueSize = *valueSize;
+  if (!setAccesses(group, shape, dimsOf, reason))
+    return std::nullopt;
+  return shape;
+}
+
+/// Bytes of the tiles that a program keeps.
+static int64_t getScratch(const AttentionShape &shape,
+                          const AttentionSchedule &schedule) {
+  int64_t rows = shape.size + shape.valueSize + 2 * schedule.keys;
+  return rows * schedule.lanes * sizeof(float);
+}
+
+/// All lanes for many queries, first choice one vector register for few.
+static SmallVector<AttentionSchedule, 2>
+getSchedules(const Capability &capability, const AttentionShape &shape) {
+  int64_t few = std::max<int64_t>(capability.getLanes(32), 16);
+  AttentionSchedule schedule;
+  schedule.lanes = capability.vectorRegisters >= 32 ? 4 * few : 2 * few;
+  while (schedule.lanes > few &&
+         getScratch(shape, schedule) > capability.scratchBytes)
+    schedule.lanes /= 2;
+  SmallVector<AttentionSchedule, 2> schedules;
+  auto queries = getConstantSize(shape.queries);
+  if (schedule.lanes > few && (!queries || *queries <= few)) {
+    AttentionSchedule narrow = schedule;
+    narrow.lanes = few;
+    schedules.push_back(narrow);
+    if (queries)
+      return schedules;
+  }
+  schedules.push_back(schedule);
+  return schedules;
+}
+
+static AffineExpr getFlops(const AttentionShape &shape) {
+  AffineExpr scores = shape.batch * shape.heads * shape.queries * shape.keys;
+  return graph::canonicalizeSize(scores * (2 * (shape.size + shape.valueSize)));
+}
+
+static std::string getName(graph::GroupOp group, const AttentionShape &shape) {
+  graph::AttentionOp op = shape.op;
+  bool isSigmoid = isa<graph::SigmoidAttr>(Attribute(op.getScore()));
+  std::string name = isSigmoid ? "attention_sigmoid_" : "attention_softmax_";
+  name += std::to_string(shape.size);
+  if (isa<graph::WindowAttr>(Attribute(op.getSelection())))
+    name += "_window";
+  if (op.getMask())
+    name += "_mask";
+  std::string ops = getOpsName(group, op);
+  return ops.empty() ? name : name + "_" + ops;
+}
+
+namespace {
+
+class AttentionStrategy : public Strategy {
+public:
+  graph::GroupKind getKind() const override {
+    return graph::GroupKind::attention;
+  }
+
+  LogicalResult match(graph::GroupOp group, const LoweringContext &context,
+                      std::string &reason) const override {
+    return success(analyzeAttention(group, context.dimsOf, reason).has_value());
+  }
+
+  FailureOr<LoweredGroup> lower(graph::GroupOp group,
+                                LoweringContext &context) const override {
+    std::string reason;
+    auto shape = analyzeAttention(group, context.dimsOf, reason);
+    if (!shape)
+      return group.emitError("no attention: ") << reason;
+    LaunchBuilder launch(group, context);
+    SmallVector<AttentionSchedule, 2> schedules =
+        getSchedules(context.capability, *shape);
+    for (const AttentionSchedule &schedule : schedules) {
+      KernelBuilder kernel = launch.addKernel(
+          "attention", {schedule.lanes, schedule.keys, schedule.edgeKeys});
+      if (&schedule != &schedules.back())
+        kernel.addCondition(schedule.lanes - shape->queries);
+      if (failed(buildAttentionKernel(launch, *shape, schedule, kernel)))
+        return group.emitError("cannot build a kernel for ") << *shape->op;
+    }
+    LoweredGroup lowered;
+    lowered.launches.push_back(
+        launch.finish(getName(group, *shape), getFlops(*shape)));
+    return lowered;
+  }
+};
+
+} // namespace
+
+std::unique_ptr<Strategy> lathe::kernels::createAttentionStrategy() {
+  return std::make_unique<AttentionStrategy>();
+}

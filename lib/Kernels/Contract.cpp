@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The contract strategy: linear layers and matrix products, with whatever
+// elementwise ops and views follow them. The row count selects the kernel: a
+// single row streams the weights, few rows run through all column panels in
+// turn, many rows go in groups that stay in the second-level cache.
+
+#include "lib/Kernels/ContractKernel.h"
+
+#include "dialects/Graph/IR/Polynomial.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::kernels;
+
+namespace {
+
+/// A schedule and when it is preferred to later ones: `condition >= 0`, or
+/// always if null.
+struct Candidate {
+  ContractSchedule schedule;
+  AffineExpr condition;
+};
+
+} // namespace
+
+/// Columns and rows of the accumulator. It takes most registers, leaving room
+/// for one row of the weight and a repeated input element.
+static ContractSchedule getMicroTile(const Capability &capability,
+                                     const Contraction &c) {
+  int64_t lanes = capability.getLanes(32);
+  bool isWide = capability.vectorRegisters >= 32;
+  int64_t vectors = isWide ? 4 : 2;
+  if (auto n = getConstantSize(c.n))
+    vectors = std::clamp<int64_t>(llvm::divideCeil(*n, lanes), 1, vectors);
+  if (vectors == 3) // Panels split into 1, 2 or 4 vectors.
+    vectors = 4;
+  ContractSchedule schedule;
+  schedule.columns = std::min(vectors * lanes, kPanelColumns);
+  // Measured on AVX-512 (prototypes/cpu): 6x64 157, 14x32 157 GFLOP/s.
+  int64_t wideRows[] = {24, 14, 8, 6}, narrowRows[] = {12, 6, 4, 3};
+  schedule.rows = (isWide ? wideRows : narrowRows)[vectors - 1];
+  if (auto m = getConstantSize(c.m))
+    schedule.rows = std::clamp<int64_t>(*m, 1, schedule.rows);
+  return schedule;
+}
+
+/// Row tiles whose input fills half of the second-level cache; 0 if k is not
+/// known.
+static int64_t getGroupTiles(const Capability &capability, const Contraction &c,
+                             int64_t rows) {
+  auto k = getConstantSize(c.k);
+  if (!k || *k == 0 || !c.batch.empty())
+    return 0;
+  int64_t bytesPerRow = *k * (c.hasDynamicInt8() ? 1 : 4);
+  return std::max<int64_t>(capability.l2Bytes / 2 / (rows * bytesPerRow), 4);
+}
+
+static SmallVector<Candidate> getCandidates(const Capability &capability,
+                                            const Contraction &c) {
+  ContractSchedule micro = getMicroTile(capability, c);
+  SmallVector<Candidate> candidates;
+  auto m = getConstantSize(c.m);
+  if (!m) {
+    ContractSchedule single = micro;
+    single.rows = 1;
+    candidates.push_back({single, 1 - c.m});
+  }
+  int64_t tiles = getGroupTiles(capability, c, micro.rows);
+  // The last group may be almost empty: worth it from three groups on.
+  int64_t fromRows = 3 * tiles * micro.rows;
+  if (tiles > 0 && (!m || *m >= fromRows)) {
+    ContractSchedule grouped = micro;
+    grouped.groupTiles = tiles;
+    candidates.push_back({grouped, m ? AffineExpr() : c.m - fromRows});
+  }
+  if (candidates.empty() || candidates.back().condition)
+    candidates.push_back({micro, AffineExpr()});
+  return candidates;
+}
+
+static std::string getName(graph::GroupOp group, const Contraction &c) {
+  std::string name = c.hasDynamicInt8() ? "linear_int8_" : "linear_";
+  if (isa<graph::MatmulOp>(c.root))
+    name = "matmul_";
+  name += getShapeName({c.k, c.n});
+  std::string ops = getOpsName(group, c.root);
+  return ops.empty() ? name : name + "_" + ops;
+}
+
+namespace {
+
+class ContractStrategy : public Strategy {
+public:
+  graph::GroupKind getKind() const override {
+    return graph::GroupKind::contract;
+  }
+
+  LogicalResult match(graph::GroupOp group, const LoweringContext &context,
+                      std::string &reason) const override {
+    return success(
+        analyzeContraction(group, context.dimsOf, reason).has_value());
+  }
+
+  FailureOr<LoweredGroup> lower(graph::GroupOp group,
+                                LoweringContext &context) const override {
+    std::string reason;
+    auto c = analyzeContraction(group, context.dimsOf, reason);
+    if (!c)
+      return group.emitError("no contraction: ") << reason;
+    LoweredGroup lowered;
+    if (c->hasDynamicInt8()) {
+      for (Temporary &temporary : getQuantizedInput(*c))
+        lowered.temporaries.push_back(std::move(temporary));
+      LaunchBuilder launch(group, context);
+      launch.setTemporaries(lowered.temporaries);
+      if (failed(buildQuantizeKernel(launch, *c)))
+        return group.emitError("cannot quantize the input of ") << *c->root;
+      lowered.launches.push_back(
+          launch.finish("quantize_" + getShapeName({c->k}), AffineExpr()));
+    }
+    LaunchBuilder launch(group, context);
+    launch.setTemporaries(lowered.temporaries);
+    for (const Candidate &candidate : getCandidates(context.capability, *c)) {
+      const ContractSchedule &schedule = candidate.schedule;
+      KernelBuilder kernel =
+          launch.addKernel("contract", {schedule.rows, schedule.columns, 1});
+      if (candidate.condition)
+        kernel.addCondition(candidate.condition);
+      if (failed(buildContractKernel(launch, *c, schedule, kernel)))
+        return group.emitError("cannot build a kernel for ") << *c->root;
+    }
+    lowered.launches.push_back(
+        launch.finish(getName(group, *c), c->getFlops()));
+    return lowered;
+  }
+};
+
+} // namespace
+
+std::unique_ptr<Strategy> lathe::kernels::createContractStrategy() {
+  return std::make_unique<ContractStrategy>();
+}

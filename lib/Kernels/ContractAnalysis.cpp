@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "lib/Kernels/ContractAnalysis.h"
+
+#include "dialects/Graph/IR/Polynomial.h"
+#include "dialects/Graph/IR/Views.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::kernels;
+using graph::Access;
+using graph::Dims;
+using graph::ViewStep;
+
+bool Contraction::hasDynamicInt8() const {
+  return llvm::any_of(branches, [](const ContractBranch &branch) {
+    return branch.kind == ContractKind::DynamicInt8;
+  });
+}
+
+Dims Contraction::getSpace(AffineExpr rows, AffineExpr columns) const {
+  Dims space = batch;
+  space.push_back(rows);
+  space.push_back(columns);
+  return space;
+}
+
+AffineExpr Contraction::getFlops() const {
+  AffineExpr rows = graph::getProduct(root->getContext(), batch) * m;
+  return graph::canonicalizeSize(rows * n * k * (2 * branches.size()));
+}
+
+std::optional<int64_t> lathe::kernels::getConstantSize(AffineExpr expr) {
+  auto constant = dyn_cast<AffineConstantExpr>(graph::canonicalizeSize(expr));
+  return constant ? std::optional(constant.getValue()) : std::nullopt;
+}
+
+//===----------------------------------------------------------------------===//
+// Strided access
+//===----------------------------------------------------------------------===//
+
+bool lathe::kernels::isStrided(Value value, const Access &access,
+                               graph::DimsOf dimsOf, std::string &reason) {
+  auto isLeaf = [](Value leaf) { return isa<BlockArgument>(leaf); };
+  auto refuse = [&](Operation *op, StringRef why) {
+    reason = why.str();
+    if (op)
+      reason = ("'" + op->getName().getStringRef() + "': " + why).str();
+  };
+  return succeeded(graph::walkLeaves(
+      value, access, dimsOf, isLeaf, [](const graph::Leaf &) {}, refuse));
+}
+
+std::optional<SmallVector<Access, 1>>
+lathe::kernels::getEpilogueAccesses(graph::GroupOp group, Value root,
+                                    const Access &rootAccess,
+                                    graph::DimsOf dimsOf, std::string &reason) {
+  SmallVector<Access, 1> accesses;
+  auto isLeaf = [&](Value leaf) {
+    return leaf == root || isa<BlockArgument>(leaf);
+  };
+  auto refuse = [&](Operation *op, StringRef why) {
+    reason = why.str();
+    if (op)
+      reason = ("'" + op->getName().getStringRef() + "': " + why).str();
+  };
+  Operation *yield = group.getBody().front().getTerminator();
+  for (Value value : yield->getOperands()) {
+    auto access = graph::getAccessFrom(root, rootAccess, value, dimsOf);
+    auto contiguous =
+        graph::StridedView::getContiguous(group.getContext(), dimsOf(value));
+    if (!access || !graph::applyAccess(contiguous, *access)) {
+      reason = "a result of the group is not written once per element of the "
+               "root's result, at strided addresses";
+      return std::nullopt;
+    }
+    if (failed(graph::walkLeaves(
+            value, *access, dimsOf, isLeaf, [](const graph::Leaf &) {},
+            refuse)))
+      return std::nullopt;
+    accesses.push_back(std::move(*access));
+  }
+  return accesses;
+}
+
+//===----------------------------------------------------------------------===//
+// Branches
+//===----------------------------------------------------------------------===//
+
+/// How operands of this element type are multiplied.
+static ContractKind getKind(Type element) {
+  bool fits = element.isF32() || element.isF16() || element.isBF16();
+  return fits ? ContractKind::Mma : ContractKind::MultiplyAdd;
+}
+
+/// Finds out whether the weight is a constant that can be packed.
+static void findPacking(graph::GroupOp group, ContractBranch &branch,
+                        graph::DimsOf dimsOf) {
+  Access views;
+  auto argument =
+      dyn_cast<BlockArgument>(graph::traceViews(branch.weight, views, dimsOf));
+  if (!argument || dimsOf(argument).size() < 2)
+    return;
+  Value outside = group.getInputs()[argument.getArgNumber()];
+  if (!outside.getDefiningOp<graph::ConstantOp>())
+    return;
+  if (views.size() > 1)
+    return;
+  if (views.size() == 1) {
+    if (views[0].kind != ViewStep::Kind::Transpose ||
+        views[0].numbers != SmallVector<int64_t>{1, 0})
+      return;
+    branch.isTransposed = true;
+  }
+  branch.packedOperand = argument.getArgNumber();
+}
+
+/// Checks the encoding of a packed or plain weight.
+static bool findEncoding(graph::GroupOp group, ContractBranch &branch,
+                         Attribute quantizer, std::string &reason) {
+  auto getEncoding = [](Value value) {
+    return cast<RankedTensorType>(value.getType()).getEncoding();
+  };
+  if (branch.packedOperand) {
+    Attribute encoding = getEncoding(group.getInputs()[*branch.packedOperand]);
+    branch.encoding = dyn_cast_or_null<graph::EncodingInterface>(encoding);
+    if (encoding && !branch.encoding) {
+      reason = "the weight's encoding is not known";
+      return false;
+    }
+  } else if (getEncoding(branch.weight)) {
+    reason = "an encoded weight must be a constant matrix, read as it is";
+    return false;
+  }
+  if (branch.encoding && branch.isTransposed && !quantizer) {
+    reason = "an encoded weight that is decoded must lie as [K, N]";
+    return false;
+  }
+  if (!quantizer)
+    return true;
+  int64_t columns = branch.isTransposed ? 0 : 1;
+  auto int8 = dyn_cast_or_null<graph::Int8Attr>(Attribute(branch.encoding));
+  if (!isa<graph::DynamicInt8Attr>(quantizer) || !int8 ||
+      int8.getAxis() != columns) {
+    reason = "a quantized branch needs '#graph.dynamic_int8' and a constant "
+             "weight stored as '#graph.int8' with a scale per column";
+    return false;
+  }
+  branch.kind = ContractKind::DynamicInt8;
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Roots
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Dims of the operands and the result as matrices: unit dims stand for those
+/// that NumPy's matmul adds and drops.
+struct MatrixDims {
+  Dims input, weight, result;
+};
+} // namespace
+
+static MatrixDims getMatrixDims(Operation *root, graph::DimsOf dimsOf) {
+  MatrixDims dims{Dims(dimsOf(root->getOperand(0))),
+                  Dims(dimsOf(root->getOperand(1))),
+                  Dims(dimsOf(root->getResult(0)))};
+  AffineExpr one = getAffineConstantExpr(1, root->getContext());
+  bool isRow = dims.input.size() == 1, isColumn = dims.weight.size() == 1;
+  if (isRow)
+    dims.input.insert(dims.input.begin(), one);
+  if (isColumn) {
+    dims.weight.push_back(one);
+    dims.result.push_back(one);
+  }
+  if (isRow)
+    dims.result.insert(dims.result.end() - 1, one);
+  return dims;
+}
+
+/// Access from a value of dims `from` that is reshaped to `as` and then
+/// broadcast to `to`; both steps only where they do something.
+static Access getAccess(ArrayRef<AffineExpr> from, const Dims &as,
+                        const Dims &to) {
+  Access access;
+  if (!llvm::equal(from, as, graph::isSameSize))
+    access.push_back(ViewStep::getReshape(as));
+  if (!llvm::equal(as, to, graph::isSameSize))
+    access.push_back(ViewStep::getBroadcast(to));
+  return access;
+}
+
+/// Fills in the accesses for the current split into batch dims and m, and
+/// checks that they are strided.
+static bool setAccesses(graph::GroupOp group, Contraction &c,
+                        const MatrixDims &dims, bool mergeRows,
+                        graph::DimsOf dimsOf, std::string &reason) {
+  Dims inputSpace = c.getSpace(c.m, c.k), resultSpace = c.getSpace(c.m, c.n);
+  ArrayRef<AffineExpr> inputDims = dimsOf(c.input);
+  ArrayRef<AffineExpr> resultDims = dimsOf(c.getResult());
+  c.inputAccess =
+      getAccess(inputDims, mergeRows ? inputSpace : dims.input, inputSpace);
+  c.resultAccess = getAccess(resultDims, resultSpace, resultSpace);
+  if (!isStrided(c.input, c.inputAccess, dimsOf, reason))
+    return false;
+  for (ContractBranch &branch : c.branches) {
+    branch.access =
+        getAccess(dimsOf(branch.weight), dims.weight, c.getSpace(c.k, c.n));
+    if (!branch.packedOperand &&
+        !isStrided(branch.weight, branch.access, dimsOf, reason))
+      return false;
+  }
+  auto accesses =
+      getEpilogueAccesses(group, c.getResult(), c.resultAccess, dimsOf, reason);
+  if (!accesses)
+    return false;
+  c.yieldAccesses = std::move(*accesses);
+  return true;
+}
+
+static bool setBranches(graph::GroupOp group, Contraction &c,
+                        graph::DimsOf dimsOf, std::string &reason) {
+  Type element = cast<RankedTensorType>(c.input.getType()).getElementType();
+  auto contract = dyn_cast<graph::ContractOp>(c.root);
+  for (auto [i, weight] : llvm::enumerate(c.root->getOperands().drop_front())) {
+    ContractBranch branch;
+    branch.weight = weight;
+    branch.kind = getKind(element);
+    Attribute quantizer;
+    if (contract) {
+      auto attr = cast<graph::BranchAttr>(contract.getBranches()[i]);
+      branch.scale = attr.getScale();
+      quantizer = attr.getQuantizer();
+    }
+    findPacking(group, branch, dimsOf);
+    if (!findEncoding(group, branch, quantizer, reason))
+      return false;
+    if (branch.kind == ContractKind::DynamicInt8 && !isa<FloatType>(element)) {
+      reason = "only float inputs are quantized";
+      return false;
+    }
+    c.branches.push_back(std::move(branch));
+  }
+  return true;
+}
+
+std::optional<Contraction>
+lathe::kernels::analyzeContraction(graph::GroupOp group, graph::DimsOf dimsOf,
+                                   std::string &reason) {
+  Contraction c;
+  c.root = group.getRoot();
+  if (!isa_and_nonnull<graph::ContractOp, graph::MatmulOp>(c.root)) {
+    reason = "the root is neither 'graph.contract' nor 'graph.matmul'";
+    return std::nullopt;
+  }
+  c.input = c.root->getOperand(0);
+  MatrixDims dims = getMatrixDims(c.root, dimsOf);
+  c.n = dims.result.back();
+  c.k = dims.input.back();
+  if (!setBranches(group, c, dimsOf, reason))
+    return std::nullopt;
+
+  ArrayRef<AffineExpr> rows = ArrayRef(dims.result).drop_back();
+  if (dims.weight.size() == 2) {
+    c.m = graph::getProduct(group.getContext(), rows);
+    if (setAccesses(group, c, dims, /*mergeRows=*/true, dimsOf, reason))
+      return c;
+  }
+  c.batch.assign(rows.begin(), rows.end() - 1);
+  c.m = rows.back();
+  if (setAccesses(group, c, dims, /*mergeRows=*/false, dimsOf, reason))
+    return c;
+  return std::nullopt;
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What the contract strategy knows about a group before it builds a kernel:
+// `graph.contract` and `graph.matmul` alike as
+//
+//   y[batch.., m, n] = sum_b scale_b * sum_k A_b(x)[batch.., m, k] * W_b[k, n]
+//
+// with leading dims merged into m wherever every buffer that the group touches
+// stays a strided function of m.
+
+#ifndef LATHE_KERNELS_CONTRACTANALYSIS_H
+#define LATHE_KERNELS_CONTRACTANALYSIS_H
+
+#include "lib/Kernels/Strategy.h"
+
+namespace lathe::kernels {
+
+/// Columns per panel of a packed weight, for every level of every CPU: kernels
+/// read narrower column tiles out of a panel.
+inline constexpr int64_t kPanelColumns = 64;
+/// Consecutive k that an i8 dot product takes.
+inline constexpr int64_t kInt8Group = 4;
+
+/// How a branch multiplies.
+enum class ContractKind {
+  Mma,         ///< Float operands, f32 accumulators.
+  MultiplyAdd, ///< Other types: multiply and add in the result's type.
+  DynamicInt8, ///< u8 rows quantized at run time, i8 weights, i32 sums.
+};
+
+/// One term of the sum.
+struct ContractBranch {
+  ContractKind kind = ContractKind::Mma;
+  double scale = 1.0;
+  /// The root's operand, and how it is read over (batch.., k, n).
+  mlir::Value weight;
+  graph::Access access;
+  /// Set if the weight is a constant that a packing re-lays in panels: the
+  /// group operand. `isTransposed` if it lies as [n, k].
+  std::optional<unsigned> packedOperand;
+  bool isTransposed = false;
+  /// The weight's encoding, if any; only packed weights have one.
+  graph::EncodingInterface encoding;
+};
+
+struct Contraction {
+  mlir::Operation *root = nullptr;
+  graph::Dims batch; ///< Dims that could not be merged into m.
+  mlir::AffineExpr m, n, k;
+  /// The root's input, and how it is read over (batch.., m, k).
+  mlir::Value input;
+  graph::Access inputAccess;
+  llvm::SmallVector<ContractBranch, 1> branches;
+  /// From the root's result to (batch.., m, n).
+  graph::Access resultAccess;
+  /// From each result of the group to (batch.., m, n).
+  llvm::SmallVector<graph::Access, 1> yieldAccesses;
+
+  mlir::Value getResult() const { return root->getResult(0); }
+  bool hasDynamicInt8() const;
+  /// (batch.., rows, columns).
+  graph::Dims getSpace(mlir::AffineExpr rows, mlir::AffineExpr columns) const;
+  mlir::AffineExpr getFlops() const;
+};
+
+/// The value of `expr` if it is a constant.
+std::optional<int64_t> getConstantSize(mlir::AffineExpr expr);
+
+/// From each result of a group to the iteration space that `rootAccess` leads
+/// to from `root`, having checked that everything the epilogue reads and writes
+/// is strided there. Nothing otherwise, with the reason.
+std::optional<llvm::SmallVector<graph::Access, 1>>
+getEpilogueAccesses(graph::GroupOp group, mlir::Value root,
+                    const graph::Access &rootAccess, graph::DimsOf dimsOf,
+                    std::string &reason);
+
+/// Whether all that `value` is computed from is strided over the space that
+/// `access` leads to.
+bool isStrided(mlir::Value value, const graph::Access &access,
+               graph::DimsOf dimsOf, std::string &reason);
+
+/// Analyzes a group whose root is a contract or a matmul. Nothing, with the
+/// reason, if no kernel of this strategy computes it.
+std::optional<Contraction> analyzeContraction(graph::GroupOp group,
+                                              graph::DimsOf dimsOf,
+                                              std::string &reason);
+
+} // namespace lathe::kernels
+
+#endif // LATHE_KERNELS_CONTRACTANALYSIS_H

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "lib/Kernels/ContractKernel.h"
+
+#include "dialects/Graph/IR/Polynomial.h"
+#include "lib/Kernels/TileEvaluator.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::kernels;
+using graph::Dims;
+using graph::StridedView;
+
+namespace {
+
+/// Builds one tile kernel.
+class TileKernel {
+public:
+  TileKernel(LaunchBuilder &launch, const Contraction &c,
+             const ContractSchedule &schedule, KernelBuilder &kernel)
+      : launch(launch), c(c), schedule(schedule), kernel(kernel),
+        b(kernel.getBuilder()) {}
+
+  LogicalResult build();
+
+private:
+  void findPosition();
+  Value buildBranch(const ContractBranch &branch);
+  Value buildMma(const ContractBranch &branch);
+  Value buildMultiplyAdd(const ContractBranch &branch);
+  Value buildInt8(const ContractBranch &branch);
+  Value loadInput(Value k);
+  Value loadWeight(const ContractBranch &branch, Value k);
+  Value loadPacked(const ContractBranch &branch, Value k);
+  Value loadPanel(const ContractBranch &branch, StringRef buffer, Value k,
+                  int64_t group);
+  Value loadColumns(unsigned operand, StringRef buffer, bool asRow);
+  LogicalResult buildEpilogue(Value total);
+
+  /// A window over (batch.., x, y).
+  TileWindow getWindow(Value x, int64_t xSize, bool xInBounds, Value y,
+                       int64_t ySize, bool yInBounds) const;
+  RankedTensorType getTileType(Type element) const {
+    return RankedTensorType::get({schedule.rows, schedule.columns}, element);
+  }
+  Value getZero(Type element) {
+    return kernel.getSplat({schedule.rows, schedule.columns}, element, 0);
+  }
+  Type getElementType(Value value) const {
+    return cast<RankedTensorType>(value.getType()).getElementType();
+  }
+  /// Whether tiles of `size` always end inside `dim`.
+  static bool divides(int64_t size, AffineExpr dim) {
+    auto constant = getConstantSize(dim);
+    return size == 1 || (constant && *constant % size == 0);
+  }
+
+  LaunchBuilder &launch;
+  const Contraction &c;
+  const ContractSchedule &schedule;
+  KernelBuilder &kernel;
+  ImplicitLocOpBuilder &b;
+
+  SmallVector<Value> batch;
+  Value row, column;
+  Value panel, panelColumn; ///< `column` within panels of packed weights.
+};
+
+} // namespace
+
+TileWindow TileKernel::getWindow(Value x, int64_t xSize, bool xInBounds,
+                                 Value y, int64_t ySize, bool yInBounds) const {
+  TileWindow window;
+  window.bases.assign(batch.begin(), batch.end());
+  window.bases.append({x, y});
+  unsigned first = batch.size();
+  window.extents.push_back({first, xSize, xInBounds});
+  window.extents.push_back({first + 1, ySize, yInBounds});
+  return window;
+}
+
+void TileKernel::findPosition() {
+  Value tile = kernel.getProgramId(0);
+  if (schedule.groupTiles > 0)
+    tile = kernel.add(kernel.mul(kernel.getProgramId(2),
+                                 kernel.getIndex(schedule.groupTiles)),
+                      tile);
+  else
+    batch = kernel.delinearize(kernel.getProgramId(2), c.batch);
+  row = kernel.mul(tile, kernel.getIndex(schedule.rows));
+
+  Value columnTile = kernel.getProgramId(1);
+  column = kernel.mul(columnTile, kernel.getIndex(schedule.columns));
+  panel = columnTile;
+  panelColumn = kernel.getIndex(0);
+  if (int64_t parts = kPanelColumns / schedule.columns; parts > 1) {
+    Value count = kernel.getIndex(parts);
+    panel = arith::DivUIOp::create(b, columnTile, count);
+    Value part = arith::RemUIOp::create(b, columnTile, count);
+    panelColumn = kernel.mul(part, kernel.getIndex(schedule.columns));
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Operands
+//===----------------------------------------------------------------------===//
+
+/// The input's [rows, 1] at `k`, in its compute type; null after an error.
+Value TileKernel::loadInput(Value k) {
+  TileWindow window =
+      getWindow(row, schedule.rows, divides(schedule.rows, c.m), k, 1, true);
+  TileEvaluator evaluator(kernel, launch.getGroup(), launch.getContext(),
+                          window);
+  return evaluator.evaluate(c.input, c.inputAccess).value_or(Value());
+}
+
+/// The weight's [1, columns] at `k`, in its compute type; null after an error.
+Value TileKernel::loadWeight(const ContractBranch &branch, Value k) {
+  if (branch.packedOperand)
+    return loadPacked(branch, k);
+  TileWindow window = getWindow(k, 1, true, column, schedule.columns,
+                                divides(schedule.columns, c.n));
+  TileEvaluator evaluator(kernel, launch.getGroup(), launch.getContext(),
+                          window);
+  return evaluator.evaluate(branch.weight, branch.access).value_or(Value());
+}
+
+/// [group, columns] of a weight, or of its encoded buffer `buffer`, stored in
+/// panels as [batch..][panels][k / group][columns][group].
+Value TileKernel::loadPanel(const ContractBranch &branch, StringRef buffer,
+                            Value k, int64_t group) {
+  unsigned operand = *branch.packedOperand;
+  Value outside = launch.getGroup().getInputs()[operand];
+  Dims logical(launch.getDims(outside));
+  unsigned rank = logical.size(), kDim = rank - 2, nDim = rank - 1;
+  if (branch.isTransposed)
+    std::swap(kDim, nDim);
+
+  BufferRef ref = BufferRef::operand(operand);
+  ref.encodedBuffer = buffer.str();
+  Packing packing;
+  packing.blocks.assign(rank, 1);
+  packing.blocks[kDim] = group;
+  packing.blocks[nDim] = kPanelColumns;
+  for (unsigned d = 0; d + 2 < rank; ++d) {
+    packing.outer.push_back(d);
+    packing.inner.push_back(d);
+  }
+  packing.outer.append({nDim, kDim});
+  packing.inner.append({nDim, kDim});
+  ref.packing = std::move(packing);
+
+  MLIRContext *context = b.getContext();
+  Dims stored(logical.begin(), logical.end() - 2);
+  Dims inner{c.n.ceilDiv(kPanelColumns), c.k.ceilDiv(group),
+             getAffineConstantExpr(kPanelColumns, context),
+             getAffineConstantExpr(group, context)};
+  stored.append(inner.begin(), inner.end());
+  StridedView view = StridedView::getContiguous(context, stored);
+  Dims space = c.batch;
+  space.append(inner.begin(), inner.end());
+  view.broadcast(space);
+
+  TileWindow window;
+  window.bases.assign(batch.begin(), batch.end());
+  Value groupIndex =
+      group == 1 ? k
+                 : Value(arith::DivUIOp::create(b, k, kernel.getIndex(group)));
+  window.bases.append({panel, groupIndex, panelColumn, kernel.getIndex(0)});
+  unsigned first = batch.size();
+  unsigned kExtent = group == 1 ? first + 1 : first + 3;
+  window.extents.push_back({kExtent, group, true});
+  window.extents.push_back({first + 2, schedule.columns, true});
+  return kernel.load(kernel.getBuffer(ref), view, window);
+}
+
+/// [columns] of an unpacked buffer of one element per column: as a row that
+/// repeats down the tile, or as a tile of rank 1.
+Value TileKernel::loadColumns(unsigned operand, StringRef buffer, bool asRow) {
+  BufferRef ref = BufferRef::operand(operand);
+  ref.encodedBuffer = buffer.str();
+  StridedView view = StridedView::getContiguous(b.getContext(), {c.n});
+  bool inBounds = divides(schedule.columns, c.n);
+  TileWindow window;
+  if (!asRow) {
+    window.bases = {column};
+    window.extents.push_back({0, schedule.columns, inBounds});
+  } else {
+    view.broadcast({c.m, c.n});
+    window.bases = {row, column};
+    window.extents.push_back({0, schedule.rows, true});
+    window.extents.push_back({1, schedule.columns, inBounds});
+  }
+  return kernel.load(kernel.getBuffer(ref), view, window);
+}
+
+Value TileKernel::loadPacked(const ContractBranch &branch, Value k) {
+  if (!branch.encoding)
+    return toComputeType(b, loadPanel(branch, "", k, 1));
+  unsigned operand = *branch.packedOperand;
+  auto outside =
+      cast<RankedTensorType>(launch.getGroup().getInputs()[operand].getType());
+  RankedTensorType logical = graph::getDenseType(outside);
+  SmallVector<Value> tiles;
+  for (const graph::EncodedBuffer &buffer :
+       branch.encoding.getBuffers(logical)) {
+    // A buffer of the weight's rank is tiled as the weight; the others hold
+    // one element per column.
+    bool isFull = buffer.type.getRank() == logical.getRank();
+    // TODO(encodings): buffers that decode does not read should not be loaded.
+    tiles.push_back(isFull ? loadPanel(branch, buffer.name, k, 1)
+                           : loadColumns(operand, buffer.name, false));
+  }
+  return branch.encoding.decode(b, b.getLoc(), tiles, b.getF32Type());
+}
+
+//===----------------------------------------------------------------------===//
+// Branches
+//===----------------------------------------------------------------------===//
+
+Value TileKernel::buildMma(const ContractBranch &branch) {
+  bool failed = false;
+  auto body = [&](Value k, ValueRange carried) -> SmallVector<Value> {
+    Value x = loadInput(k), w = loadWeight(branch, k);
+    failed = !x || !w;
+    if (failed)
+      return {carried[0]};
+    return {tile::MmaOp::create(b, x, w, carried[0])};
+  };
+  Value sum =
+      kernel.forEach(kernel.getIndex(0), kernel.getSize(c.k),
+                     kernel.getIndex(1), {getZero(b.getF32Type())}, body)[0];
+  return failed ? Value() : sum;
+}
+
+/// Repeats a tile that is 1 long along `unit`.
+static Value repeat(ImplicitLocOpBuilder &b, Value tile, int64_t unit,
+                    RankedTensorType to) {
+  Value line = tile::ReduceOp::create(b, tile::Combine::Add, tile, unit);
+  return tile::BroadcastOp::create(b, to, line,
+                                   b.getDenseI64ArrayAttr(1 - unit));
+}
+
+Value TileKernel::buildMultiplyAdd(const ContractBranch &branch) {
+  Type element = getComputeType(getElementType(c.getResult()));
+  RankedTensorType type = getTileType(element);
+  bool failed = false;
+  auto body = [&](Value k, ValueRange carried) -> SmallVector<Value> {
+    Value x = loadInput(k), w = loadWeight(branch, k);
+    failed = !x || !w;
+    if (failed)
+      return {carried[0]};
+    x = repeat(b, x, 1, type);
+    w = repeat(b, w, 0, type);
+    if (isa<FloatType>(element)) {
+      Value product = arith::MulFOp::create(b, x, w);
+      return {arith::AddFOp::create(b, carried[0], product)};
+    }
+    Value product = arith::MulIOp::create(b, x, w);
+    return {arith::AddIOp::create(b, carried[0], product)};
+  };
+  Value sum = kernel.forEach(kernel.getIndex(0), kernel.getSize(c.k),
+                             kernel.getIndex(1), {getZero(element)}, body)[0];
+  return failed ? Value() : sum;
+}
+
+/// sum (codes - 128) * w = sum codes * w - 128 * sums, then both scales.
+Value TileKernel::buildInt8(const ContractBranch &branch) {
+  SmallVector<Temporary> temporaries = getQuantizedInput(c);
+  auto viewOf = [&](unsigned index) {
+    return StridedView::getContiguous(b.getContext(), temporaries[index].dims);
+  };
+  BlockArgument codes = kernel.getBuffer(BufferRef::temporary(kInputCodes));
+  StridedView codesView = viewOf(kInputCodes);
+  bool rowsInBounds = divides(schedule.rows, c.m);
+  auto body = [&](Value k, ValueRange carried) -> SmallVector<Value> {
+    Value x = kernel.load(
+        codes, codesView,
+        getWindow(row, schedule.rows, rowsInBounds, k, kInt8Group, true));
+    Value w = loadPanel(branch, "codes", k, kInt8Group);
+    return {tile::MmaOp::create(b, carried[0].getType(), x, w, carried[0],
+                                /*unsigned_a=*/true)};
+  };
+  AffineExpr end = c.k.ceilDiv(kInt8Group) * kInt8Group;
+  Value sum = kernel.forEach(kernel.getIndex(0), kernel.getSize(end),
+                             kernel.getIndex(kInt8Group),
+                             {getZero(b.getI32Type())}, body)[0];
+
+  unsigned operand = *branch.packedOperand;
+  Value offset =
+      kernel.getSplat({schedule.rows, schedule.columns}, b.getI32Type(), 128);
+  offset = arith::MulIOp::create(b, loadColumns(operand, "sums", true), offset);
+  sum = arith::SubIOp::create(b, sum, offset);
+  Value value = arith::SIToFPOp::create(b, getTileType(b.getF32Type()), sum);
+  StridedView scalesView = viewOf(kInputScales);
+  Dims unit = scalesView.dims;
+  unit.push_back(getAffineConstantExpr(1, b.getContext()));
+  scalesView.reshape(unit);
+  scalesView.broadcast(c.getSpace(c.m, c.n));
+  Value rowScales = kernel.load(
+      kernel.getBuffer(BufferRef::temporary(kInputScales)), scalesView,
+      getWindow(row, schedule.rows, rowsInBounds, column, schedule.columns,
+                true));
+  Value scales =
+      arith::MulFOp::create(b, rowScales, loadColumns(operand, "scales", true));
+  return arith::MulFOp::create(b, value, scales);
+}
+
+Value TileKernel::buildBranch(const ContractBranch &branch) {
+  Value sum;
+  switch (branch.kind) {
+  case ContractKind::Mma:
+    sum = buildMma(branch);
+    break;
+  case ContractKind::MultiplyAdd:
+    sum = buildMultiplyAdd(branch);
+    break;
+  case ContractKind::DynamicInt8:
+    sum = buildInt8(branch);
+    break;
+  }
+  if (!sum || branch.scale == 1.0)
+    return sum;
+  Value scale = kernel.getSplat({schedule.rows, schedule.columns},
+                                getElementType(sum), branch.scale);
+  return arith::MulFOp::create(b, sum, scale);
+}
+
+LogicalResult TileKernel::buildEpilogue(Value total) {
+  TileWindow window =
+      getWindow(row, schedule.rows, divides(schedule.rows, c.m), column,
+                schedule.columns, divides(schedule.columns, c.n));
+  graph::GroupOp group = launch.getGroup();
+  TileEvaluator evaluator(kernel, group, launch.getContext(), window);
+  evaluator.bind(c.getResult(), c.resultAccess, total);
+  Operation *yield = group.getBody().front().getTerminator();
+  for (auto [i, value] : llvm::enumerate(yield->getOperands())) {
+    FailureOr<Value> tile = evaluator.evaluate(value, c.yieldAccesses[i]);
+    if (failed(tile) || failed(evaluator.store(*tile, i, c.yieldAccesses[i])))
+      return failure();
+  }
+  return success();
+}
+
+LogicalResult TileKernel::build() {
+  findPosition();
+  Value total;
+  for (const ContractBranch &branch : c.branches) {
+    Value sum = buildBranch(branch);
+    if (!sum)
+      return failure();
+    if (!total)
+      total = sum;
+    else if (isa<FloatType>(getElementType(sum)))
+      total = arith::AddFOp::create(b, total, sum);
+    else
+      total = arith::AddIOp::create(b, total, sum);
+  }
+  if (failed(buildEpilogue(total)))
+    return failure();
+
+  AffineExpr rowTiles = c.m.ceilDiv(schedule.rows);
+  AffineExpr columnTiles = c.n.ceilDiv(schedule.columns);
+  if (schedule.groupTiles == 0) {
+    kernel.setGrid(
+        {rowTiles, columnTiles, graph::getProduct(b.getContext(), c.batch)});
+    return success();
+  }
+  AffineExpr tiles = getAffineConstantExpr(schedule.groupTiles, b.getContext());
+  kernel.setGrid({tiles, columnTiles, rowTiles.ceilDiv(schedule.groupTiles)});
+  return success();
+}
+
+LogicalResult
+lathe::kernels::buildContractKernel(LaunchBuilder &launch, const Contraction &c,
+                                    const ContractSchedule &schedule,
+                                    KernelBuilder &kernel) {
+  return TileKernel(launch, c, schedule, kernel).build();
+}

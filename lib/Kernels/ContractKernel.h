@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The kernels of the contract strategy:
+//
+//   tile      one program computes [rows, columns] of the result: the whole k
+//             in one loop per branch, then the epilogue on the accumulator
+//   quantize  one program turns one row of the input into u8 codes (round(x /
+//             scale) + 128) and its scale max |x| / 127
+
+#ifndef LATHE_KERNELS_CONTRACTKERNEL_H
+#define LATHE_KERNELS_CONTRACTKERNEL_H
+
+#include "lib/Kernels/ContractAnalysis.h"
+#include "lib/Kernels/KernelBuilder.h"
+
+namespace lathe::kernels {
+
+/// The schedule of one tile kernel.
+struct ContractSchedule {
+  int64_t rows = 1, columns = 1;
+  /// Row tiles that programs run through before they move on to the next
+  /// columns, so that these rows stay in the second-level cache; 0: all rows.
+  int64_t groupTiles = 0;
+};
+
+/// Temporaries of a quantized input, by index.
+enum ContractTemporary : unsigned { kInputCodes, kInputScales };
+
+/// u8 codes over (batch.., m, k rounded up to whole groups), f32 scales over
+/// (batch.., m).
+llvm::SmallVector<Temporary> getQuantizedInput(const Contraction &c);
+
+/// Adds the tile kernel to `launch`. Fails with an error on the op.
+llvm::LogicalResult buildContractKernel(LaunchBuilder &launch,
+                                        const Contraction &c,
+                                        const ContractSchedule &schedule,
+                                        KernelBuilder &kernel);
+
+/// Adds the quantize kernel to `launch`.
+llvm::LogicalResult buildQuantizeKernel(LaunchBuilder &launch,
+                                        const Contraction &c);
+
+} // namespace lathe::kernels
+
+#endif // LATHE_KERNELS_CONTRACTKERNEL_H
