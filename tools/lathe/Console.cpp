@@ -6,6 +6,7 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/Locale.h"
+#include "llvm/Support/WithColor.h"
 #include <cmath>
 
 using namespace llvm;
@@ -55,6 +56,10 @@ std::string formatFigure(double value) {
   return digits;
 }
 
+void printBold(raw_ostream &os, StringRef text) {
+  WithColor(os, raw_ostream::SAVEDCOLOR, /*Bold=*/true) << text;
+}
+
 Table::Table(std::vector<std::string> columns) {
   for (std::string &column : columns) {
     right.push_back(StringRef(column).starts_with(">"));
@@ -75,18 +80,15 @@ void Table::print(raw_ostream &os, unsigned indent) const {
     for (auto [width, cell] : zip(widths, row))
       width = std::max(width, sys::locale::columnWidth(cell));
   for (auto [number, row] : enumerate(rows)) {
-    os.indent(indent);
-    if (number == 0)
-      os.changeColor(raw_ostream::SAVEDCOLOR, /*Bold=*/true);
-    for (size_t i = 0; i < row.size(); ++i) {
-      int padding = widths[i] - sys::locale::columnWidth(row[i]);
-      bool last = i + 1 == row.size();
-      os.indent(right[i] ? padding : 0) << row[i];
-      if (!last)
-        os.indent((right[i] ? 0 : padding) + 2);
+    std::string line;
+    for (auto [width, alignRight, cell] : zip(widths, right, row)) {
+      std::string padding(width - sys::locale::columnWidth(cell), ' ');
+      line += alignRight ? padding + cell : cell + padding;
+      line += "  ";
     }
-    if (number == 0)
-      os.resetColor();
+    os.indent(indent);
+    StringRef text = StringRef(line).rtrim();
+    number == 0 ? printBold(os, text) : void(os << text);
     os << '\n';
   }
 }

@@ -26,6 +26,9 @@ std::string formatShape(llvm::ArrayRef<int64_t> dims);
 /// "12.3", "1,234": a figure with three digits or grouped thousands.
 std::string formatFigure(double value);
 
+/// In bold where `os` is a terminal.
+void printBold(llvm::raw_ostream &os, llvm::StringRef text);
+
 /// Runs since its construction.
 class Stopwatch {
 public:
@@ -47,7 +50,7 @@ public:
   /// As many cells as there are columns.
   void addRow(std::vector<std::string> cells);
 
-  /// Indents each line by `indent`. The last column is not padded.
+  /// Indents each line by `indent`; none ends in spaces.
   void print(llvm::raw_ostream &os, unsigned indent = 0) const;
 
 private:

@@ -82,9 +82,7 @@ static std::string hashText(const lathe_segment_info_t &segment) {
 //===----------------------------------------------------------------------===//
 
 static void heading(const Twine &text) {
-  outs().changeColor(raw_ostream::SAVEDCOLOR, /*Bold=*/true);
-  outs() << text;
-  outs().resetColor();
+  printBold(outs(), text.str());
   outs() << '\n';
 }
 
@@ -135,6 +133,8 @@ static void printSegments(const Contents &contents) {
 }
 
 static void printConstants(const Contents &contents) {
+  if (contents.info.num_constants == 0)
+    return;
   // Encodings first: what most of the bytes are stored as is the question.
   std::map<std::string, std::pair<size_t, uint64_t>> encodings;
   Table each({"name", "encoding", ">size", ">segment", ">offset"});
