@@ -170,6 +170,8 @@ Error Compilation::importAndOptimize(std::vector<Finding> &findings) {
   if (!imported)
     return imported.takeError();
   module = std::move(*imported);
+  if (Error error = specialize(*module, options.specialize))
+    return error;
   if (Error error = runPasses(*module, buildImportPipeline))
     return error;
   if (Error error = dump(*module, "1-import"))

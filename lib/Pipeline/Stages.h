@@ -36,6 +36,12 @@ llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
 importModel(mlir::MLIRContext &context, llvm::StringRef path,
             std::vector<Finding> &findings);
 
+/// Holds named dims at sizes (`--specialize`). An unknown name is an error that
+/// lists those there are.
+llvm::Error
+specialize(mlir::ModuleOp module,
+           llvm::ArrayRef<std::pair<std::string, int64_t>> symbols);
+
 /// What follows every importer: shapes and symbols, dead code.
 void buildImportPipeline(mlir::OpPassManager &passes);
 
