@@ -33,10 +33,10 @@ lathe::importModel(MLIRContext &context, StringRef path,
       importOnnx(context, path, OnnxImportOptions(), unsupported);
   for (const OnnxUnsupported &item : unsupported) {
     std::string domain = item.domain.empty() ? "ai.onnx" : item.domain;
-    findings.push_back({item.node,
-                        item.op + " (" + domain + " opset " +
-                            std::to_string(item.opset) + ")",
-                        item.reason});
+    findings.push_back(
+        {item.node,
+         item.op + " (" + domain + " opset " + std::to_string(item.opset) + ")",
+         item.reason});
   }
   return module;
 }
@@ -52,8 +52,8 @@ static Error specializeSymbol(func::FuncOp function, StringRef name,
   auto *found = llvm::find(names, name);
   if (found == names.end())
     return llvm::createStringError(
-        "no dim of the model is called '%s'; there are: %s",
-        name.str().c_str(), llvm::join(names, ", ").c_str());
+        "no dim of the model is called '%s'; there are: %s", name.str().c_str(),
+        llvm::join(names, ", ").c_str());
   MLIRContext *context = function.getContext();
   SmallVector<AffineExpr> values;
   for (size_t i = 0; i < names.size(); ++i)
@@ -80,8 +80,8 @@ static Error specializeSymbol(func::FuncOp function, StringRef name,
   return Error::success();
 }
 
-Error lathe::specialize(
-    ModuleOp module, ArrayRef<std::pair<std::string, int64_t>> symbols) {
+Error lathe::specialize(ModuleOp module,
+                        ArrayRef<std::pair<std::string, int64_t>> symbols) {
   for (const auto &[name, value] : symbols)
     for (func::FuncOp function : module.getOps<func::FuncOp>())
       if (Error error = specializeSymbol(function, name, value))

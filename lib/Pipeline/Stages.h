@@ -38,9 +38,8 @@ importModel(mlir::MLIRContext &context, llvm::StringRef path,
 
 /// Holds named dims at sizes (`--specialize`). An unknown name is an error that
 /// lists those there are.
-llvm::Error
-specialize(mlir::ModuleOp module,
-           llvm::ArrayRef<std::pair<std::string, int64_t>> symbols);
+llvm::Error specialize(mlir::ModuleOp module,
+                       llvm::ArrayRef<std::pair<std::string, int64_t>> symbols);
 
 /// What follows every importer: shapes and symbols, dead code.
 void buildImportPipeline(mlir::OpPassManager &passes);

@@ -24,6 +24,13 @@ unsigned ShapeAnalysis::addSymbol(StringRef wanted) {
   return symbols.size() - 1;
 }
 
+AffineExpr ShapeAnalysis::getSymbol(StringRef name) {
+  auto it = llvm::find(symbols, name);
+  unsigned position =
+      it == symbols.end() ? addSymbol(name) : it - symbols.begin();
+  return getAffineSymbolExpr(position, context);
+}
+
 void ShapeAnalysis::readArguments() {
   if (function.isExternal())
     return;

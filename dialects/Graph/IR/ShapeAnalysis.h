@@ -80,6 +80,10 @@ public:
   /// All symbols by position: those of the function, then new ones.
   llvm::ArrayRef<std::string> getSymbols() const { return symbols; }
 
+  /// The symbol called `name`, made if there is none: for front ends that
+  /// declare arguments as they go. `annotateFunction` writes it down.
+  mlir::AffineExpr getSymbol(llvm::StringRef name);
+
   /// Requirements that could not be decided, without duplicates, in order.
   llvm::ArrayRef<Requirement> getRequirements() const { return requirements; }
   llvm::ArrayRef<FreshSymbol> getFreshSymbols() const { return fresh; }
