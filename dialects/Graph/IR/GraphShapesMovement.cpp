@@ -81,18 +81,28 @@ LogicalResult SliceOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
   for (auto [i, step] : llvm::enumerate(getSteps())) {
     if (step == 0)
       return emitOpError("step of dim ") << i << " must not be 0";
-    AffineExpr last = canonicalizeSize(starts[i] + (sizes[i] - 1) * step);
-    AffineExpr top = step > 0 ? last : starts[i];
-    AffineExpr room = canonicalizeSize(input[i] - 1 - top);
-    auto known = dyn_cast<AffineConstantExpr>(room);
     auto size = dyn_cast<AffineConstantExpr>(sizes[i]);
-    if (known && known.getValue() < 0 && !(size && size.getValue() == 0))
-      return emitOpError("dim ")
-             << i << " has size " << toString(input[i])
-             << "; the window ends at element " << toString(top);
-    if (!known && !(size && size.getValue() == 0))
-      scope.requireNonNegative(
-          room, ("graph.slice: the window must lie in dim " + Twine(i)).str());
+    if (size && size.getValue() == 0)
+      continue;
+    AffineExpr last = starts[i] + (sizes[i] - 1) * step;
+    AffineExpr low = canonicalizeSize(step > 0 ? starts[i] : last);
+    AffineExpr high = canonicalizeSize(step > 0 ? last : starts[i]);
+    for (AffineExpr room : {low, canonicalizeSize(input[i] - 1 - high)}) {
+      auto known = dyn_cast<AffineConstantExpr>(room);
+      if (known && known.getValue() < 0)
+        return emitOpError("dim ") << i << " has size " << toString(input[i])
+                                   << "; the window is from " << toString(low)
+                                   << " to " << toString(high);
+      // An empty window may lie anywhere.
+      if (!known && isSizeAtLeast(sizes[i], 1))
+        scope.requireNonNegative(
+            room,
+            ("graph.slice: the window must lie in dim " + Twine(i)).str());
+      else if (!known && !isSizeAtLeast(room + 1, 0))
+        scope.requireNonNegative(
+            canonicalizeSize(room + 1),
+            ("graph.slice: the window must lie in dim " + Twine(i)).str());
+    }
   }
   results.push_back(std::move(sizes));
   return success();

@@ -370,10 +370,7 @@ struct FormGroupsPass : lathe::graph::impl::FormGroupsPassBase<FormGroupsPass> {
     }
     numGroups += plans.size();
     numRefused += planner.getNumRefused();
-    for (Operation &op :
-         llvm::make_early_inc_range(llvm::reverse(function.front())))
-      if (isOpTriviallyDead(&op))
-        op.erase();
+    eraseDeadOps(function.front());
   }
 };
 } // namespace

@@ -30,3 +30,9 @@ bool lathe::graph::areSameSizes(ArrayRef<AffineExpr> a,
                                 ArrayRef<AffineExpr> b) {
   return llvm::equal(a, b, isSameSize);
 }
+
+void lathe::graph::eraseDeadOps(Block &block) {
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
+    if (isOpTriviallyDead(&op))
+      op.erase();
+}

@@ -26,6 +26,9 @@ mlir::AffineMap getSizeMap(const ShapeAnalysis &shapes,
 bool areSameSizes(llvm::ArrayRef<mlir::AffineExpr> a,
                   llvm::ArrayRef<mlir::AffineExpr> b);
 
+/// Erases ops of `block` whose results nobody reads, last first.
+void eraseDeadOps(mlir::Block &block);
+
 } // namespace lathe::graph
 
 #endif // LATHE_DIALECTS_GRAPH_TRANSFORMS_PASSUTILS_H

@@ -5,7 +5,7 @@
 //
 //   graph-infer-shapes         dims of everything; shape arithmetic goes
 //   canonicalize, cse
-//   graph-fold-constants       what has become constant
+//   graph-simplify-indexing    gathers by position become views
 //   graph-recognize-norms      spelled-out normalizations become one op
 //   graph-recognize-activations
 //   graph-recognize-attention  needs softmax, matmul and views as imported

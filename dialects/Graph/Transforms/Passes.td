@@ -25,6 +25,45 @@ def InferShapesPass : Pass<"graph-infer-shapes", "::mlir::func::FuncOp"> {
   ];
 }
 
+def SimplifyIndexingPass
+    : Pass<"graph-simplify-indexing", "::mlir::func::FuncOp"> {
+  let summary = "Turn gathers at known positions into views";
+  let description = [{
+    A gather of constant, consecutive rows becomes a slice; that the rows exist
+    is checked per call where it is not known. A `gather_nd` whose index tuples count positions (as exporters spell
+    `mask[batch, position]`) becomes a reshape or a broadcast of its input.
+
+    Numeric contract: exact.
+  }];
+  let statistics = [
+    Statistic<"numSimplified", "simplified", "gathers turned into views">
+  ];
+}
+
+def RecognizeAttentionPass
+    : Pass<"graph-recognize-attention", "::mlir::func::FuncOp"> {
+  let summary = "Recognize spelled-out attention";
+  let description = [{
+    Finds `matmul(score(matmul(q, k^T)), v)` where the score is a softmax over
+    keys or a logistic function, with any of these around the product: factors
+    on the queries, the keys or the logits; `cap * tanh(x / cap)`; a bias;
+    additive masks; `select` against minus infinity or a number below -1e4;
+    casts to a wider float for the score. Keys and values that were repeated
+    for groups of heads are taken as they were before. Masks that compare
+    positions, or a constant triangle, become a `#graph.window`; the rest stays
+    one mask operand, not broadcast.
+
+    Numeric contract: reassociates (the sum over keys, and factors that move
+    into the scale); logits keep f32 precision where the model rounds them to
+    f16 or bf16. A row of which all keys are hidden by minus infinity or by a
+    window gives zeros, where the spelled-out softmax gives NaN or an average.
+  }];
+  let statistics = [
+    Statistic<"numAttentions", "attentions", "attentions recognized">,
+    Statistic<"numMissed", "missed", "lookalikes that were not taken">
+  ];
+}
+
 def LinearToContractPass
     : Pass<"graph-linear-to-contract", "::mlir::func::FuncOp"> {
   let summary = "Turn products with constant matrices into contractions";

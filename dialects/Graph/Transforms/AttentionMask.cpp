@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "dialects/Graph/Transforms/AttentionMask.h"
+#include "dialects/Graph/IR/ConstantValues.h"
+#include "dialects/Graph/IR/Views.h"
+#include <cmath>
+
+using namespace mlir;
+using namespace lathe::graph;
+
+AffineExpr MaskCollector::getQueries() const {
+  return *(shapes.getDims(scores).end() - 2);
+}
+
+AffineExpr MaskCollector::getKeys() const {
+  return shapes.getDims(scores).back();
+}
+
+/// Attention broadcasts its mask itself.
+static Value stripBroadcast(Value value) {
+  while (auto broadcast = value.getDefiningOp<BroadcastOp>())
+    value = broadcast.getInput();
+  return value;
+}
+
+void MaskCollector::addTerm(Value value, Kind kind, double fill) {
+  value = stripBroadcast(value);
+  if (kind == Kind::Additive) {
+    // What an exporter spells as select(visible, 0, -huge), or as a sum.
+    if (auto add = value.getDefiningOp<AddOp>()) {
+      addAdditive(add.getLhs());
+      return addAdditive(add.getRhs());
+    }
+    if (auto select = value.getDefiningOp<SelectOp>()) {
+      auto shown = getSplatNumber(select.getLhs());
+      auto hidden = getSplatNumber(select.getRhs());
+      if (shown == 0.0 && hidden && *hidden < 0)
+        return addCondition(select.getCondition(), *hidden, false);
+      if (hidden == 0.0 && shown && *shown < 0)
+        return addCondition(select.getCondition(), *shown, true);
+    }
+  }
+  terms.push_back({value, kind, fill});
+}
+
+/// Below this, a logit counts as hidden for a rule about positions: e^-1e4 is
+/// zero beside any visible key.
+static constexpr double kHidden = -1e4;
+
+void MaskCollector::addCondition(Value value, double fill, bool negate) {
+  value = stripBroadcast(value);
+  if (auto inner = value.getDefiningOp<NotOp>())
+    return addCondition(inner.getInput(), fill, !negate);
+  // Visible if both are; hidden if either is.
+  Operation *op = value.getDefiningOp();
+  if (op && (negate ? isa<OrOp>(op) : isa<AndOp>(op))) {
+    addCondition(op->getOperand(0), fill, negate);
+    return addCondition(op->getOperand(1), fill, negate);
+  }
+  if (getSplatNumber(value) == (negate ? 0.0 : 1.0))
+    return;
+  if (fill <= kHidden && addWindow(value, negate))
+    return;
+  addTerm(value, negate ? Kind::Hidden : Kind::Visible, fill);
+}
+
+//===-- Rules about positions
+//------------------------------------------------===//
+
+/// The strides of a view over (.., queries, keys), if only those two move it.
+static std::optional<std::pair<int64_t, int64_t>>
+getMoves(const StridedView &view) {
+  int64_t moves[2] = {0, 0};
+  size_t rank = view.dims.size();
+  for (size_t i = 0; i < rank; ++i) {
+    auto stride = dyn_cast<AffineConstantExpr>(view.strides[i]);
+    auto size = dyn_cast<AffineConstantExpr>(view.dims[i]);
+    bool still =
+        (stride && stride.getValue() == 0) || (size && size.getValue() == 1);
+    if (still)
+      continue;
+    if (!stride || i + 2 < rank)
+      return std::nullopt;
+    moves[i + 2 - rank] = stride.getValue();
+  }
+  return std::pair(moves[0], moves[1]);
+}
+
+std::optional<MaskCollector::Position>
+MaskCollector::getPositionOfView(Value leaf, Value value) {
+  auto dimsOf = [&](Value v) { return shapes.getDims(v); };
+  Access access = {ViewStep::getBroadcast(dimsOf(scores))};
+  if (traceViews(value, access, dimsOf) != leaf)
+    return std::nullopt;
+  auto view = applyAccess(
+      StridedView::getContiguous(value.getContext(), dimsOf(leaf)), access);
+  auto moves = view ? getMoves(*view) : std::nullopt;
+  if (!moves)
+    return std::nullopt;
+  return Position{moves->first, moves->second, view->offset};
+}
+
+std::optional<MaskCollector::Position> MaskCollector::getPosition(Value value) {
+  std::optional<Dims> contents = shapes.getContents(value);
+  if (contents && contents->size() == 1)
+    return Position{0, 0, contents->front()};
+  Access none;
+  Value leaf =
+      traceViews(value, none, [&](Value v) { return shapes.getDims(v); });
+  Operation *op = leaf.getDefiningOp();
+  if (auto iota = dyn_cast_or_null<IotaOp>(op)) {
+    auto position = getPositionOfView(leaf, value);
+    if (position)
+      position->constant =
+          position->constant + static_cast<int64_t>(iota.getStart());
+    return position;
+  }
+  if (leaf != value || !op)
+    return std::nullopt;
+  if (auto cast = dyn_cast<CastOp>(op))
+    return getPosition(cast.getInput());
+  if (!isa<AddOp, SubOp>(op))
+    return std::nullopt;
+  auto lhs = getPosition(op->getOperand(0));
+  auto rhs = getPosition(op->getOperand(1));
+  if (!lhs || !rhs)
+    return std::nullopt;
+  int64_t sign = isa<AddOp>(op) ? 1 : -1;
+  return Position{lhs->query + sign * rhs->query, lhs->key + sign * rhs->key,
+                  lhs->constant + rhs->constant * sign};
+}
+
+/// The comparison that holds where `kind` does not.
+static Compare getInverse(Compare kind) {
+  switch (kind) {
+  case Compare::eq:
+    return Compare::ne;
+  case Compare::ne:
+    return Compare::eq;
+  case Compare::lt:
+    return Compare::ge;
+  case Compare::le:
+    return Compare::gt;
+  case Compare::gt:
+    return Compare::le;
+  case Compare::ge:
+    return Compare::lt;
+  }
+  llvm_unreachable("all kinds are listed");
+}
+
+/// A comparison of the query's and the key's place bounds their distance.
+bool MaskCollector::addBound(CompareOp compare, bool negate) {
+  auto lhs = getPosition(compare.getLhs()), rhs = getPosition(compare.getRhs());
+  if (!lhs || !rhs)
+    return false;
+  Compare kind = negate ? getInverse(compare.getKind()) : compare.getKind();
+  int64_t query = lhs->query - rhs->query, key = lhs->key - rhs->key;
+  AffineExpr constant = lhs->constant - rhs->constant;
+  // No place is negative: `place >= 0` hides nothing.
+  if (kind == Compare::ge && query >= 0 && key >= 0 &&
+      isSizeAtLeast(constant, 0))
+    return true;
+  if (query * key != -1)
+    return false;
+  // To `key - query + constant (kind) 0`.
+  if (key == -1) {
+    constant = -constant;
+    kind = kind == Compare::lt   ? Compare::gt
+           : kind == Compare::le ? Compare::ge
+           : kind == Compare::gt ? Compare::lt
+           : kind == Compare::ge ? Compare::le
+                                 : kind;
+  }
+  if (kind == Compare::eq || kind == Compare::ne)
+    return false;
+  bool isUpper = kind == Compare::lt || kind == Compare::le;
+  int64_t strict = kind == Compare::lt || kind == Compare::gt ? 1 : 0;
+  // A query stands at key `query + keys - queries`; its distance to `key` is at
+  // most -constant - (keys - queries), or at least that.
+  AffineExpr bound = canonicalizeSize(-constant - (getKeys() - getQueries()));
+  auto known = dyn_cast<AffineConstantExpr>(bound);
+  if (!known)
+    return false;
+  int64_t reach =
+      isUpper ? known.getValue() - strict : -(known.getValue() + strict);
+  if (reach < 0)
+    return false;
+  std::optional<int64_t> &side = isUpper ? right : left;
+  side = side ? std::min(*side, reach) : reach;
+  return true;
+}
+
+/// A constant lower triangle, maybe cut out of a larger one.
+bool MaskCollector::addConstantTriangle(Value condition, bool negate) {
+  Access none;
+  auto dimsOf = [&](Value v) { return shapes.getDims(v); };
+  Value leaf = traceViews(condition, none, dimsOf);
+  auto constant = leaf.getDefiningOp<ConstantOp>();
+  auto position = constant ? getPositionOfView(leaf, condition) : std::nullopt;
+  if (!position)
+    return false;
+  ArrayRef<int64_t> shape = constant.getValue().getShapedType().getShape();
+  if (shape.size() < 2 ||
+      llvm::any_of(shape.drop_back(2), [](int64_t size) { return size != 1; }))
+    return false;
+  int64_t columns = shape.back();
+  if (position->query != columns || position->key != 1)
+    return false;
+  auto values = getIntegers(constant.getValue(), /*limit=*/1 << 26);
+  if (!values)
+    return false;
+  for (auto [i, value] : llvm::enumerate(*values)) {
+    int64_t row = i / columns, column = i % columns;
+    if ((value != 0) != ((column <= row) != negate))
+      return false;
+  }
+  // Read from row `shift` on, query q sees the keys up to q + shift.
+  AffineExpr shift = divideExactly(
+      position->constant, getAffineConstantExpr(columns, leaf.getContext()));
+  if (!shift || !isSameSize(shift, getKeys() - getQueries()))
+    return false;
+  right = 0;
+  return true;
+}
+
+bool MaskCollector::addWindow(Value condition, bool negate) {
+  if (auto compare = condition.getDefiningOp<CompareOp>())
+    if (addBound(compare, negate))
+      return true;
+  return addConstantTriangle(condition, negate);
+}
+
+Attribute MaskCollector::getSelection() const {
+  MLIRContext *context = scores.getContext();
+  if (!left && !right)
+    return DenseSelectionAttr::get(context);
+  return WindowAttr::get(context, left.value_or(-1), right.value_or(-1));
+}
+
+//===-- Building
+//-------------------------------------------------------------===//
+
+static RankedTensorType withElement(Type type, Type elementType) {
+  return RankedTensorType::get(cast<RankedTensorType>(type).getShape(),
+                               elementType);
+}
+
+Value MaskCollector::build(OpBuilder &builder, Location loc, Type elementType) {
+  Value visible, additive;
+  auto add = [&](Value term) {
+    additive = additive ? AddOp::create(builder, loc, additive, term) : term;
+  };
+  auto makeScalar = [&](double value) -> Value {
+    auto type = RankedTensorType::get({}, elementType);
+    return ConstantOp::create(
+        builder, loc,
+        DenseElementsAttr::get(
+            type, builder.getFloatAttr(elementType, value).getValue()));
+  };
+  for (const Term &term : terms) {
+    if (term.kind == Kind::Additive) {
+      add(term.value);
+      continue;
+    }
+    bool hides = term.kind == Kind::Hidden;
+    if (std::isinf(term.fill)) {
+      Value shown = term.value;
+      if (hides)
+        shown = NotOp::create(builder, loc, shown);
+      visible = visible ? AndOp::create(builder, loc, visible, shown) : shown;
+      continue;
+    }
+    Value zero = makeScalar(0.0), fill = makeScalar(term.fill);
+    add(SelectOp::create(builder, loc,
+                         withElement(term.value.getType(), elementType),
+                         term.value, hides ? fill : zero, hides ? zero : fill));
+  }
+  if (!visible || !additive)
+    return visible ? visible : additive;
+  // Both: a hidden key adds minus infinity.
+  Value hidden = makeScalar(-std::numeric_limits<double>::infinity());
+  auto type = broadcastType(additive.getType(), visible.getType());
+  return SelectOp::create(builder, loc, type, visible, additive, hidden);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Masks of a spelled-out attention: which part of them is a rule about
+// positions (causal, sliding window) and which stays an operand.
+
+#ifndef LATHE_DIALECTS_GRAPH_TRANSFORMS_ATTENTIONMASK_H
+#define LATHE_DIALECTS_GRAPH_TRANSFORMS_ATTENTIONMASK_H
+
+#include "dialects/Graph/IR/ShapeAnalysis.h"
+
+namespace lathe::graph {
+
+/// The mask of one attention, collected term by term.
+class MaskCollector {
+public:
+  /// `scores` is the logits' value, `[.., queries, keys]`.
+  MaskCollector(ShapeAnalysis &shapes, mlir::Value scores)
+      : shapes(shapes), scores(scores) {}
+
+  /// A float term that is added to the logits.
+  void addAdditive(mlir::Value mask) { addTerm(mask, Kind::Additive); }
+
+  /// `visible` is false where a logit is replaced by `fill`: minus infinity
+  /// hides the key, another large negative number counts as added.
+  void addVisible(mlir::Value visible, double fill, bool negate) {
+    addCondition(visible, fill, negate);
+  }
+
+  bool isEmpty() const { return terms.empty() && !left && !right; }
+
+  /// The selection by position that the terms imply.
+  mlir::Attribute getSelection() const;
+
+  /// The operand for the rest, of `elementType` where it is additive; null if
+  /// there is none. Builds the ops that combine the terms.
+  mlir::Value build(mlir::OpBuilder &builder, mlir::Location loc,
+                    mlir::Type elementType);
+
+private:
+  enum class Kind { Additive, Visible, Hidden };
+  struct Term {
+    mlir::Value value;
+    Kind kind;
+    double fill = 0.0; ///< Of a condition; minus infinity hides.
+  };
+  /// `constant + query * q + key * k` for an integer tensor read at (q, k).
+  struct Position {
+    int64_t query = 0, key = 0;
+    mlir::AffineExpr constant;
+  };
+
+  void addTerm(mlir::Value value, Kind kind, double fill = 0.0);
+  void addCondition(mlir::Value value, double fill, bool negate);
+  bool addWindow(mlir::Value condition, bool negate);
+  bool addBound(CompareOp compare, bool negate);
+  bool addConstantTriangle(mlir::Value condition, bool negate);
+  std::optional<Position> getPosition(mlir::Value value);
+  std::optional<Position> getPositionOfView(mlir::Value leaf,
+                                            mlir::Value value);
+  mlir::AffineExpr getQueries() const;
+  mlir::AffineExpr getKeys() const;
+
+  ShapeAnalysis &shapes;
+  mlir::Value scores;
+  llvm::SmallVector<Term> terms;
+  std::optional<int64_t> left, right;
+};
+
+} // namespace lathe::graph
+
+#endif // LATHE_DIALECTS_GRAPH_TRANSFORMS_ATTENTIONMASK_H

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// --graph-recognize-attention
+//
+//   %s = graph.matmul %q, %kt            kt: [batch, heads, d, keys]
+//   %t = graph.mul %s, %scale
+//   %u = graph.add %t, %mask
+//   %p = graph.softmax %u axis 3
+//   %o = graph.matmul %p, %v
+// becomes
+//   %k = graph.transpose %kt [0, 1, 3, 2]
+//   %o = graph.attention %q, %k, %v mask %mask
+//          score(#graph.softmax<scale = ...>) select(#graph.dense)
+
+#include "dialects/Graph/IR/ConstantValues.h"
+#include "dialects/Graph/IR/ShapeAnalysis.h"
+#include "dialects/Graph/Transforms/AttentionMask.h"
+#include "dialects/Graph/Transforms/PassUtils.h"
+#include "dialects/Graph/Transforms/Passes.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include <cmath>
+
+namespace lathe::graph {
+#define GEN_PASS_DEF_RECOGNIZEATTENTIONPASS
+#include "dialects/Graph/Transforms/Passes.h.inc"
+} // namespace lathe::graph
+
+using namespace mlir;
+using namespace lathe::graph;
+
+/// At most this is what exporters write for a hidden logit.
+static constexpr double kFill = -1e4;
+
+static RankedTensorType typeOf(Value value) {
+  return cast<RankedTensorType>(value.getType());
+}
+
+static bool isFloatCast(Operation *op) {
+  auto cast = dyn_cast_or_null<CastOp>(op);
+  return cast && isa<FloatType>(typeOf(cast.getInput()).getElementType()) &&
+         isa<FloatType>(typeOf(cast.getResult()).getElementType());
+}
+
+static Value stripFloatCasts(Value value) {
+  while (isFloatCast(value.getDefiningOp()))
+    value = value.getDefiningOp<CastOp>().getInput();
+  return value;
+}
+
+/// A factor that is a number: `value` is `rest * factor`.
+static std::optional<std::pair<Value, double>> splitFactor(Value value) {
+  if (auto mul = value.getDefiningOp<MulOp>()) {
+    if (auto factor = getSplatNumber(mul.getRhs()))
+      return std::pair(mul.getLhs(), *factor);
+    if (auto factor = getSplatNumber(mul.getLhs()))
+      return std::pair(mul.getRhs(), *factor);
+  }
+  if (auto div = value.getDefiningOp<DivOp>())
+    if (auto divisor = getSplatNumber(div.getRhs()); divisor && *divisor != 0.0)
+      return std::pair(div.getLhs(), 1.0 / *divisor);
+  return std::nullopt;
+}
+
+namespace {
+/// One spelled-out attention, found from its last matmul.
+class AttentionMatcher {
+public:
+  AttentionMatcher(ShapeAnalysis &shapes, MatmulOp output)
+      : shapes(shapes), output(output) {}
+
+  /// On failure `getReason` says why; an empty reason means that this is no
+  /// attention at all.
+  LogicalResult match();
+  const std::string &getReason() const { return reason; }
+
+  Value rewrite(OpBuilder &builder);
+
+private:
+  LogicalResult fail(const Twine &why) {
+    reason = why.str();
+    return failure();
+  }
+  LogicalResult matchWeights(Value weights);
+  LogicalResult matchLogits(Value value);
+  LogicalResult matchScaled(Value inner, double factor);
+  LogicalResult matchShifted(Value inner, Value other, bool negate);
+  LogicalResult matchMasked(SelectOp select);
+  LogicalResult matchQueryFactor(Value inner, Value factor);
+  bool reachesScores(Value value) const;
+  Value takeFactors(OpBuilder &builder, Value value);
+  Value getKeys(OpBuilder &builder);
+  Value withoutRepetition(OpBuilder &builder, Value value);
+  Attribute getScore();
+
+  ShapeAnalysis &shapes;
+  MatmulOp output, product;
+  Operation *normalizer = nullptr; ///< Softmax or logistic.
+  std::optional<MaskCollector> mask;
+  SmallVector<Value> queryFactors;
+  double scale = 1.0, bias = 0.0, cap = 0.0;
+  std::string reason;
+};
+} // namespace
+
+//===-- Matching
+//-------------------------------------------------------------===//
+
+LogicalResult AttentionMatcher::match() {
+  if (typeOf(output.getLhs()).getRank() != 4 ||
+      typeOf(output.getRhs()).getRank() != 4)
+    return fail("");
+  if (failed(matchWeights(stripFloatCasts(output.getLhs()))))
+    return failure();
+  Value logits = normalizer->getOperand(0);
+  mask.emplace(shapes, logits);
+  if (failed(matchLogits(logits)))
+    return failure();
+  if (cap != 0.0 && isa<SigmoidOp>(normalizer))
+    return fail("a logistic score has no cap");
+  if (typeOf(product.getLhs()).getRank() != 4 ||
+      typeOf(product.getRhs()).getRank() != 4)
+    return fail("the scores are not of rank 4");
+  Type element = typeOf(output.getResult()).getElementType();
+  for (Value value : {product.getLhs(), product.getRhs(), output.getRhs()})
+    if (typeOf(value).getElementType() != element)
+      return fail("query, key and value have different element types");
+  return success();
+}
+
+/// The softmax or logistic; a guard against rows without a visible key goes,
+/// as attention gives zeros for them.
+LogicalResult AttentionMatcher::matchWeights(Value weights) {
+  if (auto guard = weights.getDefiningOp<SelectOp>()) {
+    auto isNan = guard.getCondition().getDefiningOp<IsNanOp>();
+    if (isNan && isNan.getInput() == guard.getRhs() &&
+        getSplatNumber(guard.getLhs()) == 0.0)
+      weights = stripFloatCasts(guard.getRhs());
+  }
+  normalizer = weights.getDefiningOp();
+  if (auto softmax = dyn_cast_or_null<SoftmaxOp>(normalizer)) {
+    bool isLast = static_cast<int64_t>(softmax.getAxis()) + 1 ==
+                  typeOf(softmax.getResult()).getRank();
+    return softmax.getLog() || !isLast ? fail("") : success();
+  }
+  return isa_and_nonnull<SigmoidOp>(normalizer) ? success() : fail("");
+}
+
+/// Whether `value` is computed from the product of queries and keys by what
+/// `matchLogits` understands.
+bool AttentionMatcher::reachesScores(Value value) const {
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return false;
+  if (isa<MatmulOp>(op))
+    return true;
+  if (!isa<AddOp, SubOp, MulOp, DivOp, CastOp, SelectOp, TanhOp>(op))
+    return false;
+  return llvm::any_of(op->getOperands(),
+                      [&](Value operand) { return reachesScores(operand); });
+}
+
+LogicalResult AttentionMatcher::matchLogits(Value value) {
+  value = stripFloatCasts(value);
+  Operation *op = value.getDefiningOp();
+  if ((product = dyn_cast_or_null<MatmulOp>(op)))
+    return success();
+  if (!op || !reachesScores(value))
+    return fail("");
+  if (auto split = splitFactor(value))
+    return matchScaled(split->first, split->second);
+  if (auto select = dyn_cast<SelectOp>(op))
+    return matchMasked(select);
+  if (isa<AddOp, MulOp>(op)) {
+    bool isLeft = reachesScores(op->getOperand(0));
+    Value inner = op->getOperand(isLeft ? 0 : 1);
+    Value other = op->getOperand(isLeft ? 1 : 0);
+    if (reachesScores(other) && !getSplatNumber(other))
+      return fail("both operands of " + op->getName().getStringRef() +
+                  " depend on a product");
+    return isa<AddOp>(op) ? matchShifted(inner, other, /*negate=*/false)
+                          : matchQueryFactor(inner, other);
+  }
+  if (auto sub = dyn_cast<SubOp>(op))
+    return matchShifted(sub.getLhs(), sub.getRhs(), /*negate=*/true);
+  return fail("logits are changed by " + op->getName().getStringRef());
+}
+
+LogicalResult AttentionMatcher::matchScaled(Value inner, double factor) {
+  // cap * tanh(x / cap)
+  if (auto tanh = stripFloatCasts(inner).getDefiningOp<TanhOp>()) {
+    if (failed(matchLogits(tanh.getInput())))
+      return failure();
+    if (!mask->isEmpty() || bias != 0.0 || cap != 0.0)
+      return fail("logits are capped after masking");
+    cap = factor;
+    scale *= factor;
+    return success();
+  }
+  if (failed(matchLogits(inner)))
+    return failure();
+  if (factor != 1.0 && (!mask->isEmpty() || cap != 0.0))
+    return fail("logits are scaled after masking or capping");
+  scale *= factor;
+  bias *= factor;
+  return success();
+}
+
+LogicalResult AttentionMatcher::matchShifted(Value inner, Value other,
+                                             bool negate) {
+  if (failed(matchLogits(inner)))
+    return failure();
+  if (std::optional<double> number = getSplatNumber(other)) {
+    bias += negate ? -*number : *number;
+    return success();
+  }
+  if (negate)
+    return fail("a mask is subtracted");
+  mask->addAdditive(other);
+  return success();
+}
+
+LogicalResult AttentionMatcher::matchMasked(SelectOp select) {
+  bool keepsLeft = reachesScores(select.getLhs());
+  Value inner = keepsLeft ? select.getLhs() : select.getRhs();
+  Value other = keepsLeft ? select.getRhs() : select.getLhs();
+  std::optional<double> fill = getSplatNumber(other);
+  if (!fill || *fill > kFill)
+    return fail("masked logits get neither minus infinity nor a number below " +
+                Twine(static_cast<int64_t>(kFill)));
+  if (failed(matchLogits(inner)))
+    return failure();
+  mask->addVisible(select.getCondition(), *fill, /*negate=*/!keepsLeft);
+  return success();
+}
+
+/// A factor per batch or head moves to the queries.
+LogicalResult AttentionMatcher::matchQueryFactor(Value inner, Value factor) {
+  ArrayRef<int64_t> shape = typeOf(factor).getShape();
+  for (int64_t size : shape.take_back(2))
+    if (size != 1)
+      return fail("logits are multiplied by a tensor");
+  if (failed(matchLogits(inner)))
+    return failure();
+  if (!mask->isEmpty() || bias != 0.0 || cap != 0.0)
+    return fail("logits are scaled after masking or capping");
+  queryFactors.push_back(factor);
+  return success();
+}
+
+//===-- Rewriting
+//------------------------------------------------------------===//
+
+/// `value` without number factors, which go into the scale.
+Value AttentionMatcher::takeFactors(OpBuilder &builder, Value value) {
+  if (auto split = splitFactor(value);
+      split && split->first.getType() == value.getType()) {
+    scale *= split->second;
+    return takeFactors(builder, split->first);
+  }
+  auto transpose = value.getDefiningOp<TransposeOp>();
+  if (!transpose)
+    return value;
+  Value inner = takeFactors(builder, transpose.getInput());
+  if (inner == transpose.getInput())
+    return value;
+  return TransposeOp::create(builder, transpose.getLoc(), transpose.getType(),
+                             inner, transpose.getPermutation());
+}
+
+/// The keys as [batch, heads, keys, d].
+Value AttentionMatcher::getKeys(OpBuilder &builder) {
+  Value value = takeFactors(builder, product.getRhs());
+  SmallVector<int64_t> permutation = {0, 1, 3, 2};
+  if (auto transpose = value.getDefiningOp<TransposeOp>()) {
+    for (int64_t &dim : permutation)
+      dim = transpose.getPermutation()[dim];
+    value = transpose.getInput();
+    if (llvm::is_sorted(permutation))
+      return value;
+  }
+  return TransposeOp::create(builder, product.getLoc(), value, permutation);
+}
+
+/// Keys or values that were repeated for groups of heads, before they were:
+/// reshape(broadcast([b, h, 1, s, d] to [b, h, g, s, d])) to [b, h * g, s, d].
+Value AttentionMatcher::withoutRepetition(OpBuilder &builder, Value value) {
+  auto reshape = value.getDefiningOp<ReshapeOp>();
+  auto broadcast =
+      reshape ? reshape.getInput().getDefiningOp<BroadcastOp>() : BroadcastOp();
+  if (!broadcast)
+    return value;
+  Dims from(shapes.getDims(broadcast.getInput()));
+  Dims to(shapes.getDims(broadcast.getResult()));
+  Dims result(shapes.getDims(value));
+  AffineExpr one = getAffineConstantExpr(1, value.getContext());
+  if (from.size() != 5 || to.size() != 5 || from[2] != one)
+    return value;
+  Dims merged = {to[0], canonicalizeSize(to[1] * to[2]), to[3], to[4]};
+  Dims expected = {from[0], from[1], to[2], from[3], from[4]};
+  if (!areSameSizes(merged, result) || !areSameSizes(expected, to))
+    return value;
+  Dims heads = {from[0], from[1], from[3], from[4]};
+  auto type = RankedTensorType::get(toStaticShape(heads),
+                                    typeOf(value).getElementType());
+  return ReshapeOp::create(builder, reshape.getLoc(), type,
+                           broadcast.getInput(),
+                           getSizeMap(shapes, value.getContext(), heads));
+}
+
+Attribute AttentionMatcher::getScore() {
+  MLIRContext *context = output.getContext();
+  if (isa<SigmoidOp>(normalizer))
+    return SigmoidAttr::get(context, scale, bias);
+  // A constant shift of all logits changes no softmax.
+  return SoftmaxAttr::get(context, scale, cap);
+}
+
+Value AttentionMatcher::rewrite(OpBuilder &builder) {
+  Location loc = builder.getFusedLoc(
+      {product.getLoc(), normalizer->getLoc(), output.getLoc()});
+  builder.setInsertionPoint(output);
+  Value query = takeFactors(builder, product.getLhs());
+  for (Value factor : queryFactors)
+    query = MulOp::create(builder, loc, query.getType(), query, factor);
+  Value key = withoutRepetition(builder, getKeys(builder));
+  Value value = withoutRepetition(builder, output.getRhs());
+  Type logits = typeOf(normalizer->getResult(0)).getElementType();
+  Value operand = mask->build(builder, loc, logits);
+  return AttentionOp::create(builder, loc, output.getType(), query, key, value,
+                             operand, cast<ScoreInterface>(getScore()),
+                             cast<SelectionInterface>(mask->getSelection()));
+}
+
+namespace {
+struct RecognizeAttentionPass
+    : lathe::graph::impl::RecognizeAttentionPassBase<RecognizeAttentionPass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    func::FuncOp function = getOperation();
+    ShapeAnalysis shapes(function);
+    if (failed(shapes.run()))
+      return signalPassFailure();
+    SmallVector<MatmulOp> candidates(function.getOps<MatmulOp>());
+    OpBuilder builder(&getContext());
+    for (MatmulOp output : candidates) {
+      AttentionMatcher matcher(shapes, output);
+      if (succeeded(matcher.match())) {
+        Value result = matcher.rewrite(builder);
+        shapes.setDims(result, Dims(shapes.getDims(output.getResult())));
+        output.getResult().replaceAllUsesWith(result);
+        ++numAttentions;
+      } else if (!matcher.getReason().empty()) {
+        remarkMissed(getArgument(), output,
+                     "looks like an attention, but " + matcher.getReason());
+        ++numMissed;
+      }
+    }
+    eraseDeadOps(function.front());
+  }
+};
+} // namespace

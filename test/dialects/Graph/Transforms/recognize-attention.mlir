@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: lathe-opt %s --graph-recognize-attention --mlir-print-local-scope \
+// RUN:   --split-input-file | FileCheck %s
+// RUN: lathe-opt %s --graph-recognize-attention --split-input-file \
+// RUN:   --remark-policy=all --remarks-filter=graph-recognize-attention \
+// RUN:   -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
+
+// BERT: the mask [batch, 1, 1, keys] stays an operand as it is.
+// CHECK-LABEL: func.func @bert(
+// CHECK: %[[K:.*]] = graph.transpose %arg1 [0, 1, 3, 2]
+// CHECK: graph.attention %arg0, %[[K]], %arg2 mask %arg3
+// CHECK-SAME: score(#graph.softmax<scale = 2.500000e-01>) select(#graph.dense)
+// CHECK-NEXT: return
+func.func @bert(%q: tensor<2x3x?x8xf32>, %kt: tensor<2x3x8x?xf32>,
+    %v: tensor<2x3x?x8xf32>, %m: tensor<2x1x1x?xf32>) -> tensor<2x3x?x8xf32> {
+  %c = graph.constant dense<4.0> : tensor<f32> : tensor<f32>
+  %0 = graph.matmul %q, %kt
+    : (tensor<2x3x?x8xf32>, tensor<2x3x8x?xf32>) -> tensor<2x3x?x?xf32>
+  %1 = graph.div %0, %c
+    : (tensor<2x3x?x?xf32>, tensor<f32>) -> tensor<2x3x?x?xf32>
+  %2 = graph.add %1, %m
+    : (tensor<2x3x?x?xf32>, tensor<2x1x1x?xf32>) -> tensor<2x3x?x?xf32>
+  %3 = graph.softmax %2 axis 3 : tensor<2x3x?x?xf32>
+  %4 = graph.matmul %3, %v
+    : (tensor<2x3x?x?xf32>, tensor<2x3x?x8xf32>) -> tensor<2x3x?x8xf32>
+  return %4 : tensor<2x3x?x8xf32>
+}
+
+// -----
+
+// torch.nn.functional.scaled_dot_product_attention: sqrt(scale) on both sides,
+// a boolean mask as minus infinity, zeros for rows that see nothing.
+// CHECK-LABEL: func.func @sdpa(
+// CHECK-NOT: graph.mul
+// CHECK: %[[T:.*]] = graph.transpose %arg1 [0, 2, 1, 3]
+// CHECK: graph.attention %arg0, %[[T]], %arg2 mask %arg3
+// CHECK-SAME: #graph.softmax<scale = 2.500000e-01>
+// CHECK-SAME: tensor<2x1x?x?xi1>
+func.func @sdpa(%q: tensor<2x3x?x8xf32>, %k: tensor<2x?x3x8xf32>,
+    %v: tensor<2x3x?x8xf32>, %m: tensor<2x1x?x?xi1>) -> tensor<2x3x?x8xf32> {
+  %c = graph.constant dense<0.5> : tensor<f32> : tensor<f32>
+  %zero = graph.constant dense<0.0> : tensor<f32> : tensor<f32>
+  %inf = graph.constant dense<0xFF800000> : tensor<f32> : tensor<f32>
+  %0 = graph.mul %q, %c
+    : (tensor<2x3x?x8xf32>, tensor<f32>) -> tensor<2x3x?x8xf32>
+  %1 = graph.transpose %k [0, 2, 3, 1]
+    : tensor<2x?x3x8xf32> -> tensor<2x3x8x?xf32>
+  %2 = graph.mul %1, %c
+    : (tensor<2x3x8x?xf32>, tensor<f32>) -> tensor<2x3x8x?xf32>
+  %3 = graph.matmul %0, %2
+    : (tensor<2x3x?x8xf32>, tensor<2x3x8x?xf32>) -> tensor<2x3x?x?xf32>
+  %4 = graph.select %m, %zero, %inf
+    : (tensor<2x1x?x?xi1>, tensor<f32>, tensor<f32>) -> tensor<2x1x?x?xf32>
+  %5 = graph.add %3, %4
+    : (tensor<2x3x?x?xf32>, tensor<2x1x?x?xf32>) -> tensor<2x3x?x?xf32>
+  %6 = graph.softmax %5 axis 3 : tensor<2x3x?x?xf32>
+  %7 = graph.is_nan %6 : tensor<2x3x?x?xf32> -> tensor<2x3x?x?xi1>
+  %8 = graph.select %7, %zero, %6
+    : (tensor<2x3x?x?xi1>, tensor<f32>, tensor<2x3x?x?xf32>)
+      -> tensor<2x3x?x?xf32>
+  %9 = graph.matmul %8, %v
+    : (tensor<2x3x?x?xf32>, tensor<2x3x?x8xf32>) -> tensor<2x3x?x8xf32>
+  return %9 : tensor<2x3x?x8xf32>
+}
+
+// -----
+
+// Llama: repeated key heads, and a causal mask by comparison of positions that
+// is combined with padding.
+// CHECK-LABEL: func.func @llama(
+// CHECK: %[[K:.*]] = graph.reshape %{{.*}} to {{.*}} -> tensor<2x2x?x8xf32>
+// CHECK: %[[V:.*]] = graph.reshape %{{.*}} to {{.*}} -> tensor<2x2x?x8xf32>
+// CHECK: graph.select %arg3
+// CHECK: graph.attention %arg0, %[[K]], %[[V]] mask %{{.*}} score(
+// CHECK-SAME: select(#graph.window<left = -1, right = 0>)
+// CHECK-SAME: (tensor<2x6x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x2x?x8xf32>,
+// CHECK-SAME: tensor<2x1x1x?xf32>)
+func.func @llama(%q: tensor<2x6x?x8xf32> {graph.dims =
+      affine_map<()[s0] -> (2, 6, s0, 8)>},
+    %k: tensor<2x2x?x8xf32> {graph.dims = affine_map<()[s0] -> (2, 2, s0, 8)>},
+    %v: tensor<2x2x?x8xf32> {graph.dims = affine_map<()[s0] -> (2, 2, s0, 8)>},
+    %pad: tensor<2x1x1x?xi1> {graph.dims = affine_map<()[s0] -> (2, 1, 1, s0)>})
+    -> tensor<2x6x?x8xf32> attributes {graph.symbols = ["seq"]} {
+  %c = graph.constant dense<0.35> : tensor<f32> : tensor<f32>
+  %zero = graph.constant dense<0.0> : tensor<f32> : tensor<f32>
+  %low = graph.constant dense<-3.40282347E+38> : tensor<f32> : tensor<f32>
+  %i = graph.iota 0 size affine_map<()[s0] -> (s0)> : tensor<?xi64>
+  %rows = graph.reshape %i to affine_map<()[s0] -> (s0, 1)>
+    : tensor<?xi64> -> tensor<?x1xi64>
+  %causal = graph.compare le %i, %rows
+    : (tensor<?xi64>, tensor<?x1xi64>) -> tensor<?x?xi1>
+  %both = graph.and %pad, %causal
+    : (tensor<2x1x1x?xi1>, tensor<?x?xi1>) -> tensor<2x1x?x?xi1>
+  %m = graph.select %both, %zero, %low
+    : (tensor<2x1x?x?xi1>, tensor<f32>, tensor<f32>) -> tensor<2x1x?x?xf32>
+  %k1 = graph.reshape %k to affine_map<()[s0] -> (2, 2, 1, s0, 8)>
+    : tensor<2x2x?x8xf32> -> tensor<2x2x1x?x8xf32>
+  %k2 = graph.broadcast %k1 to affine_map<()[s0] -> (2, 2, 3, s0, 8)>
+    : tensor<2x2x1x?x8xf32> -> tensor<2x2x3x?x8xf32>
+  %k3 = graph.reshape %k2 to affine_map<()[s0] -> (2, 6, s0, 8)>
+    : tensor<2x2x3x?x8xf32> -> tensor<2x6x?x8xf32>
+  %v1 = graph.reshape %v to affine_map<()[s0] -> (2, 2, 1, s0, 8)>
+    : tensor<2x2x?x8xf32> -> tensor<2x2x1x?x8xf32>
+  %v2 = graph.broadcast %v1 to affine_map<()[s0] -> (2, 2, 3, s0, 8)>
+    : tensor<2x2x1x?x8xf32> -> tensor<2x2x3x?x8xf32>
+  %v3 = graph.reshape %v2 to affine_map<()[s0] -> (2, 6, s0, 8)>
+    : tensor<2x2x3x?x8xf32> -> tensor<2x6x?x8xf32>
+  %kt = graph.transpose %k3 [0, 1, 3, 2]
+    : tensor<2x6x?x8xf32> -> tensor<2x6x8x?xf32>
+  %0 = graph.matmul %q, %kt
+    : (tensor<2x6x?x8xf32>, tensor<2x6x8x?xf32>) -> tensor<2x6x?x?xf32>
+  %1 = graph.mul %0, %c
+    : (tensor<2x6x?x?xf32>, tensor<f32>) -> tensor<2x6x?x?xf32>
+  %2 = graph.add %1, %m
+    : (tensor<2x6x?x?xf32>, tensor<2x1x?x?xf32>) -> tensor<2x6x?x?xf32>
+  %3 = graph.softmax %2 axis 3 : tensor<2x6x?x?xf32>
+  %4 = graph.matmul %3, %v3
+    : (tensor<2x6x?x?xf32>, tensor<2x6x?x8xf32>) -> tensor<2x6x?x8xf32>
+  return %4 : tensor<2x6x?x8xf32>
+}
+
+// -----
+
+// A logistic score with a bias.
+// CHECK-LABEL: func.func @sigmoid(
+// CHECK: graph.attention
+// CHECK-SAME: score(#graph.sigmoid<scale = 5.000000e-01, bias = -2.000000e+00>)
+func.func @sigmoid(%q: tensor<2x3x5x8xf32>, %kt: tensor<2x3x8x5xf32>,
+    %v: tensor<2x3x5x8xf32>) -> tensor<2x3x5x8xf32> {
+  %c = graph.constant dense<0.5> : tensor<f32> : tensor<f32>
+  %b = graph.constant dense<-2.0> : tensor<1xf32> : tensor<1xf32>
+  %0 = graph.matmul %q, %kt
+    : (tensor<2x3x5x8xf32>, tensor<2x3x8x5xf32>) -> tensor<2x3x5x5xf32>
+  %1 = graph.mul %0, %c
+    : (tensor<2x3x5x5xf32>, tensor<f32>) -> tensor<2x3x5x5xf32>
+  %2 = graph.add %1, %b
+    : (tensor<2x3x5x5xf32>, tensor<1xf32>) -> tensor<2x3x5x5xf32>
+  %3 = graph.logistic %2 : tensor<2x3x5x5xf32>
+  %4 = graph.matmul %3, %v
+    : (tensor<2x3x5x5xf32>, tensor<2x3x5x8xf32>) -> tensor<2x3x5x8xf32>
+  return %4 : tensor<2x3x5x8xf32>
+}
+
+// -----
+
+// Gemma's cap, and GPT-2's constant triangle as the condition.
+// CHECK-LABEL: func.func @cap_and_triangle(
+// CHECK: graph.attention %arg0, %{{.*}}, %arg2 score(#graph.softmax<scale =
+// CHECK-SAME: 5.000000e-01, cap = 3.000000e+01>)
+// CHECK-SAME: select(#graph.window<left = -1, right = 0>)
+func.func @cap_and_triangle(%q: tensor<1x1x3x8xf32>, %kt: tensor<1x1x8x3xf32>,
+    %v: tensor<1x1x3x8xf32>) -> tensor<1x1x3x8xf32> {
+  %s = graph.constant dense<0.5> : tensor<f32> : tensor<f32>
+  %c = graph.constant dense<30.0> : tensor<f32> : tensor<f32>
+  %inf = graph.constant dense<0xFF800000> : tensor<f32> : tensor<f32>
+  %t = graph.constant dense<[[[[true, false, false], [true, true, false],
+      [true, true, true]]]]> : tensor<1x1x3x3xi1> : tensor<1x1x3x3xi1>
+  %0 = graph.matmul %q, %kt
+    : (tensor<1x1x3x8xf32>, tensor<1x1x8x3xf32>) -> tensor<1x1x3x3xf32>
+  %1 = graph.mul %0, %s
+    : (tensor<1x1x3x3xf32>, tensor<f32>) -> tensor<1x1x3x3xf32>
+  %2 = graph.div %1, %c
+    : (tensor<1x1x3x3xf32>, tensor<f32>) -> tensor<1x1x3x3xf32>
+  %3 = graph.tanh %2 : tensor<1x1x3x3xf32>
+  %4 = graph.mul %3, %c
+    : (tensor<1x1x3x3xf32>, tensor<f32>) -> tensor<1x1x3x3xf32>
+  %5 = graph.select %t, %4, %inf
+    : (tensor<1x1x3x3xi1>, tensor<1x1x3x3xf32>, tensor<f32>)
+      -> tensor<1x1x3x3xf32>
+  %6 = graph.softmax %5 axis 3 : tensor<1x1x3x3xf32>
+  %7 = graph.matmul %6, %v
+    : (tensor<1x1x3x3xf32>, tensor<1x1x3x8xf32>) -> tensor<1x1x3x8xf32>
+  return %7 : tensor<1x1x3x8xf32>
+}
+
+// -----
+
+// A triangle that is not one stays a mask.
+// CHECK-LABEL: func.func @no_triangle(
+// CHECK: graph.attention {{.*}} mask %{{.*}} select(#graph.dense)
+func.func @no_triangle(%q: tensor<1x1x2x8xf32>, %kt: tensor<1x1x8x2xf32>,
+    %v: tensor<1x1x2x8xf32>) -> tensor<1x1x2x8xf32> {
+  %inf = graph.constant dense<0xFF800000> : tensor<f32> : tensor<f32>
+  %t = graph.constant dense<[[true, false], [false, true]]> : tensor<2x2xi1>
+    : tensor<2x2xi1>
+  %0 = graph.matmul %q, %kt
+    : (tensor<1x1x2x8xf32>, tensor<1x1x8x2xf32>) -> tensor<1x1x2x2xf32>
+  %1 = graph.select %t, %0, %inf
+    : (tensor<2x2xi1>, tensor<1x1x2x2xf32>, tensor<f32>) -> tensor<1x1x2x2xf32>
+  %2 = graph.softmax %1 axis 3 : tensor<1x1x2x2xf32>
+  %3 = graph.matmul %2, %v
+    : (tensor<1x1x2x2xf32>, tensor<1x1x2x8xf32>) -> tensor<1x1x2x8xf32>
+  return %3 : tensor<1x1x2x8xf32>
+}
+
+// -----
+
+// REMARK: looks like an attention, but logits are scaled after masking
+// CHECK-LABEL: func.func @scaled_mask(
+// CHECK-NOT: graph.attention
+func.func @scaled_mask(%q: tensor<1x1x2x8xf32>, %kt: tensor<1x1x8x2xf32>,
+    %v: tensor<1x1x2x8xf32>, %m: tensor<1x1x2x2xf32>) -> tensor<1x1x2x8xf32> {
+  %c = graph.constant dense<0.5> : tensor<f32> : tensor<f32>
+  %0 = graph.matmul %q, %kt
+    : (tensor<1x1x2x8xf32>, tensor<1x1x8x2xf32>) -> tensor<1x1x2x2xf32>
+  %1 = graph.add %0, %m
+    : (tensor<1x1x2x2xf32>, tensor<1x1x2x2xf32>) -> tensor<1x1x2x2xf32>
+  %2 = graph.mul %1, %c
+    : (tensor<1x1x2x2xf32>, tensor<f32>) -> tensor<1x1x2x2xf32>
+  %3 = graph.softmax %2 axis 3 : tensor<1x1x2x2xf32>
+  %4 = graph.matmul %3, %v
+    : (tensor<1x1x2x2xf32>, tensor<1x1x2x8xf32>) -> tensor<1x1x2x8xf32>
+  return %4 : tensor<1x1x2x8xf32>
+}
