@@ -124,24 +124,12 @@ class Model:
     def run(self, inputs):
         """Maps names to arrays, in and out. Arrays of another dtype, a missing
         or an unknown name are errors; nothing is converted."""
-        names = [name for name, _ in self.inputs]
-        if unknown := set(inputs) - set(names):
-            raise LatheError(f"no input is called {sorted(unknown)[0]!r}; "
-                             f"there are: {', '.join(names)}")
-        if missing := [name for name in names if name not in inputs]:
-            raise LatheError(f"input {missing[0]!r} is missing")
-        arrays = [np.ascontiguousarray(inputs[name]) for name in names]
-        tensors = (_Tensor * len(arrays))(*map(self._wrap, arrays))
-        options = _sized(_RunOptions)
-        options.entry = self._entry
-        results = c.c_void_p()
-        self._call("lathe_model_run", self._model, c.byref(options),
-                   c.c_size_t(len(arrays)), tensors, c.byref(results))
-        try:
-            return {name: self._copy(results, i)
-                    for i, (name, _) in enumerate(self.outputs)}
-        finally:
-            self._library.lathe_results_destroy(results)
+        return self.bind(inputs).run()
+
+    def bind(self, inputs):
+        """The same inputs for many runs: what a benchmark times. The arrays may
+        be written to between runs; they are not copied if they are contiguous."""
+        return _Binding(self, inputs)
 
     def _call(self, name, *arguments):
         status = getattr(self._library, name)(*arguments)
@@ -159,14 +147,6 @@ class Model:
         dims = tuple(info.dims[i].text.decode() for i in range(info.rank))
         return info.name.decode(), dims
 
-    @staticmethod
-    def _wrap(array):
-        if array.dtype not in _NUMBERS:
-            raise LatheError(f"arrays of {array.dtype} have no dtype in Lathe")
-        dims = (c.c_int64 * array.ndim)(*array.shape)
-        return _Tensor(array.ctypes.data, _NUMBERS[array.dtype], array.ndim,
-                       c.cast(dims, c.POINTER(c.c_int64)))
-
     def _copy(self, results, index):
         tensor = self._library.lathe_results_tensor(
             results, c.c_size_t(index)).contents
@@ -179,3 +159,48 @@ class Model:
         size = int(np.prod(shape)) * dtype.itemsize
         raw = (c.c_char * size).from_address(tensor.data)
         return np.frombuffer(raw, dtype).reshape(shape).copy()
+
+
+class _Binding:
+    """A model with inputs, prepared for calls."""
+
+    def __init__(self, model, inputs):
+        names = [name for name, _ in model.inputs]
+        if unknown := set(inputs) - set(names):
+            raise LatheError(f"no input is called {sorted(unknown)[0]!r}; "
+                             f"there are: {', '.join(names)}")
+        if missing := [name for name in names if name not in inputs]:
+            raise LatheError(f"input {missing[0]!r} is missing")
+        self._arrays = [np.ascontiguousarray(inputs[name]) for name in names]
+        tensors = (_Tensor * len(names))(*map(self._wrap, self._arrays))
+        options = _sized(_RunOptions)
+        options.entry = model._entry
+        self._model, self._results = model, c.c_void_p()
+        self._arguments = (model._model, c.byref(options),
+                           c.c_size_t(len(names)), tensors,
+                           c.byref(self._results))
+        self._function = model._library.lathe_model_run
+        self._destroy = model._library.lathe_results_destroy
+
+    def run(self):
+        """Runs and returns the outputs by name."""
+        self._model._call("lathe_model_run", *self._arguments)
+        try:
+            return {name: self._model._copy(self._results, i)
+                    for i, (name, _) in enumerate(self._model.outputs)}
+        finally:
+            self._destroy(self._results)
+
+    def __call__(self):
+        """Runs and drops the outputs: no more than the C API takes."""
+        if self._function(*self._arguments):
+            self.run()  # raises
+        self._destroy(self._results)
+
+    @staticmethod
+    def _wrap(array):
+        if array.dtype not in _NUMBERS:
+            raise LatheError(f"arrays of {array.dtype} have no dtype in Lathe")
+        dims = (c.c_int64 * array.ndim)(*array.shape)
+        return _Tensor(array.ctypes.data, _NUMBERS[array.dtype], array.ndim,
+                       c.cast(dims, c.POINTER(c.c_int64)))

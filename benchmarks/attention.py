@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Sigmoid and softmax attention on one core, f32, beside the same ops spelled out
+in ONNX Runtime.
+
+    attention.py [--quick]
+
+Each model is MatMul, Mul, [Add,] Softmax or Sigmoid, MatMul over 8 heads, as an
+exporter writes it. The bias of the sigmoid is -ln(n) (Ramapuram et al., 2024).
+"""
+
+import os
+import sys
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+import harness
+
+HEADS = 8
+COLUMNS = ["d", "n", "ORT softmax ms", "ORT sigmoid ms", "Lathe softmax ms",
+           "Lathe sigmoid ms", "sigmoid: to ORT", "sigmoid: to softmax", "of peak",
+           "error"]
+
+
+def make_model(score, dim):
+    """Attention over dynamic lengths; the bias comes as an input."""
+    def value(name):
+        return helper.make_tensor_value_info(
+            name, TensorProto.FLOAT, ["batch", HEADS, "seq", dim])
+    nodes = [
+        helper.make_node("Transpose", ["k"], ["kt"], name="transpose", perm=[0, 1, 3, 2]),
+        helper.make_node("MatMul", ["q", "kt"], ["s"], name="scores"),
+        helper.make_node("Mul", ["s", "scale"], ["scaled"], name="scale")]
+    inputs = [value("q"), value("k"), value("v")]
+    if score == "sigmoid":
+        inputs.append(helper.make_tensor_value_info("bias", TensorProto.FLOAT, []))
+        nodes += [helper.make_node("Add", ["scaled", "bias"], ["biased"], name="bias"),
+                  helper.make_node("Sigmoid", ["biased"], ["p"], name="sigmoid")]
+    else:
+        nodes.append(helper.make_node("Softmax", ["scaled"], ["p"], name="softmax",
+                                      axis=-1))
+    nodes.append(helper.make_node("MatMul", ["p", "v"], ["o"], name="output"))
+    scale = helper.make_tensor("scale", TensorProto.FLOAT, [], [dim ** -0.5])
+    graph = helper.make_graph(nodes, score, inputs, [value("o")], [scale])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    os.makedirs(harness.WORK, exist_ok=True)
+    path = os.path.join(harness.WORK, f"attention-{score}-{dim}.onnx")
+    text = model.SerializeToString()
+    if not os.path.exists(path) or open(path, "rb").read() != text:
+        onnx.save(model, path)
+    return path
+
+
+def make_feeds(score, dim, length):
+    generator = np.random.default_rng(0)
+    feeds = {name: generator.standard_normal((1, HEADS, length, dim), np.float32)
+             for name in "qkv"}
+    if score == "sigmoid":
+        feeds["bias"] = np.array(-np.log(length), np.float32)
+    return feeds
+
+
+def row(dim, length, peak):
+    peers, errors = {}, []
+    for score in ("softmax", "sigmoid"):
+        path = make_model(score, dim)
+        feeds = make_feeds(score, dim, length)
+        session = harness.ort_session(path, 1)
+        model = harness.lathe_model(harness.compile_model(path), 1)
+        run = model.bind(feeds)
+        expected = {"o": session.run(None, feeds)[0]}
+        errors.append(harness.max_error(run.run(), expected))
+        peers["ort " + score] = harness.bind_ort(session, feeds)
+        peers["lathe " + score] = run
+    timings = harness.measure(peers, seconds=1.5, rounds=11)
+    flops = 4 * HEADS * length * length * dim
+    sigmoid = timings["lathe sigmoid"].median
+    return [dim, length, *(harness.ms(timings[name].median) for name in
+                           ("ort softmax", "ort sigmoid", "lathe softmax",
+                            "lathe sigmoid")),
+            f"{harness.ratio(timings, 'ort sigmoid', 'lathe sigmoid'):.2f} x",
+            f"{harness.ratio(timings, 'lathe softmax', 'lathe sigmoid'):.2f} x",
+            f"{flops / sigmoid / peak / 1e9 * 100:.0f} %", f"{max(errors):.1e}"]
+
+
+def main():
+    print(harness.describe_machine(), "\n")
+    lengths = [128, 256, 512, 1024, 2048, 4096]
+    if "--quick" in sys.argv:
+        lengths = [128, 512]
+    peak = harness.peak_gflops()
+    rows = []
+    for dim in (32, 64):
+        for length in lengths:
+            try:
+                rows.append(row(dim, length, peak))
+            except RuntimeError as error:
+                print(f"d {dim}, n {length}: {error}", file=sys.stderr)
+    harness.print_table(COLUMNS, rows)
+    return 0 if rows else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
