@@ -40,6 +40,37 @@ def SimplifyIndexingPass
   ];
 }
 
+def RecognizeNormsPass
+    : Pass<"graph-recognize-norms", "::mlir::func::FuncOp"> {
+  let summary = "Recognize spelled-out LayerNorm and RMSNorm";
+  let description = [{
+    Finds `d / sqrt(mean(d^2) + epsilon)` over the last dims, with `d` the
+    deviation from the mean (layer norm) or the input itself (RMS norm), in the
+    spellings of the common exporters (`div` by `sqrt`, `mul` by `rsqrt`, powers
+    of -0.5), and the scale and bias that follow.
+
+    Numeric contract: reassociates; statistics are kept in f32.
+  }];
+  let statistics = [
+    Statistic<"numNorms", "norms", "normalizations recognized">
+  ];
+}
+
+def RecognizeActivationsPass
+    : Pass<"graph-recognize-activations", "::mlir::func::FuncOp"> {
+  let summary = "Recognize spelled-out GELU and SiLU";
+  let description = [{
+    Finds `0.5 x (1 + erf(x / sqrt 2))`, its tanh form, and `x sigmoid(x)`, with
+    factors in any order. Constants may be rounded (relative 1e-3).
+
+    Numeric contract: lossy where the model's constants are rounded, by at most
+    the rounding of its constants; else reassociates.
+  }];
+  let statistics = [
+    Statistic<"numActivations", "activations", "activations recognized">
+  ];
+}
+
 def RecognizeAttentionPass
     : Pass<"graph-recognize-attention", "::mlir::func::FuncOp"> {
   let summary = "Recognize spelled-out attention";
