@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Stage 3: groups to kernels and a plan, shaped for one kind of machine.
+
+#include "lib/Conversion/GraphToPlan/Passes.h"
+#include "lib/Pipeline/Stages.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace lathe;
+
+/// What strategies may know of a target, which they do not include.
+static kernels::Capability
+getCapability(const TargetCapabilities &capabilities) {
+  kernels::Capability capability;
+  capability.vectorBytes = capabilities.vectorBits / 8;
+  capability.vectorRegisters = capabilities.vectorRegisters;
+  capability.l1Bytes = capabilities.l1Bytes;
+  capability.l2Bytes = capabilities.l2Bytes;
+  capability.scratchBytes = capabilities.scratchBytes;
+  capability.int8Dot = capabilities.int8Dot;
+  capability.bf16Dot = capabilities.bf16Dot;
+  return capability;
+}
+
+void lathe::buildKernelsPipeline(OpPassManager &passes,
+                                 const TargetCapabilities &capabilities) {
+  passes.addPass(createConvertGraphToPlanPass(getCapability(capabilities),
+                                              /*emitRemarks=*/true));
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createCSEPass());
+}
