@@ -32,6 +32,8 @@ public:
 
   bool hasFailed() const { return failed; }
   void resetFailure() { failed = false; }
+  /// Fails from now on: a front end has met an error of its own.
+  void setFailed() { failed = true; }
 
   /// Creates `OpT` with one result of `elementType`; `args` are the arguments
   /// of its ODS builder after the result type. Null on failure.

@@ -27,6 +27,7 @@ ModelBuilder::~ModelBuilder() = default;
 void ModelBuilder::fail(const Twine &message) {
   if (error.empty())
     error = message.str();
+  builder->setFailed();
 }
 
 //===----------------------------------------------------------------------===//
