@@ -3,6 +3,7 @@
 #include "lib/Kernels/KernelBuilder.h"
 #include "dialects/Graph/IR/Polynomial.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/Iterators.h"
 
 using namespace mlir;
 using namespace lathe;
@@ -126,20 +127,25 @@ Value KernelBuilder::getSplat(ArrayRef<int64_t> shape, Type elementType,
 
 namespace {
 /// The dims of an iteration space that move an address, and how a window's
-/// extents lie in them.
+/// extents lie in them. A load repeats along an extent that does not move the
+/// address or has one element; a store names every extent.
 struct Addressing {
-  Addressing(const graph::StridedView &view, const TileWindow &window) {
+  Addressing(const graph::StridedView &view, const TileWindow &window,
+             bool isStore) {
     SmallVector<int64_t> positions(view.dims.size(), -1);
     for (unsigned i = 0; i < view.dims.size(); ++i) {
+      bool isExtent = llvm::any_of(
+          window.extents, [&](const auto &extent) { return extent.dim == i; });
       auto stride = dyn_cast<AffineConstantExpr>(view.strides[i]);
-      if (stride && stride.getValue() == 0)
+      if (stride && stride.getValue() == 0 && !(isStore && isExtent))
         continue;
       positions[i] = dims.size();
       dims.push_back(i);
       indices.push_back(window.bases[i]);
     }
     for (auto [t, extent] : llvm::enumerate(window.extents)) {
-      tileDims.push_back(positions[extent.dim]);
+      bool repeats = !isStore && extent.size == 1;
+      tileDims.push_back(repeats ? -1 : positions[extent.dim]);
       if (extent.inBounds || tileDims.back() < 0)
         inBounds.push_back(t);
     }
@@ -156,7 +162,7 @@ struct Addressing {
 
 Value KernelBuilder::load(BlockArgument buffer, const graph::StridedView &view,
                           const TileWindow &window) {
-  Addressing addressing(view, window);
+  Addressing addressing(view, window, /*isStore=*/false);
   Value source = getView(buffer, view, addressing.dims);
   Type element = cast<tile::BufferType>(buffer.getType()).getElementType();
   ImplicitLocOpBuilder &b = getBuilder();
@@ -181,7 +187,7 @@ void KernelBuilder::store(Value tile, BlockArgument buffer,
     storeScalar(tile, buffer, view, window);
     return;
   }
-  Addressing addressing(view, window);
+  Addressing addressing(view, window, /*isStore=*/true);
   Value target = getView(buffer, view, addressing.dims);
   tile::StoreOp::create(getBuilder(), tile, target, addressing.indices,
                         addressing.tileDims, addressing.inBounds);
@@ -413,7 +419,16 @@ KernelBuilder LaunchBuilder::addKernel(StringRef strategy,
   return KernelBuilder(kernels.back().get());
 }
 
+/// Erases what turned out not to be needed.
+static void eraseDeadOps(tile::KernelOp kernel) {
+  kernel.walk<WalkOrder::PostOrder, ReverseIterator>([](Operation *op) {
+    if (isOpTriviallyDead(op))
+      op->erase();
+  });
+}
+
 void LaunchBuilder::complete(tile::KernelOp kernel) {
+  eraseDeadOps(kernel);
   MLIRContext *mlirContext = group.getContext();
   SmallVector<Attribute> attrs(kernel.getBody().getNumArguments(),
                                DictionaryAttr::get(mlirContext));

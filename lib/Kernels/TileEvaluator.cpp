@@ -142,7 +142,7 @@ Value TileEvaluator::getAddresses(const graph::StridedView &view, Type type) {
   for (auto [t, extent] : llvm::enumerate(window.extents)) {
     AffineExpr stride = view.strides[extent.dim];
     auto constant = dyn_cast<AffineConstantExpr>(stride);
-    if (constant && constant.getValue() == 0)
+    if (extent.size == 1 || (constant && constant.getValue() == 0))
       continue;
     Value steps = tile::IotaOp::create(b, addresses.getType(), t);
     if (!constant || constant.getValue() != 1)
@@ -179,6 +179,8 @@ bool TileEvaluator::isUniform(Value value, const graph::Access &access) {
   bool uniform = true;
   auto visit = [&](const graph::Leaf &leaf) {
     for (const TileWindow::Extent &extent : window.extents) {
+      if (extent.size == 1)
+        continue;
       auto stride = dyn_cast<AffineConstantExpr>(leaf.view.strides[extent.dim]);
       uniform &= stride && stride.getValue() == 0;
     }

@@ -25,6 +25,9 @@
 #if LATHE_HAVE_PLANTRANSFORMS
 #include "dialects/Plan/Transforms/Passes.h"
 #endif
+#if LATHE_HAVE_GRAPHTOPLAN
+#include "lib/Conversion/GraphToPlan/Passes.h"
+#endif
 
 static void registerDialects(mlir::DialectRegistry &registry) {
   lathe::registerUpstreamDialects(registry);
@@ -53,6 +56,9 @@ static void registerPasses() {
 #endif
 #if LATHE_HAVE_PLANTRANSFORMS
   lathe::plan::registerPlanPasses();
+#endif
+#if LATHE_HAVE_GRAPHTOPLAN
+  lathe::registerGraphToPlanPasses();
 #endif
 }
 

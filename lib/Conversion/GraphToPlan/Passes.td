@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef LATHE_CONVERSION_GRAPHTOPLAN_PASSES_TD
+#define LATHE_CONVERSION_GRAPHTOPLAN_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def ConvertGraphToPlanPass
+    : Pass<"convert-graph-to-plan", "::mlir::ModuleOp"> {
+  let summary = "Turn functions of graph ops into programs and kernels";
+  let description = [{
+    Every public `func.func` becomes a `plan.program`; every `graph.group` a
+    `plan.launch` of the kernels that its strategy builds (`lib/Kernels`), which
+    stand beside the program as `tile.kernel` ops, equal ones once. An op that
+    is in no group becomes a group of its own. A view that moves nothing becomes
+    a `plan.alias`, a constant that a kernel reads a `plan.constant`, what shape
+    inference could not decide a `plan.check`.
+
+    Where a strategy refuses a group of several ops, the group is taken apart,
+    with a remark. An op that no strategy takes alone is an error at that op.
+
+    Numeric contract: as `--graph-form-groups`; sums may be reordered.
+  }];
+  let options = [
+    Option<"capability", "capability", "std::string", "\"avx512\"",
+           "The machine to shape kernels for: avx2, avx512 or gpu">,
+    Option<"emitRemarks", "emit-remarks", "bool", "false",
+           "Say which kernel each group became">
+  ];
+  let dependentDialects = [
+    "::lathe::plan::PlanDialect", "::lathe::tile::TileDialect",
+    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+    "::mlir::scf::SCFDialect"
+  ];
+}
+
+#endif // LATHE_CONVERSION_GRAPHTOPLAN_PASSES_TD

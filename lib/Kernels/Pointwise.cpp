@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Groups without a root: elementwise ops and data movement.
+//
+//   results of one shape           ->  one launch
+//   a concat that is a result      ->  one launch per input, into its slice
+//   a constant pad that is one     ->  a fill, then a copy into the middle
+//
+// The iteration space is the results' dims, merged as far as all buffers allow.
+// One dim runs along vectors; a program takes a chunk of it, or all of it for
+// several positions of the next dim if it is short.
+
+#include "dialects/Graph/IR/Polynomial.h"
+#include "lib/Kernels/IterationSpace.h"
+#include "lib/Kernels/TileEvaluator.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::kernels;
+
+namespace {
+
+/// Vectors of the widest element that a tile holds.
+constexpr int64_t kUnroll = 4;
+/// Elements that are worth a program.
+constexpr int64_t kProgramElements = 4096;
+/// Elements of a tile on a GPU: eight per thread of four warps.
+constexpr int64_t kGpuTile = 1024;
+
+/// Something to compute and where to put it.
+struct Piece {
+  Value value;
+  unsigned result;
+  /// From the value, and from the result, to the piece's dims.
+  graph::Access valueAccess, resultAccess;
+  graph::Dims dims;
+};
+
+/// Pieces of the same dims, computed together.
+using Part = std::vector<Piece>;
+
+/// The loops of a part's kernel.
+struct Shape {
+  graph::Dims dims;
+  unsigned lane = 0;
+  int64_t tile = 1;
+  bool inBounds = false;
+  /// Lane elements per program, or all of them.
+  int64_t chunk = 0;
+  /// The dim whose positions share a program, and how many do.
+  std::optional<unsigned> block;
+  int64_t blockSize = 1;
+};
+
+class PointwiseStrategy final : public Strategy {
+public:
+  graph::GroupKind getKind() const override {
+    return graph::GroupKind::pointwise;
+  }
+  LogicalResult match(graph::GroupOp group, const LoweringContext &context,
+                      std::string &reason) const override;
+  FailureOr<LoweredGroup> lower(graph::GroupOp group,
+                                LoweringContext &context) const override;
+};
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Pieces
+//===----------------------------------------------------------------------===//
+
+/// A window of `sizes` at `starts`, as a step.
+static graph::ViewStep getWindow(ArrayRef<AffineExpr> starts,
+                                 ArrayRef<AffineExpr> sizes) {
+  graph::ViewStep step{graph::ViewStep::Kind::Slice, graph::Dims(sizes),
+                       graph::Dims(starts), {}};
+  step.numbers.assign(starts.size(), 1);
+  return step;
+}
+
+static void addConcat(graph::ConcatOp op, unsigned result,
+                      graph::DimsOf dimsOf, std::vector<Piece> &pieces) {
+  AffineExpr zero = getAffineConstantExpr(0, op.getContext());
+  graph::Dims starts(dimsOf(op.getResult()).size(), zero);
+  for (Value input : op.getInputs()) {
+    graph::Dims dims(dimsOf(input));
+    pieces.push_back({input, result, {}, {getWindow(starts, dims)}, dims});
+    starts[op.getAxis()] =
+        graph::canonicalizeSize(starts[op.getAxis()] + dims[op.getAxis()]);
+  }
+}
+
+/// The fill (a null value stands for zero) and the copy of what is left of the
+/// input: negative amounts cut it.
+static void addPad(graph::PadOp op, unsigned result, graph::DimsOf dimsOf,
+                   std::vector<Piece> &pieces) {
+  graph::Dims dims(dimsOf(op.getResult()));
+  graph::Access broadcast{graph::ViewStep::getBroadcast(dims)};
+  pieces.push_back({op.getValue(), result, broadcast, {}, dims});
+  MLIRContext *context = op.getContext();
+  graph::Dims from, to, sizes;
+  for (auto [size, low, high] : llvm::zip_equal(dimsOf(op.getInput()),
+                                                op.getLow(), op.getHigh())) {
+    from.push_back(getAffineConstantExpr(std::max<int64_t>(-low, 0), context));
+    to.push_back(getAffineConstantExpr(std::max<int64_t>(low, 0), context));
+    int64_t cut = std::min<int64_t>(low, 0) + std::min<int64_t>(high, 0);
+    sizes.push_back(graph::canonicalizeSize(size + cut));
+  }
+  pieces.push_back({op.getInput(), result, {getWindow(from, sizes)},
+                    {getWindow(to, sizes)}, sizes});
+}
+
+static std::vector<Part> getParts(graph::GroupOp group, graph::DimsOf dimsOf) {
+  std::vector<Part> parts;
+  for (auto [i, value] : llvm::enumerate(group.getYield().getValues())) {
+    std::vector<Piece> pieces;
+    auto pad = value.getDefiningOp<graph::PadOp>();
+    if (auto concat = value.getDefiningOp<graph::ConcatOp>())
+      addConcat(concat, i, dimsOf, pieces);
+    else if (pad && pad.getMode() == graph::PadMode::constant)
+      addPad(pad, i, dimsOf, pieces);
+    else
+      pieces.push_back(
+          {value, unsigned(i), {}, {}, graph::Dims(dimsOf(value))});
+    for (Piece &piece : pieces) {
+      // What fills a result must run before what is copied over it.
+      bool isWhole = pieces.size() == 1;
+      auto part = llvm::find_if(parts, [&](const Part &other) {
+        return isWhole && llvm::equal(other.front().dims, piece.dims,
+                                      graph::isSameSize) &&
+               other.front().resultAccess.empty();
+      });
+      if (part == parts.end())
+        parts.push_back({piece});
+      else
+        part->push_back(piece);
+    }
+  }
+  return parts;
+}
+
+//===----------------------------------------------------------------------===//
+// Shapes
+//===----------------------------------------------------------------------===//
+
+/// The views of all buffers of a part over its dims, stores first, and the
+/// widest element.
+static LogicalResult
+collectViews(const Part &part, graph::GroupOp group, graph::DimsOf dimsOf,
+             SmallVectorImpl<graph::StridedView> &views, unsigned &bits,
+             llvm::function_ref<void(Operation *, StringRef)> refuse) {
+  auto widen = [&](Value value) {
+    Type element = getElementTypeOrSelf(value);
+    bits = std::max(bits, getComputeType(element).getIntOrFloatBitWidth());
+  };
+  for (const Piece &piece : part) {
+    Value result = group.getYield().getValues()[piece.result];
+    auto view = graph::applyAccess(
+        graph::StridedView::getContiguous(group.getContext(), dimsOf(result)),
+        piece.resultAccess);
+    views.push_back(*view);
+    widen(result);
+  }
+  for (const Piece &piece : part) {
+    if (!piece.value)
+      continue;
+    auto isLeaf = [](Value value) { return isa<BlockArgument>(value); };
+    auto visit = [&](const graph::Leaf &leaf) {
+      views.push_back(leaf.view);
+      widen(leaf.value);
+    };
+    if (failed(graph::walkLeaves(piece.value, piece.valueAccess, dimsOf, isLeaf,
+                                 visit, refuse)))
+      return failure();
+  }
+  return success();
+}
+
+static Shape chooseShape(ArrayRef<AffineExpr> dims,
+                         SmallVectorImpl<graph::StridedView> &views,
+                         unsigned bits, const Capability &capability) {
+  Shape shape;
+  shape.dims = collapseDims(dims, views);
+  reshapeAll(views, shape.dims);
+  shape.lane = chooseLaneDim(views, 0, shape.dims.size());
+  AffineExpr laneSize = shape.dims[shape.lane];
+  bool isGpu = capability.kind == Capability::Kind::Gpu;
+  shape.tile = chooseTileSize(capability, bits, kUnroll, laneSize);
+  if (isGpu)
+    shape.tile = std::max(shape.tile, std::min(kGpuTile, shape.tile * 8));
+  shape.inBounds = isMultipleOf(laneSize, shape.tile);
+  shape.chunk = isGpu ? shape.tile : std::max(kProgramElements, shape.tile);
+  std::optional<int64_t> size = getConstantSize(laneSize);
+  if (!size || *size > shape.chunk || isGpu)
+    return shape;
+  // The dim is short: a program takes all of it, several times.
+  shape.chunk = 0;
+  if (shape.dims.size() > 1) {
+    shape.block = shape.lane == shape.dims.size() - 1 ? shape.lane - 1
+                                                      : shape.dims.size() - 1;
+    shape.blockSize = std::max<int64_t>(1, kProgramElements / *size);
+    if (auto rows = getConstantSize(shape.dims[*shape.block]))
+      shape.blockSize = std::min(shape.blockSize, *rows);
+  }
+  return shape;
+}
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Builds the kernel of one part.
+class PartBuilder {
+public:
+  PartBuilder(const Part &part, const Shape &shape, graph::GroupOp group,
+              LoweringContext &context, KernelBuilder kernel)
+      : part(part), shape(shape), group(group), context(context),
+        kernel(kernel) {}
+
+  LogicalResult build();
+
+private:
+  graph::Dims getGridDims();
+  void forEachBlockPosition(Value program, llvm::function_ref<void(Value)> body);
+  void forEachLane(llvm::function_ref<void(Value)> body);
+  LogicalResult buildTile(ArrayRef<Value> bases);
+
+  const Part &part;
+  const Shape &shape;
+  graph::GroupOp group;
+  LoweringContext &context;
+  KernelBuilder kernel;
+};
+} // namespace
+
+/// The dims that programs are spread over: the lane dim is apart.
+graph::Dims PartBuilder::getGridDims() {
+  graph::Dims dims = shape.dims;
+  dims[shape.lane] = getAffineConstantExpr(1, kernel.getContext());
+  if (shape.block)
+    dims[*shape.block] = ceilDivide(dims[*shape.block], shape.blockSize);
+  return dims;
+}
+
+/// Runs `body` from `begin` up to the smaller of `begin + count` and `size`.
+static void forRange(KernelBuilder &kernel, Value program, int64_t count,
+                     AffineExpr size, int64_t step,
+                     llvm::function_ref<void(Value)> body) {
+  Value begin = kernel.mul(program, kernel.getIndex(count));
+  Value end = kernel.add(begin, kernel.getIndex(count));
+  if (!isMultipleOf(size, count))
+    end = arith::MinUIOp::create(kernel.getBuilder(), end,
+                                 kernel.getSize(size));
+  kernel.forEach(begin, end, kernel.getIndex(step), {},
+                 [&](Value index, ValueRange) -> SmallVector<Value> {
+                   body(index);
+                   return {};
+                 });
+}
+
+void PartBuilder::forEachBlockPosition(Value program,
+                                       llvm::function_ref<void(Value)> body) {
+  if (shape.blockSize == 1)
+    return body(program);
+  forRange(kernel, program, shape.blockSize, shape.dims[*shape.block],
+           /*step=*/1, body);
+}
+
+void PartBuilder::forEachLane(llvm::function_ref<void(Value)> body) {
+  AffineExpr size = shape.dims[shape.lane];
+  if (shape.chunk > shape.tile)
+    return forRange(kernel, kernel.getProgramId(0), shape.chunk, size,
+                    shape.tile, body);
+  if (shape.chunk == shape.tile)
+    return body(kernel.mul(kernel.getProgramId(0),
+                           kernel.getIndex(shape.tile)));
+  if (*getConstantSize(size) <= shape.tile)
+    return body(kernel.getIndex(0));
+  forRange(kernel, kernel.getIndex(0), *getConstantSize(size), size, shape.tile,
+           body);
+}
+
+LogicalResult PartBuilder::buildTile(ArrayRef<Value> bases) {
+  TileWindow window{llvm::to_vector(bases), {}};
+  window.extents.push_back({shape.lane, shape.tile, shape.inBounds});
+  TileEvaluator evaluator(kernel, group, context, window);
+  graph::ViewStep collapse = graph::ViewStep::getReshape(shape.dims);
+  for (const Piece &piece : part) {
+    graph::Access from = piece.valueAccess, to = piece.resultAccess;
+    from.push_back(collapse);
+    to.push_back(collapse);
+    Value result = group.getYield().getValues()[piece.result];
+    FailureOr<Value> tile =
+        piece.value ? evaluator.evaluate(piece.value, from)
+                    : kernel.getSplat(window.getTileShape(),
+                                      getComputeType(
+                                          getElementTypeOrSelf(result)),
+                                      0.0);
+    if (failed(tile) || failed(evaluator.store(*tile, piece.result, to)))
+      return failure();
+  }
+  return success();
+}
+
+LogicalResult PartBuilder::build() {
+  graph::Dims gridDims = getGridDims();
+  bool chunked = shape.chunk != 0;
+  SmallVector<Value> bases =
+      kernel.delinearize(kernel.getProgramId(chunked ? 1 : 0), gridDims);
+  LogicalResult result = success();
+  auto forLanes = [&] {
+    forEachLane([&](Value lane) {
+      bases[shape.lane] = lane;
+      result = buildTile(bases);
+    });
+  };
+  if (shape.block)
+    forEachBlockPosition(bases[*shape.block], [&](Value position) {
+      bases[*shape.block] = position;
+      forLanes();
+    });
+  else
+    forLanes();
+  AffineExpr outer = graph::getProduct(kernel.getContext(), gridDims);
+  if (chunked)
+    kernel.setGrid({ceilDivide(shape.dims[shape.lane], shape.chunk), outer});
+  else
+    kernel.setGrid({outer});
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Strategy
+//===----------------------------------------------------------------------===//
+
+LogicalResult PointwiseStrategy::match(graph::GroupOp group,
+                                       const LoweringContext &context,
+                                       std::string &reason) const {
+  auto refuse = [&](Operation *op, StringRef why) {
+    reason = (op ? op->getName().getStringRef() : StringRef("an argument"))
+                 .str() +
+             ": " + why.str();
+  };
+  for (const Part &part : getParts(group, context.dimsOf)) {
+    SmallVector<graph::StridedView> views;
+    unsigned bits = 8;
+    if (failed(collectViews(part, group, context.dimsOf, views, bits, refuse)))
+      return failure();
+  }
+  return success();
+}
+
+/// Elementwise ops of the group, each counted as one operation.
+static int64_t countOps(graph::GroupOp group) {
+  return llvm::count_if(group.getBody().front(), [](Operation &op) {
+    return op.hasTrait<graph::OpTrait::Elementwise>();
+  });
+}
+
+FailureOr<LoweredGroup>
+PointwiseStrategy::lower(graph::GroupOp group, LoweringContext &context) const {
+  LoweredGroup lowered;
+  for (const Part &part : getParts(group, context.dimsOf)) {
+    AffineExpr count =
+        graph::getProduct(group.getContext(), part.front().dims);
+    if (getConstantSize(count) == 0)
+      continue;
+    SmallVector<graph::StridedView> views;
+    unsigned bits = 8;
+    if (failed(collectViews(part, group, context.dimsOf, views, bits,
+                            [](Operation *, StringRef) {})))
+      return group.emitError("was lowered without having matched");
+    Shape shape =
+        chooseShape(part.front().dims, views, bits, context.capability);
+    LaunchBuilder launch(group, context);
+    KernelBuilder kernel = launch.addKernel("pointwise", {shape.tile});
+    if (failed(PartBuilder(part, shape, group, context, kernel).build()))
+      return failure();
+    std::string ops = getOpsName(group, nullptr);
+    lowered.launches.push_back(launch.finish(
+        (ops.empty() ? "copy" : ops) + "_" + getShapeName(shape.dims),
+        graph::canonicalizeSize(count * countOps(group))));
+  }
+  return lowered;
+}
+
+std::unique_ptr<Strategy> lathe::kernels::createPointwiseStrategy() {
+  return std::make_unique<PointwiseStrategy>();
+}

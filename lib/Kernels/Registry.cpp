@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "lib/Kernels/Strategy.h"
+
+using namespace lathe::kernels;
+
+std::vector<std::unique_ptr<Strategy>> lathe::kernels::createStrategies() {
+  std::vector<std::unique_ptr<Strategy>> strategies;
+  strategies.push_back(createPointwiseStrategy());
+  strategies.push_back(createReduceStrategy());
+  return strategies;
+}
