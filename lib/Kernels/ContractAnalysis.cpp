@@ -30,11 +30,6 @@ AffineExpr Contraction::getFlops() const {
   return graph::canonicalizeSize(rows * n * k * (2 * branches.size()));
 }
 
-std::optional<int64_t> lathe::kernels::getConstantSize(AffineExpr expr) {
-  auto constant = dyn_cast<AffineConstantExpr>(graph::canonicalizeSize(expr));
-  return constant ? std::optional(constant.getValue()) : std::nullopt;
-}
-
 //===----------------------------------------------------------------------===//
 // Strided access
 //===----------------------------------------------------------------------===//

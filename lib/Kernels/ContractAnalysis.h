@@ -11,6 +11,7 @@
 #ifndef LATHE_KERNELS_CONTRACTANALYSIS_H
 #define LATHE_KERNELS_CONTRACTANALYSIS_H
 
+#include "lib/Kernels/IterationSpace.h"
 #include "lib/Kernels/Strategy.h"
 
 namespace lathe::kernels {
@@ -62,9 +63,6 @@ struct Contraction {
   graph::Dims getSpace(mlir::AffineExpr rows, mlir::AffineExpr columns) const;
   mlir::AffineExpr getFlops() const;
 };
-
-/// The value of `expr` if it is a constant.
-std::optional<int64_t> getConstantSize(mlir::AffineExpr expr);
 
 /// From each result of a group to the iteration space that `rootAccess` leads
 /// to from `root`, having checked that everything the epilogue reads and writes

@@ -31,10 +31,9 @@ static bool canMerge(ArrayRef<graph::StridedView> views, unsigned outer,
   });
 }
 
-graph::Dims
-lathe::kernels::collapseDims(ArrayRef<AffineExpr> dims,
-                             ArrayRef<graph::StridedView> views,
-                             std::optional<unsigned> *boundary) {
+graph::Dims lathe::kernels::collapseDims(ArrayRef<AffineExpr> dims,
+                                         ArrayRef<graph::StridedView> views,
+                                         std::optional<unsigned> *boundary) {
   graph::Dims result;
   unsigned cut = boundary && *boundary ? **boundary : dims.size();
   auto collapseRun = [&](unsigned begin, unsigned end) {
@@ -44,14 +43,15 @@ lathe::kernels::collapseDims(ArrayRef<AffineExpr> dims,
     for (unsigned i = end; i-- > begin;) {
       if (getConstantSize(dims[i]) == 1)
         continue;
-      if (head && canMerge(views, i, *head, dims[*head]) )
+      if (head && canMerge(views, i, *head, dims[*head]))
         run.back() = graph::canonicalizeSize(run.back() * dims[i]);
       else
         run.push_back(dims[i]);
       head = i;
     }
     if (run.empty())
-      run.push_back(getAffineConstantExpr(1, views.front().offset.getContext()));
+      run.push_back(
+          getAffineConstantExpr(1, views.front().offset.getContext()));
     result.append(run.rbegin(), run.rend());
   };
   collapseRun(0, cut);
@@ -71,9 +71,8 @@ void lathe::kernels::reshapeAll(MutableArrayRef<graph::StridedView> views,
   }
 }
 
-unsigned
-lathe::kernels::chooseLaneDim(ArrayRef<graph::StridedView> views,
-                              unsigned first, unsigned last) {
+unsigned lathe::kernels::chooseLaneDim(ArrayRef<graph::StridedView> views,
+                                       unsigned first, unsigned last) {
   constexpr int64_t shortDim = 8;
   unsigned best = last - 1;
   int64_t bestScore = -1;

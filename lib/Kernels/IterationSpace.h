@@ -24,8 +24,8 @@ graph::Dims collapseDims(llvm::ArrayRef<mlir::AffineExpr> dims,
 /// The dim of `[first, last)` along which most views are contiguous or
 /// constant; short dims and those further out are worse. Stored views should
 /// be given first: the first view counts double.
-unsigned chooseLaneDim(llvm::ArrayRef<graph::StridedView> views,
-                       unsigned first, unsigned last);
+unsigned chooseLaneDim(llvm::ArrayRef<graph::StridedView> views, unsigned first,
+                       unsigned last);
 
 /// Applies a reshape to `to` to every view; all must fold.
 void reshapeAll(llvm::MutableArrayRef<graph::StridedView> views,

@@ -72,14 +72,16 @@ public:
 /// A window of `sizes` at `starts`, as a step.
 static graph::ViewStep getWindow(ArrayRef<AffineExpr> starts,
                                  ArrayRef<AffineExpr> sizes) {
-  graph::ViewStep step{graph::ViewStep::Kind::Slice, graph::Dims(sizes),
-                       graph::Dims(starts), {}};
+  graph::ViewStep step{graph::ViewStep::Kind::Slice,
+                       graph::Dims(sizes),
+                       graph::Dims(starts),
+                       {}};
   step.numbers.assign(starts.size(), 1);
   return step;
 }
 
-static void addConcat(graph::ConcatOp op, unsigned result,
-                      graph::DimsOf dimsOf, std::vector<Piece> &pieces) {
+static void addConcat(graph::ConcatOp op, unsigned result, graph::DimsOf dimsOf,
+                      std::vector<Piece> &pieces) {
   AffineExpr zero = getAffineConstantExpr(0, op.getContext());
   graph::Dims starts(dimsOf(op.getResult()).size(), zero);
   for (Value input : op.getInputs()) {
@@ -99,15 +101,18 @@ static void addPad(graph::PadOp op, unsigned result, graph::DimsOf dimsOf,
   pieces.push_back({op.getValue(), result, broadcast, {}, dims});
   MLIRContext *context = op.getContext();
   graph::Dims from, to, sizes;
-  for (auto [size, low, high] : llvm::zip_equal(dimsOf(op.getInput()),
-                                                op.getLow(), op.getHigh())) {
+  for (auto [size, low, high] :
+       llvm::zip_equal(dimsOf(op.getInput()), op.getLow(), op.getHigh())) {
     from.push_back(getAffineConstantExpr(std::max<int64_t>(-low, 0), context));
     to.push_back(getAffineConstantExpr(std::max<int64_t>(low, 0), context));
     int64_t cut = std::min<int64_t>(low, 0) + std::min<int64_t>(high, 0);
     sizes.push_back(graph::canonicalizeSize(size + cut));
   }
-  pieces.push_back({op.getInput(), result, {getWindow(from, sizes)},
-                    {getWindow(to, sizes)}, sizes});
+  pieces.push_back({op.getInput(),
+                    result,
+                    {getWindow(from, sizes)},
+                    {getWindow(to, sizes)},
+                    sizes});
 }
 
 static std::vector<Part> getParts(graph::GroupOp group, graph::DimsOf dimsOf) {
@@ -126,8 +131,8 @@ static std::vector<Part> getParts(graph::GroupOp group, graph::DimsOf dimsOf) {
       // What fills a result must run before what is copied over it.
       bool isWhole = pieces.size() == 1;
       auto part = llvm::find_if(parts, [&](const Part &other) {
-        return isWhole && llvm::equal(other.front().dims, piece.dims,
-                                      graph::isSameSize) &&
+        return isWhole &&
+               llvm::equal(other.front().dims, piece.dims, graph::isSameSize) &&
                other.front().resultAccess.empty();
       });
       if (part == parts.end())
@@ -222,7 +227,8 @@ public:
 
 private:
   graph::Dims getGridDims();
-  void forEachBlockPosition(Value program, llvm::function_ref<void(Value)> body);
+  void forEachBlockPosition(Value program,
+                            llvm::function_ref<void(Value)> body);
   void forEachLane(llvm::function_ref<void(Value)> body);
   LogicalResult buildTile(ArrayRef<Value> bases);
 
@@ -250,8 +256,8 @@ static void forRange(KernelBuilder &kernel, Value program, int64_t count,
   Value begin = kernel.mul(program, kernel.getIndex(count));
   Value end = kernel.add(begin, kernel.getIndex(count));
   if (!isMultipleOf(size, count))
-    end = arith::MinUIOp::create(kernel.getBuilder(), end,
-                                 kernel.getSize(size));
+    end =
+        arith::MinUIOp::create(kernel.getBuilder(), end, kernel.getSize(size));
   kernel.forEach(begin, end, kernel.getIndex(step), {},
                  [&](Value index, ValueRange) -> SmallVector<Value> {
                    body(index);
@@ -273,8 +279,8 @@ void PartBuilder::forEachLane(llvm::function_ref<void(Value)> body) {
     return forRange(kernel, kernel.getProgramId(0), shape.chunk, size,
                     shape.tile, body);
   if (shape.chunk == shape.tile)
-    return body(kernel.mul(kernel.getProgramId(0),
-                           kernel.getIndex(shape.tile)));
+    return body(
+        kernel.mul(kernel.getProgramId(0), kernel.getIndex(shape.tile)));
   if (*getConstantSize(size) <= shape.tile)
     return body(kernel.getIndex(0));
   forRange(kernel, kernel.getIndex(0), *getConstantSize(size), size, shape.tile,
@@ -292,11 +298,11 @@ LogicalResult PartBuilder::buildTile(ArrayRef<Value> bases) {
     to.push_back(collapse);
     Value result = group.getYield().getValues()[piece.result];
     FailureOr<Value> tile =
-        piece.value ? evaluator.evaluate(piece.value, from)
-                    : kernel.getSplat(window.getTileShape(),
-                                      getComputeType(
-                                          getElementTypeOrSelf(result)),
-                                      0.0);
+        piece.value
+            ? evaluator.evaluate(piece.value, from)
+            : kernel.getSplat(window.getTileShape(),
+                              getComputeType(getElementTypeOrSelf(result)),
+                              0.0);
     if (failed(tile) || failed(evaluator.store(*tile, piece.result, to)))
       return failure();
   }
@@ -338,9 +344,9 @@ LogicalResult PointwiseStrategy::match(graph::GroupOp group,
                                        const LoweringContext &context,
                                        std::string &reason) const {
   auto refuse = [&](Operation *op, StringRef why) {
-    reason = (op ? op->getName().getStringRef() : StringRef("an argument"))
-                 .str() +
-             ": " + why.str();
+    reason =
+        (op ? op->getName().getStringRef() : StringRef("an argument")).str() +
+        ": " + why.str();
   };
   for (const Part &part : getParts(group, context.dimsOf)) {
     SmallVector<graph::StridedView> views;
@@ -362,8 +368,7 @@ FailureOr<LoweredGroup>
 PointwiseStrategy::lower(graph::GroupOp group, LoweringContext &context) const {
   LoweredGroup lowered;
   for (const Part &part : getParts(group, context.dimsOf)) {
-    AffineExpr count =
-        graph::getProduct(group.getContext(), part.front().dims);
+    AffineExpr count = graph::getProduct(group.getContext(), part.front().dims);
     if (getConstantSize(count) == 0)
       continue;
     SmallVector<graph::StridedView> views;

@@ -70,10 +70,9 @@ static tile::Combine getCombine(graph::Reduction kind, Type element) {
 static void buildReduce(graph::ReduceOp op, RowKernel &rows) {
   ImplicitLocOpBuilder &b = rows.getBuilder();
   Type element = getElementTypeOrSelf(op.getInput());
-  Value statistic =
-      rows.reduce(getCombine(op.getKind(), element),
-                  element.isUnsignedInteger(),
-                  [&](Step &step) { return rows.evaluateInput(step); });
+  Value statistic = rows.reduce(
+      getCombine(op.getKind(), element), element.isUnsignedInteger(),
+      [&](Step &step) { return rows.evaluateInput(step); });
   if (op.getKind() == graph::Reduction::mean) {
     Value count = rows.getRowCount(getComputeType(element));
     if (isa<FloatType>(element))
@@ -116,13 +115,13 @@ Value ArgReduce::isBetter(Value x, Value best) {
   bool orEqual = op.getLastIndex();
   if (isa<FloatType>(element)) {
     using P = arith::CmpFPredicate;
-    P predicate = isMax ? (orEqual ? P::OGE : P::OGT)
-                        : (orEqual ? P::OLE : P::OLT);
+    P predicate =
+        isMax ? (orEqual ? P::OGE : P::OGT) : (orEqual ? P::OLE : P::OLT);
     return arith::CmpFOp::create(b, predicate, x, best);
   }
   using P = arith::CmpIPredicate;
-  P predicate = isMax ? (orEqual ? P::sge : P::sgt)
-                      : (orEqual ? P::sle : P::slt);
+  P predicate =
+      isMax ? (orEqual ? P::sge : P::sgt) : (orEqual ? P::sle : P::slt);
   return arith::CmpIOp::create(b, predicate, x, best);
 }
 
@@ -164,11 +163,10 @@ void ArgReduce::build() {
     Value none = first;
     if (!op.getLastIndex()) {
       Value one = rows.getConstant(rows.getStatisticType(i64), 1);
-      none = rows.spread(
-          arith::SubIOp::create(b, rows.getRowCount(i64), one));
+      none = rows.spread(arith::SubIOp::create(b, rows.getRowCount(i64), one));
     }
-    Value candidates = arith::SelectOp::create(b, isEqual(best[0], row),
-                                               best[1], none);
+    Value candidates =
+        arith::SelectOp::create(b, isEqual(best[0], row), best[1], none);
     statistic = rows.combineLanes(op.getLastIndex() ? tile::Combine::Max
                                                     : tile::Combine::Min,
                                   candidates);
@@ -198,12 +196,11 @@ static void buildSoftmax(graph::SoftmaxOp op, RowKernel &rows) {
   auto shifted = [&](Value x) -> Value {
     return arith::SubFOp::create(b, x, rows.spread(max));
   };
-  Value sum = rows.reduce(tile::Combine::Add, /*isUnsigned=*/false,
-                          [&](Step &step) -> Value {
-                            Value x = rows.evaluateInput(step);
-                            return x ? math::ExpOp::create(b, shifted(x))
-                                     : Value();
-                          });
+  Value sum = rows.reduce(
+      tile::Combine::Add, /*isUnsigned=*/false, [&](Step &step) -> Value {
+        Value x = rows.evaluateInput(step);
+        return x ? math::ExpOp::create(b, shifted(x)) : Value();
+      });
   if (op.getLog()) {
     Value logSum = math::LogOp::create(b, sum);
     return forEachElement(rows, [&](Step &, Value x) -> Value {
@@ -225,8 +222,8 @@ static Value getInverseDeviation(RowKernel &rows, Value sum, double epsilon) {
   Type element = getElementTypeOrSelf(sum.getType());
   RankedTensorType type = rows.getStatisticType(element);
   Value variance = arith::DivFOp::create(b, sum, rows.getRowCount(element));
-  Value moved = arith::AddFOp::create(b, variance,
-                                      rows.getConstant(type, epsilon));
+  Value moved =
+      arith::AddFOp::create(b, variance, rows.getConstant(type, epsilon));
   return arith::DivFOp::create(b, rows.getConstant(type, 1.0),
                                math::SqrtOp::create(b, moved));
 }
@@ -265,8 +262,8 @@ static void buildLayerNorm(graph::LayerNormOp op, RowKernel &rows) {
                                 Value x = rows.evaluateInput(step);
                                 return x ? square(b, centered(x)) : Value();
                               });
-  Value inverse = getInverseDeviation(rows, squares,
-                                      op.getEpsilon().convertToDouble());
+  Value inverse =
+      getInverseDeviation(rows, squares, op.getEpsilon().convertToDouble());
   forEachElement(rows, [&](Step &step, Value x) {
     Value y = arith::MulFOp::create(b, centered(x), rows.spread(inverse));
     return applyAffine(rows, step, y, op.getScale(), op.getBias());
@@ -280,8 +277,8 @@ static void buildRmsNorm(graph::RmsNormOp op, RowKernel &rows) {
                                 Value x = rows.evaluateInput(step);
                                 return x ? square(b, x) : Value();
                               });
-  Value inverse = getInverseDeviation(rows, squares,
-                                      op.getEpsilon().convertToDouble());
+  Value inverse =
+      getInverseDeviation(rows, squares, op.getEpsilon().convertToDouble());
   forEachElement(rows, [&](Step &step, Value x) {
     Value y = arith::MulFOp::create(b, x, rows.spread(inverse));
     return applyAffine(rows, step, y, op.getScale(), Value());
@@ -300,9 +297,9 @@ static FailureOr<RowProblem> analyze(graph::GroupOp group,
                    : std::nullopt;
   if (axes)
     return analyzeRows(group, *axes, context, /*vertical=*/false, reason);
-  reason = root ? root->getName().getStringRef().str() +
-                      ": no kernel for this op"
-                : "a group of this kind needs a root";
+  reason =
+      root ? root->getName().getStringRef().str() + ": no kernel for this op"
+           : "a group of this kind needs a root";
   return failure();
 }
 
@@ -329,14 +326,13 @@ FailureOr<LoweredGroup> ReduceStrategy::lower(graph::GroupOp group,
       .Case([&](graph::RmsNormOp op) { buildRmsNorm(op, rows); });
   if (failed(rows.finish()))
     return failure();
-  AffineExpr elements = graph::getProduct(
-      group.getContext(), context.dimsOf(problem->getInput()));
+  AffineExpr elements = graph::getProduct(group.getContext(),
+                                          context.dimsOf(problem->getInput()));
   constexpr int64_t opsPerElement = 4;
   LoweredGroup lowered;
-  lowered.launches.push_back(
-      launch.finish(getOpsName(group, nullptr) + "_" +
-                        getShapeName(problem->dims),
-                    graph::canonicalizeSize(elements * opsPerElement)));
+  lowered.launches.push_back(launch.finish(
+      getOpsName(group, nullptr) + "_" + getShapeName(problem->dims),
+      graph::canonicalizeSize(elements * opsPerElement)));
   return lowered;
 }
 

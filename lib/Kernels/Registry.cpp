@@ -8,5 +8,7 @@ std::vector<std::unique_ptr<Strategy>> lathe::kernels::createStrategies() {
   std::vector<std::unique_ptr<Strategy>> strategies;
   strategies.push_back(createPointwiseStrategy());
   strategies.push_back(createReduceStrategy());
+  strategies.push_back(createContractStrategy());
+  strategies.push_back(createAttentionStrategy());
   return strategies;
 }

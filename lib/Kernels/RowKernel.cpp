@@ -66,8 +66,8 @@ void RowAnalysis::setResultAccess(ArrayRef<int64_t> axes) {
   problem.resultAccess =
       graph::prepend(graph::ViewStep::getBroadcast(dims), problem.resultAccess);
   if (resultDims.size() != dims.size())
-    problem.resultAccess = graph::prepend(graph::ViewStep::getReshape(kept),
-                                          problem.resultAccess);
+    problem.resultAccess =
+        graph::prepend(graph::ViewStep::getReshape(kept), problem.resultAccess);
 }
 
 LogicalResult RowAnalysis::setYieldAccesses() {
@@ -84,12 +84,12 @@ LogicalResult RowAnalysis::setYieldAccesses() {
 }
 
 LogicalResult RowAnalysis::addStores() {
-  for (auto [value, access] : llvm::zip_equal(group.getYield().getValues(),
-                                              problem.yieldAccesses)) {
-    auto view = graph::applyAccess(
-        graph::StridedView::getContiguous(group.getContext(),
-                                          context.dimsOf(value)),
-        access);
+  for (auto [value, access] :
+       llvm::zip_equal(group.getYield().getValues(), problem.yieldAccesses)) {
+    auto view =
+        graph::applyAccess(graph::StridedView::getContiguous(
+                               group.getContext(), context.dimsOf(value)),
+                           access);
     if (!view) {
       reason = "a result's position is no strided function of the rows";
       return failure();
@@ -125,13 +125,12 @@ LogicalResult RowAnalysis::collectViews() {
     return failure();
   // Scale and bias of norms.
   for (Value operand : llvm::drop_begin(problem.root->getOperands()))
-    if (failed(addLeaves(
-            operand,
-            graph::prepend(graph::ViewStep::getBroadcast(problem.inputDims),
-                           problem.spaceAccess))))
+    if (failed(addLeaves(operand, graph::prepend(graph::ViewStep::getBroadcast(
+                                                     problem.inputDims),
+                                                 problem.spaceAccess))))
       return failure();
-  for (auto [value, access] : llvm::zip_equal(group.getYield().getValues(),
-                                              problem.yieldAccesses))
+  for (auto [value, access] :
+       llvm::zip_equal(group.getYield().getValues(), problem.yieldAccesses))
     if (failed(addLeaves(value, access)))
       return failure();
   return success();
@@ -143,8 +142,8 @@ void RowAnalysis::chooseLoops(bool vertical) {
   problem.boundary = *boundary;
   reshapeAll(views, problem.dims);
   graph::ViewStep collapse = graph::ViewStep::getReshape(problem.dims);
-  for (graph::Access *access : {&problem.inputAccess, &problem.resultAccess,
-                                &problem.spaceAccess})
+  for (graph::Access *access :
+       {&problem.inputAccess, &problem.resultAccess, &problem.spaceAccess})
     access->push_back(collapse);
   for (graph::Access &access : problem.yieldAccesses)
     access.push_back(collapse);
@@ -186,8 +185,8 @@ RowKernel::RowKernel(const RowProblem &problem, graph::GroupOp group,
   grid = graph::getProduct(kernel.getContext(), kept);
   bases = this->kernel.delinearize(this->kernel.getProgramId(0), kept);
   if (!problem.isHorizontal())
-    bases[problem.lane] = this->kernel.mul(bases[problem.lane],
-                                           kernel.getIndex(problem.tile));
+    bases[problem.lane] =
+        this->kernel.mul(bases[problem.lane], kernel.getIndex(problem.tile));
   bases.resize(problem.dims.size(), this->kernel.getIndex(0));
 }
 
@@ -236,12 +235,11 @@ SmallVector<Value> RowKernel::forDims(unsigned dim, bool inBounds,
   }
   SmallVector<Value> values(carried);
   if (dim == problem.lane)
-    return kernel.forEachTile(
-        problem.dims[dim], problem.tile, values,
-        [&](Value base, ValueRange old, bool isInside) {
-          bases[dim] = base;
-          return forDims(dim + 1, isInside, old, body);
-        });
+    return kernel.forEachTile(problem.dims[dim], problem.tile, values,
+                              [&](Value base, ValueRange old, bool isInside) {
+                                bases[dim] = base;
+                                return forDims(dim + 1, isInside, old, body);
+                              });
   if (getConstantSize(problem.dims[dim]) == 1) {
     bases[dim] = kernel.getIndex(0);
     return forDims(dim + 1, inBounds, values, body);
@@ -349,8 +347,8 @@ Value RowKernel::spread(Value statistic) {
 Value RowKernel::reduce(tile::Combine kind, bool isUnsigned,
                         llvm::function_ref<Value(Step &)> contribution) {
   ImplicitLocOpBuilder &b = getBuilder();
-  bool flip = isUnsigned &&
-              (kind == tile::Combine::Max || kind == tile::Combine::Min);
+  bool flip =
+      isUnsigned && (kind == tile::Combine::Max || kind == tile::Combine::Min);
   Type element = getComputeType(getElementTypeOrSelf(problem.getInput()));
   RankedTensorType type = getTileType(element);
   auto contribute = [&](Step &step) -> Value {
@@ -411,13 +409,12 @@ Value RowKernel::getRowCount(Type element) {
 Value RowKernel::getPositions(const Step &step) {
   ImplicitLocOpBuilder &b = getBuilder();
   RankedTensorType type = getTileType(b.getI64Type());
-  Value base = arith::IndexCastOp::create(b, b.getI64Type(),
-                                          step.window.bases.back());
+  Value base =
+      arith::IndexCastOp::create(b, b.getI64Type(), step.window.bases.back());
   Value positions = tile::SplatOp::create(b, type, base);
   if (problem.lane != problem.dims.size() - 1)
     return positions;
-  return arith::AddIOp::create(b, positions,
-                               tile::IotaOp::create(b, type, 1));
+  return arith::AddIOp::create(b, positions, tile::IotaOp::create(b, type, 1));
 }
 
 //===----------------------------------------------------------------------===//
@@ -429,8 +426,7 @@ void RowKernel::storeResults(Step &step, Value tile) {
   for (auto [i, value] : llvm::enumerate(group.getYield().getValues())) {
     Value result = evaluate(step, value, problem.yieldAccesses[i]);
     if (!result ||
-        llvm::failed(
-            step.evaluator.store(result, i, problem.yieldAccesses[i])))
+        llvm::failed(step.evaluator.store(result, i, problem.yieldAccesses[i])))
       return fail();
   }
 }

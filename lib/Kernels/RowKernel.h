@@ -75,9 +75,8 @@ public:
   void fail() { failed = true; }
 
   /// Combines `contribution` over the row. Of the statistic's type below.
-  mlir::Value
-  reduce(tile::Combine kind, bool isUnsigned,
-         llvm::function_ref<mlir::Value(Step &)> contribution);
+  mlir::Value reduce(tile::Combine kind, bool isUnsigned,
+                     llvm::function_ref<mlir::Value(Step &)> contribution);
 
   /// The input's tile of a step, in its compute type. Null after `fail`.
   mlir::Value evaluate(Step &step, mlir::Value value,
@@ -113,8 +112,8 @@ public:
   llvm::LogicalResult finish();
 
 private:
-  llvm::SmallVector<mlir::Value>
-  forDims(unsigned dim, bool inBounds, mlir::ValueRange carried, Body body);
+  llvm::SmallVector<mlir::Value> forDims(unsigned dim, bool inBounds,
+                                         mlir::ValueRange carried, Body body);
   Step makeStep(bool inBounds);
   bool isSingleStep() const;
 

@@ -20,10 +20,9 @@ bool needsGroup(mlir::Operation *op);
 /// Puts `op` into a group of its own, in its place. The op moves into the
 /// group's body and reads block arguments; `visit` is told which operand each
 /// argument stands for, and each result of the group for which result of `op`.
-graph::GroupOp
-wrapInGroup(mlir::Operation *op,
-            llvm::function_ref<void(mlir::Value copy, mlir::Value original)>
-                visit);
+graph::GroupOp wrapInGroup(
+    mlir::Operation *op,
+    llvm::function_ref<void(mlir::Value copy, mlir::Value original)> visit);
 
 /// Moves the ops of `group` in front of it and erases it. The ops are returned
 /// in order.

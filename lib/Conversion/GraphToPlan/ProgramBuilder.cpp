@@ -8,10 +8,10 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::kernels;
 
-ProgramBuilder::ProgramBuilder(
-    func::FuncOp function, const Capability &capability,
-    ArrayRef<std::unique_ptr<Strategy>> strategies, KernelCache &cache,
-    bool emitRemarks)
+ProgramBuilder::ProgramBuilder(func::FuncOp function,
+                               const Capability &capability,
+                               ArrayRef<std::unique_ptr<Strategy>> strategies,
+                               KernelCache &cache, bool emitRemarks)
     : function(function), strategies(strategies), emitRemarks(emitRemarks),
       shapes(function),
       context{capability, cache,
@@ -100,8 +100,8 @@ Value ProgramBuilder::getConstant(graph::ConstantOp op, const BufferRef &ref) {
   Value buffer = plan::ConstantOp::create(
       builder, op.getLoc(), getBufferType(stored.getElementType(), dims),
       op.getValue(), isEncoded ? op.getType().getEncoding() : Attribute(),
-      isEncoded ? builder.getStringAttr(ref.encodedBuffer) : StringAttr(),
-      pack, label.empty() ? StringAttr() : builder.getStringAttr(label));
+      isEncoded ? builder.getStringAttr(ref.encodedBuffer) : StringAttr(), pack,
+      label.empty() ? StringAttr() : builder.getStringAttr(label));
   constants.push_back({key, buffer});
   return buffer;
 }
@@ -174,22 +174,20 @@ void ProgramBuilder::createLaunch(graph::GroupOp group,
     flops = AffineMapAttr::get(getMap(launch.flops));
   SmallVector<Value> reads = toBuffers(launch.reads);
   SmallVector<Value> writes = toBuffers(launch.writes);
-  plan::LaunchOp::create(
-      builder, group.getLoc(), builder.getArrayAttr(choices),
-      AffineMapAttr::get(getMap(launch.scalars)), reads, writes,
-      builder.getStringAttr(launch.label), flops);
+  plan::LaunchOp::create(builder, group.getLoc(), builder.getArrayAttr(choices),
+                         AffineMapAttr::get(getMap(launch.scalars)), reads,
+                         writes, builder.getStringAttr(launch.label), flops);
 }
 
 void ProgramBuilder::createLaunches(graph::GroupOp group,
                                     const LoweredGroup &lowered) {
   for (Value result : group.getResults())
-    buffers[result] =
-        createAlloc(group.getLoc(), getElementTypeOrSelf(result),
-                    shapes.getDims(result));
+    buffers[result] = createAlloc(group.getLoc(), getElementTypeOrSelf(result),
+                                  shapes.getDims(result));
   SmallVector<Value> temporaries;
   for (const Temporary &temporary : lowered.temporaries)
-    temporaries.push_back(createAlloc(group.getLoc(), temporary.elementType,
-                                      temporary.dims));
+    temporaries.push_back(
+        createAlloc(group.getLoc(), temporary.elementType, temporary.dims));
   for (const LaunchSpec &launch : lowered.launches) {
     createLaunch(group, launch, temporaries);
     if (!emitRemarks)
@@ -289,9 +287,9 @@ LogicalResult ProgramBuilder::convertBuiltin(graph::BuiltinOp op) {
 /// input, a constant, or a second name of another output.
 Value ProgramBuilder::copy(Value value, Location loc) {
   OpBuilder graphBuilder(function.getBody().front().getTerminator());
-  auto group = graph::GroupOp::create(graphBuilder, loc,
-                                      TypeRange(value.getType()),
-                                      graph::GroupKind::pointwise, value);
+  auto group =
+      graph::GroupOp::create(graphBuilder, loc, TypeRange(value.getType()),
+                             graph::GroupKind::pointwise, value);
   if (group.getBody().empty())
     group.getBody().emplaceBlock();
   Block &body = group.getBody().front();
@@ -357,8 +355,7 @@ static ArrayAttr getNames(OpBuilder &builder, unsigned count, StringRef prefix,
   SmallVector<Attribute> names;
   for (unsigned i = 0; i < count; ++i) {
     Attribute name = nameOf(i);
-    names.push_back(name ? name
-                         : builder.getStringAttr(prefix + Twine(i)));
+    names.push_back(name ? name : builder.getStringAttr(prefix + Twine(i)));
   }
   return builder.getArrayAttr(names);
 }
@@ -367,8 +364,8 @@ LogicalResult ProgramBuilder::createProgram() {
   SmallVector<StringRef> symbols(shapes.getSymbols().begin(),
                                  shapes.getSymbols().end());
   builder.setInsertionPoint(function);
-  ArrayAttr inputs = getNames(
-      builder, function.getNumArguments(), "input", [&](unsigned i) {
+  ArrayAttr inputs =
+      getNames(builder, function.getNumArguments(), "input", [&](unsigned i) {
         return function.getArgAttr(i, graph::kNameAttr);
       });
   ArrayAttr outputs =
@@ -399,8 +396,7 @@ LogicalResult ProgramBuilder::build() {
     return failure();
   createChecks();
   bool isComplete = true;
-  for (Operation &op :
-       llvm::make_early_inc_range(function.getBody().front())) {
+  for (Operation &op : llvm::make_early_inc_range(function.getBody().front())) {
     // Go on after an error to report all of them, but not what follows from it.
     bool hasOperands = llvm::all_of(op.getOperands(), [&](Value operand) {
       return operand.getDefiningOp<graph::ConstantOp>() ||

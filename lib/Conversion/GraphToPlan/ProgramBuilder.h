@@ -65,8 +65,8 @@ private:
   plan::ProgramOp program;
   llvm::DenseMap<mlir::Value, mlir::Value> buffers;
   std::vector<std::pair<std::string, mlir::Value>> constants;
-  llvm::SmallVector<bool> isDefined;   ///< Per symbol.
-  llvm::SmallVector<bool> isChecked;   ///< Per requirement.
+  llvm::SmallVector<bool> isDefined; ///< Per symbol.
+  llvm::SmallVector<bool> isChecked; ///< Per requirement.
 };
 
 } // namespace lathe
