@@ -4,8 +4,11 @@
 
 #include "TestBundle.h"
 
+#include <atomic>
+#include <cmath>
 #include <gtest/gtest.h>
 #include <numeric>
+#include <thread>
 
 namespace lathe::test {
 namespace {
@@ -61,6 +64,503 @@ TEST(Executor, RunsAnyShape) {
     EXPECT_EQ(elements<float>(out), expected(x, y));
     EXPECT_EQ(lathe_results_tensor(raw, 1), nullptr);
   }
+}
+
+/// The message of a run of the model, whose results are thrown away.
+std::string runMessage(const LoadedModel &loaded,
+                       std::vector<lathe_tensor_t> inputs) {
+  lathe_results_t *raw = nullptr;
+  std::string message = take(lathe_model_run(
+      loaded.model.get(), nullptr, inputs.size(), inputs.data(), &raw));
+  lathe_results_destroy(raw);
+  return message;
+}
+
+ResultsPtr runModel(const LoadedModel &loaded,
+                    std::vector<lathe_tensor_t> inputs) {
+  lathe_results_t *raw = nullptr;
+  EXPECT_EQ(take(lathe_model_run(loaded.model.get(), nullptr, inputs.size(),
+                                 inputs.data(), &raw)),
+            "");
+  return ResultsPtr(raw);
+}
+
+TEST(Executor, WritesIntoTheCallersBuffers) {
+  LoadedModel loaded(addAndScale());
+  Tensor<float> x = ramp(9, 1), y = ramp(9, 5), out = ramp(9, 0);
+  lathe_tensor_t inputs[] = {x.view(), y.view()}, output = out.view();
+  auto runInto = [&] {
+    return take(lathe_model_run_into(loaded.model.get(), nullptr, 2, inputs, 1,
+                                     &output));
+  };
+  EXPECT_EQ(runInto(), "");
+  EXPECT_EQ(out.data, expected(x, y));
+
+  int64_t dims[] = {9, 6};
+  output.dims = dims;
+  EXPECT_EQ(runInto(),
+            "output 'y': dim 1 is 5, and that of the buffer for it 6");
+  output.rank = 1;
+  EXPECT_EQ(runInto(), "output 'y' has rank 2, and the buffer for it 1");
+  output = out.view();
+  output.dtype = LATHE_DTYPE_I32;
+  EXPECT_EQ(runInto(), "output 'y' is f32, and the buffer for it i32");
+  output = out.view();
+  output.data = reinterpret_cast<char *>(out.data.data()) + 1;
+  EXPECT_EQ(runInto(), "output 'y': its buffer is not aligned to 4 bytes");
+  output.data = nullptr;
+  EXPECT_EQ(runInto(), "output 'y': no buffer was given");
+  EXPECT_EQ(take(lathe_model_run_into(loaded.model.get(), nullptr, 2, inputs, 3,
+                                      nullptr)),
+            "3 buffers were given for 1 outputs");
+}
+
+TEST(Executor, ChecksInputs) {
+  LoadedModel loaded(addAndScale());
+  Tensor<float> x = ramp(2, 0), y = ramp(3, 0);
+  EXPECT_EQ(runMessage(loaded, {x.view(), y.view()}),
+            "input 'other': dim 0 ('n') is 3, but dim 0 of input 'x' made 'n' "
+            "2");
+  EXPECT_EQ(runMessage(loaded, {x.view()}),
+            "entry 'main' takes 2 inputs and was given 1");
+  lathe_tensor_t wrong = x.view();
+  wrong.dtype = LATHE_DTYPE_F64;
+  EXPECT_EQ(runMessage(loaded, {x.view(), wrong}),
+            "input 'other' is f64 instead of f32");
+  wrong = x.view();
+  wrong.rank = 1;
+  EXPECT_EQ(runMessage(loaded, {x.view(), wrong}),
+            "input 'other' has rank 1 instead of 2");
+  Tensor<float> narrow = {{2, 4}, std::vector<float>(8)};
+  EXPECT_EQ(runMessage(loaded, {x.view(), narrow.view()}),
+            "input 'other': dim 1 is 4 instead of 5");
+  Tensor<float> negative = {{-1, 5}, {}};
+  EXPECT_EQ(runMessage(loaded, {negative.view(), x.view()}),
+            "input 'x': dim 0 is -1");
+  wrong = x.view();
+  wrong.data = nullptr;
+  EXPECT_EQ(runMessage(loaded, {wrong, x.view()}), "input 'x' has no data");
+  Tensor<float> huge = {{int64_t(1) << 62, 5}, {}};
+  EXPECT_EQ(runMessage(loaded, {huge.view(), huge.view()}),
+            "input 'x': its size overflows");
+  // A failed run leaves nothing behind.
+  EXPECT_EQ(runMessage(loaded, {x.view(), x.view()}), "");
+}
+
+TEST(Executor, ComputedDimsOfInputs) {
+  TestBundle b;
+  int32_t n = b.symbol("n");
+  int32_t next = b.binary(ExprOp::Add, n, b.constant(1));
+  b.input("x", DType::F32, {n});
+  uint32_t y = b.input("y", DType::F32, {next});
+  b.output("y_again", y);
+  LoadedModel loaded(b);
+  Tensor<float> x = {{3}, {1, 2, 3}}, good = {{4}, {1, 2, 3, 4}};
+  ResultsPtr results = runModel(loaded, {x.view(), good.view()});
+  const lathe_tensor_t *out = lathe_results_tensor(results.get(), 0);
+  EXPECT_EQ(elements<float>(*out), good.data);
+  EXPECT_NE(out->data, good.data.data()); // A copy: results own their memory.
+  EXPECT_EQ(runMessage(loaded, {x.view(), x.view()}),
+            "input 'y': dim 0 is 3 and should be n + 1 (n = 3)");
+}
+
+TEST(Executor, AliasesAndRepeatedOutputs) {
+  // sum[n, 4]; rows = sum reshaped; tail = its last 4 elements; sum twice.
+  TestBundle b;
+  int32_t n = b.symbol("n"), four = b.constant(4);
+  int32_t count = b.binary(ExprOp::Mul, n, four);
+  int32_t start = b.binary(ExprOp::Add, count, b.constant(-4));
+  int32_t programs = b.binary(ExprOp::CeilDiv, count, b.constant(16));
+  uint32_t x = b.input("x", DType::F32, {n, four});
+  uint32_t sum = b.transient(DType::F32, {n, four});
+  uint32_t rows = b.alias(sum, DType::F32, {count});
+  uint32_t tail = b.alias(rows, DType::F32, {four}, start);
+  b.launch(b.kernel("add", 3, 1), programs, {count}, {x, x}, {sum});
+  b.output("tail", tail);
+  b.output("sum", sum);
+  b.output("rows", rows);
+  b.output("x", x);
+  LoadedModel loaded(b);
+  Tensor<float> input = {{3, 4}, std::vector<float>(12)};
+  std::iota(input.data.begin(), input.data.end(), 0.f);
+  ResultsPtr results = runModel(loaded, {input.view()});
+  std::vector<float> twice;
+  for (float value : input.data)
+    twice.push_back(2 * value);
+  auto result = [&](size_t i) {
+    return elements<float>(*lathe_results_tensor(results.get(), i));
+  };
+  EXPECT_EQ(result(0), std::vector<float>(twice.begin() + 8, twice.end()));
+  EXPECT_EQ(result(1), twice);
+  EXPECT_EQ(result(2), twice);
+  EXPECT_EQ(result(3), input.data);
+  // With no rows the tail would begin before its source.
+  Tensor<float> empty = {{0, 4}, {}};
+  EXPECT_EQ(runMessage(loaded, {empty.view()}),
+            "buffer 3: 4 elements at -4 exceed their source of 0");
+}
+
+TEST(Executor, ChecksConditions) {
+  TestBundle b = addAndScale();
+  int32_t room = b.binary(ExprOp::Add, b.constant(8),
+                          b.binary(ExprOp::Mul, 0, b.constant(-1)));
+  b.check({room}, "n must be at most 8");
+  LoadedModel loaded(b);
+  Tensor<float> x = ramp(8, 0), y = ramp(9, 0);
+  EXPECT_EQ(runMessage(loaded, {x.view(), x.view()}), "");
+  EXPECT_EQ(runMessage(loaded, {y.view(), y.view()}),
+            "n must be at most 8 (n = 9)");
+  EXPECT_EQ(runMessage(loaded, {x.view(), x.view()}), "");
+}
+
+TEST(Executor, TakesTheFirstKernelThatFits) {
+  // scale by 2 for n >= 10, by 3 for n >= 5, none below.
+  TestBundle b;
+  int32_t n = b.symbol("n"), one = b.constant(1);
+  int32_t programs = b.binary(ExprOp::CeilDiv, n, b.constant(16));
+  uint32_t x = b.input("x", DType::F32, {n});
+  uint32_t y = b.transient(DType::F32, {n});
+  b.code = compileC(R"(
+    typedef long long i64;
+    void twice(void *const *b, const i64 *s, const i64 *g, i64 begin, i64 end) {
+      (void)g; (void)begin; (void)end;
+      for (i64 i = 0; i < s[0]; ++i) ((float *)b[1])[i] = 2 * ((float *)b[0])[i];
+    }
+    void thrice(void *const *b, const i64 *s, const i64 *g, i64 begin, i64 end) {
+      (void)g; (void)begin; (void)end;
+      for (i64 i = 0; i < s[0]; ++i) ((float *)b[1])[i] = 3 * ((float *)b[0])[i];
+    })");
+  uint32_t twice = b.kernel("twice", 2, 1), thrice = b.kernel("thrice", 2, 1);
+  bundle::LaunchT &launch = b.launch(twice, one, {n}, {x}, {y}, "pick");
+  (void)programs;
+  launch.choices[0]->conditions = {b.binary(ExprOp::Add, n, b.constant(-10))};
+  launch.choices.emplace_back(new bundle::ChoiceT(*launch.choices[0]));
+  launch.choices[1]->kernel = thrice;
+  launch.choices[1]->conditions = {b.binary(ExprOp::Add, n, b.constant(-5))};
+  b.output("y", y);
+  LoadedModel loaded(b);
+  for (int64_t size : {10, 5, 12, 9}) {
+    Tensor<float> input = {{size}, std::vector<float>(size_t(size), 1.f)};
+    ResultsPtr results = runModel(loaded, {input.view()});
+    EXPECT_EQ(elements<float>(*lathe_results_tensor(results.get(), 0)),
+              std::vector<float>(size_t(size), size >= 10 ? 2.f : 3.f));
+  }
+  Tensor<float> four = {{4}, std::vector<float>(4)};
+  EXPECT_EQ(runMessage(loaded, {four.view()}),
+            "launch 'pick': no kernel takes these sizes (n = 4)");
+}
+
+TEST(Executor, SymbolsFromValues) {
+  // count = sizes[1]; z = iota(count); nonzero(z) -> found; a copy of both.
+  TestBundle b;
+  int32_t k = b.constant(2);
+  uint32_t sizes = b.input("sizes", DType::I64, {k});
+  int32_t count = b.symbol("count"), found = b.symbol("found");
+  int32_t programs = b.binary(ExprOp::CeilDiv, count, b.constant(16));
+  uint32_t z = b.transient(DType::I64, {count});
+  uint32_t where = b.transient(DType::I64, {b.constant(1), found});
+  b.bind(0, sizes, 1);
+  b.launch(b.kernel("iota", 1, 1), programs, {count}, {}, {z});
+  b.builtin("nonzero", {z}, {where}, {1});
+  b.output("z", z);
+  b.output("where", where);
+  LoadedModel loaded(b);
+  for (int64_t n : {5, 1, 0, 40, 5}) {
+    Tensor<int64_t> input = {{2}, {99, n}};
+    ResultsPtr results = runModel(loaded, {input.view()});
+    std::vector<int64_t> all(static_cast<size_t>(n));
+    std::iota(all.begin(), all.end(), 0);
+    EXPECT_EQ(elements<int64_t>(*lathe_results_tensor(results.get(), 0)), all);
+    if (!all.empty())
+      all.erase(all.begin());
+    EXPECT_EQ(elements<int64_t>(*lathe_results_tensor(results.get(), 1)), all);
+  }
+  Tensor<int64_t> bad = {{2}, {1, -3}};
+  EXPECT_EQ(runMessage(loaded, {bad.view()}),
+            "the run computed -3 for 'count', a size");
+  bad.data[1] = int64_t(1) << 61;
+  EXPECT_NE(runMessage(loaded, {bad.view()}), "");
+
+  int64_t dims[LATHE_MAX_RANK];
+  uint32_t rank;
+  lathe_tensor_t shape = bad.view();
+  ASSERT_EQ(take(lathe_model_output_shape(loaded.model.get(), 0, 1, &shape, 1,
+                                          dims, &rank)),
+            "");
+  EXPECT_EQ(rank, 2u);
+  EXPECT_EQ(dims[0], 1);
+  EXPECT_EQ(dims[1], -1);
+}
+
+TEST(Executor, ConstantsAreReadInPlace) {
+  TestBundle b;
+  int32_t four = b.constant(4);
+  uint32_t x = b.input("x", DType::F32, {four});
+  float values[4] = {10, 20, 30, 40};
+  uint32_t w = b.weight(DType::F32, {four}, values, sizeof(values));
+  uint32_t y = b.transient(DType::F32, {four});
+  b.launch(b.kernel("add", 3, 1), b.constant(1), {four}, {x, w}, {y});
+  b.output("y", y);
+  LoadedModel loaded(b);
+  Tensor<float> input = {{4}, {1, 2, 3, 4}};
+  ResultsPtr results = runModel(loaded, {input.view()});
+  EXPECT_EQ(elements<float>(*lathe_results_tensor(results.get(), 0)),
+            (std::vector<float>{11, 22, 33, 44}));
+
+  b.program().buffers[1]->dims = {b.constant(5)};
+  LoadedModel larger(b);
+  EXPECT_EQ(runMessage(larger, {input.view()}),
+            "buffer 1: 20 bytes of a constant that has 16");
+}
+
+TEST(Executor, OverflowIsAnError) {
+  TestBundle b;
+  int32_t n = b.symbol("n");
+  int32_t big = b.binary(ExprOp::Mul, n, b.constant(int64_t(1) << 62));
+  int32_t none = b.binary(ExprOp::FloorDiv, n, b.constant(0));
+  uint32_t x = b.input("x", DType::F32, {n});
+  uint32_t y = b.transient(DType::F32, {big});
+  uint32_t z = b.transient(DType::F32, {none});
+  b.launch(b.kernel("scale", 2, 2), n, {n, n}, {x}, {y});
+  b.output("y", y);
+  {
+    LoadedModel loaded(b);
+    Tensor<float> input = {{4}, {1, 2, 3, 4}};
+    EXPECT_EQ(runMessage(loaded, {input.view()}),
+              "buffer 1: a dim overflows (n = 4)");
+  }
+  b.program().steps[0]->body.AsLaunch()->writes = {z};
+  b.program().outputs = {z};
+  LoadedModel loaded(b);
+  Tensor<float> input = {{4}, {1, 2, 3, 4}};
+  EXPECT_EQ(runMessage(loaded, {input.view()}),
+            "buffer 2: a dim divides by a number that is not positive (n = 4)");
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+struct Counts {
+  std::atomic<int64_t> calls{0};
+  std::atomic<int64_t> live{0};
+  std::atomic<int64_t> limit{INT64_MAX};
+};
+
+void *countedAllocate(void *context, size_t size, size_t alignment) {
+  auto &counts = *static_cast<Counts *>(context);
+  if (counts.calls.fetch_add(1) >= counts.limit)
+    return nullptr;
+  counts.live += static_cast<int64_t>(size);
+  void *memory = nullptr;
+  if (alignment < sizeof(void *))
+    alignment = sizeof(void *);
+  return posix_memalign(&memory, alignment, size) ? nullptr : memory;
+}
+
+void countedDeallocate(void *context, void *memory, size_t size, size_t) {
+  static_cast<Counts *>(context)->live -= static_cast<int64_t>(size);
+  free(memory);
+}
+
+TEST(Executor, AllocatesNothingAfterTheFirstRun) {
+  Counts counts;
+  lathe_allocator_t allocator = {sizeof(allocator), countedAllocate,
+                                 countedDeallocate, &counts};
+  {
+    AlignedBytes bytes(addAndScale().write());
+    auto bundleOptions = LATHE_INIT(lathe_bundle_options_t);
+    auto options = LATHE_INIT(lathe_model_options_t);
+    bundleOptions.allocator = options.allocator = &allocator;
+    options.num_threads = 2;
+    LoadedModel loaded(addAndScale()); // Only for its owners.
+    lathe_bundle_t *bundle = nullptr;
+    lathe_model_t *model = nullptr;
+    ASSERT_EQ(take(lathe_bundle_from_memory(bytes.data(), bytes.size(),
+                                            &bundleOptions, &bundle)),
+              "");
+    loaded.model.reset();
+    loaded.bundle.reset(bundle);
+    ASSERT_EQ(take(lathe_model_create(bundle, &options, &model)), "");
+    loaded.model.reset(model);
+    Tensor<float> large = ramp(1000, 0), small = ramp(3, 0);
+    EXPECT_EQ(runMessage(loaded, {large.view(), large.view()}), "");
+    int64_t calls = counts.calls;
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_EQ(runMessage(loaded, {small.view(), small.view()}), "");
+      EXPECT_EQ(runMessage(loaded, {large.view(), large.view()}), "");
+    }
+    EXPECT_EQ(counts.calls, calls);
+    // The order of destruction is free: the model keeps the bundle.
+    loaded.bundle.reset();
+    ResultsPtr results = runModel(loaded, {small.view(), small.view()});
+    loaded.model.reset();
+    EXPECT_EQ(elements<float>(*lathe_results_tensor(results.get(), 0)),
+              expected(small, small));
+  }
+  EXPECT_EQ(counts.live, 0);
+}
+
+TEST(Executor, EveryAllocationMayFail) {
+  AlignedBytes bytes(addAndScale().write());
+  bool done = false;
+  for (int64_t limit = 0; !done; ++limit) {
+    ASSERT_LT(limit, 500);
+    Counts counts;
+    counts.limit = limit;
+    lathe_allocator_t allocator = {sizeof(allocator), countedAllocate,
+                                   countedDeallocate, &counts};
+    auto bundleOptions = LATHE_INIT(lathe_bundle_options_t);
+    auto options = LATHE_INIT(lathe_model_options_t);
+    bundleOptions.allocator = options.allocator = &allocator;
+    options.num_threads = 1;
+    lathe_bundle_t *bundle = nullptr;
+    lathe_model_t *model = nullptr;
+    lathe_results_t *results = nullptr;
+    Tensor<float> x = ramp(3, 0);
+    lathe_tensor_t inputs[] = {x.view(), x.view()};
+    lathe_status_t status = lathe_bundle_from_memory(bytes.data(), bytes.size(),
+                                                     &bundleOptions, &bundle);
+    if (!status)
+      status = lathe_model_create(bundle, &options, &model);
+    if (!status)
+      status = lathe_model_run(model, nullptr, 2, inputs, &results);
+    done = !status;
+    EXPECT_EQ(lathe_status_code(status), done ? LATHE_OK : LATHE_OUT_OF_MEMORY);
+    lathe_status_destroy(status);
+    lathe_results_destroy(results);
+    lathe_model_destroy(model);
+    lathe_bundle_destroy(bundle);
+    EXPECT_EQ(counts.live, 0);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Threads, variants, profiles
+//===----------------------------------------------------------------------===//
+
+TEST(Executor, ConcurrentRunsOfOneModel) {
+  LoadedModel loaded(addAndScale(), /*threads=*/2);
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 300; ++i) {
+        Tensor<float> x = ramp((i * 7 + t * 31) % 50, float(t)),
+                      y = ramp(x.dims[0], 2);
+        lathe_tensor_t inputs[] = {x.view(), y.view()};
+        lathe_results_t *raw = nullptr;
+        lathe_status_t status =
+            lathe_model_run(loaded.model.get(), nullptr, 2, inputs, &raw);
+        ResultsPtr results(raw);
+        if (status ||
+            elements<float>(*lathe_results_tensor(raw, 0)) != expected(x, y))
+          ++wrong;
+        lathe_status_destroy(status);
+      }
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST(Executor, SaysWhyNoVariantFits) {
+  TestBundle b = addAndScale();
+  b.variant().features = {"sse2", "avx9000", "teleport"};
+  AlignedBytes bytes(b.write());
+  lathe_bundle_t *bundle = nullptr;
+  ASSERT_EQ(take(lathe_bundle_from_memory(bytes.data(), bytes.size(), nullptr,
+                                          &bundle)),
+            "");
+  BundlePtr owner(bundle);
+  lathe_model_t *model = nullptr;
+  lathe_status_t status = lathe_model_create(bundle, nullptr, &model);
+  EXPECT_EQ(lathe_status_code(status), LATHE_INCOMPATIBLE);
+  EXPECT_EQ(take(status),
+            "bundle: no variant fits this machine; there are: x86 'baseline' "
+            "(lacking here: avx9000, teleport)");
+  auto options = LATHE_INIT(lathe_model_options_t);
+  options.device = "abacus";
+  EXPECT_EQ(take(lathe_model_create(bundle, &options, &model)),
+            "bundle: no device 'abacus'; there are: 'cpu'");
+}
+
+TEST(Executor, PicksTheHighestRankOrTheOneAskedFor) {
+  TestBundle b = addAndScale();
+  // The second variant calls `scale` for both kernels' names: another result.
+  b.manifest.variants.emplace_back(new bundle::VariantT(b.variant()));
+  b.manifest.variants[1]->level = "better";
+  b.manifest.variants[1]->rank = 5;
+  LoadedModel loaded(b);
+  auto info = LATHE_INIT(lathe_model_info_t);
+  ASSERT_EQ(take(lathe_model_info(loaded.model.get(), &info)), "");
+  EXPECT_EQ(info.variant, 1u);
+  EXPECT_STREQ(info.device, "cpu");
+  auto options = LATHE_INIT(lathe_model_options_t);
+  options.variant = "baseline";
+  lathe_model_t *model = nullptr;
+  ASSERT_EQ(take(lathe_model_create(loaded.bundle.get(), &options, &model)),
+            "");
+  ModelPtr owner(model);
+  ASSERT_EQ(take(lathe_model_info(model, &info)), "");
+  EXPECT_EQ(info.variant, 0u);
+  options.variant = "none";
+  EXPECT_NE(take(lathe_model_create(loaded.bundle.get(), &options, &model)),
+            "");
+}
+
+TEST(Executor, RefusesUnknownBuiltins) {
+  TestBundle b;
+  int32_t one = b.constant(1);
+  uint32_t x = b.input("x", DType::F32, {one});
+  uint32_t y = b.transient(DType::F32, {one});
+  b.builtin("divine", {x}, {y});
+  b.output("y", y);
+  AlignedBytes bytes(b.write());
+  lathe_bundle_t *bundle = nullptr;
+  ASSERT_EQ(take(lathe_bundle_from_memory(bytes.data(), bytes.size(), nullptr,
+                                          &bundle)),
+            "");
+  BundlePtr owner(bundle);
+  lathe_model_t *model = nullptr;
+  EXPECT_EQ(take(lathe_model_create(bundle, nullptr, &model)),
+            "bundle: entry 'main': step 0 ('divine'): this runtime has no "
+            "built-in 'divine'");
+}
+
+TEST(Executor, Profiles) {
+  TestBundle b = addAndScale();
+  b.program().steps[0]->body.AsLaunch()->flops = 0; // n
+  LoadedModel loaded(b);
+  lathe_profile_t *profile = nullptr;
+  ASSERT_EQ(take(lathe_profile_create(nullptr, &profile)), "");
+  ProfilePtr owner(profile);
+  auto options = LATHE_INIT(lathe_run_options_t);
+  options.profile = profile;
+  Tensor<float> x = ramp(20, 0);
+  lathe_tensor_t inputs[] = {x.view(), x.view()};
+  for (int i = 0; i < 2; ++i) {
+    lathe_results_t *results = nullptr;
+    ASSERT_EQ(take(lathe_model_run(loaded.model.get(), &options, 2, inputs,
+                                   &results)),
+              "");
+    lathe_results_destroy(results);
+  }
+  auto info = LATHE_INIT(lathe_profile_info_t);
+  ASSERT_EQ(take(lathe_profile_info(profile, &info)), "");
+  EXPECT_EQ(info.num_steps, 2u);
+  EXPECT_GT(info.total_ns, 0u);
+  EXPECT_GE(info.arena_bytes, 800u);
+  auto step = LATHE_INIT(lathe_profile_step_t);
+  ASSERT_EQ(take(lathe_profile_step(profile, 0, &step)), "");
+  EXPECT_STREQ(step.label, "add");
+  EXPECT_STREQ(step.kernel, "add");
+  EXPECT_EQ(step.flops, 20);
+  EXPECT_EQ(step.bytes, 3 * 400);
+  EXPECT_EQ(step.programs, 7);
+  ASSERT_EQ(take(lathe_profile_step(profile, 1, &step)), "");
+  EXPECT_EQ(step.flops, -1);
+  EXPECT_NE(take(lathe_profile_step(profile, 2, &step)), "");
 }
 
 } // namespace
