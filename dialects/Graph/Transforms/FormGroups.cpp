@@ -75,6 +75,20 @@ static bool isCheap(Operation *op) {
              CompareOp, SelectOp, AndOp, OrOp, XorOp, NotOp>(op);
 }
 
+/// Whether reductions may compute `op` again in each pass over a row: it and
+/// all it reads up to the next kernel's result are cheap and read by one op.
+static bool isCheapTree(Operation *op,
+                        const llvm::DenseSet<Operation *> &taken) {
+  if (!op || isa<ConstantOp>(op) || taken.contains(op))
+    return true;
+  bool hasOneReader = llvm::all_equal(op->getUsers());
+  if (!isFree(op) && !(isElementwise(op) && isCheap(op) && hasOneReader))
+    return false;
+  return llvm::all_of(op->getOperands(), [&](Value operand) {
+    return isCheapTree(operand.getDefiningOp(), taken);
+  });
+}
+
 /// Constants that kernels hold as immediates instead of reading them.
 static bool isImmediate(Operation *op) {
   auto constant = dyn_cast_or_null<ConstantOp>(op);
@@ -214,7 +228,7 @@ void Planner::growPrologue(Plan &plan) {
         taken.contains(op))
       continue;
     bool isOwn = plan.kind == GroupKind::reduce && isElementwise(op) &&
-                 isCheap(op) && getOnlyUser(op->getResult(0)) &&
+                 isCheapTree(op, taken) &&
                  areSameSizes(shapes.getDims(op->getResult(0)),
                               shapes.getDims(plan.root->getOperand(0)));
     if ((isOwn || isView(op)) && tryAdd(plan, op, plan.result))
@@ -251,8 +265,9 @@ bool Planner::mayFuseProducer(const Plan &plan, Operation *producer) {
       return false;
     }
   // A broadcast would compute it again for each element it is repeated to.
-  if (isCheap(producer) || isSameSize(shapes.getNumElements(value),
-                                      shapes.getNumElements(plan.result)))
+  if (isCheap(producer) || isa<GatherOp>(producer) ||
+      isSameSize(shapes.getNumElements(value),
+                 shapes.getNumElements(plan.result)))
     return true;
   refuse(producer, "is too expensive to be computed where it is broadcast");
   return false;

@@ -74,6 +74,8 @@ func.func @attention_layer(%q: tensor<?x?x24xf32> {graph.dims =
 // CHECK-NEXT: graph.gather
 // CHECK-NEXT: graph.add
 // CHECK-NEXT: graph.yield
+// CHECK: graph.group reduce
+// CHECK-NEXT: graph.rms_norm
 // CHECK-NOT: graph.group
 func.func @embedding(%ids: tensor<?x?xi64> {graph.dims =
       affine_map<()[s0, s1] -> (s0, s1)>}) -> tensor<?x?x8xf32>
@@ -93,7 +95,24 @@ func.func @embedding(%ids: tensor<?x?xi64> {graph.dims =
     : (tensor<100x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
   %4 = graph.add %2, %3
     : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
-  return %4 : tensor<?x?x8xf32>
+  %5 = graph.rms_norm %4 axis 2 epsilon 1.0e-5
+    : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  return %5 : tensor<?x?x8xf32>
+}
+
+// What a reduction reads through cheap ops, it computes itself.
+// CHECK-LABEL: func.func @prologue(
+// CHECK: graph.group reduce (
+// CHECK-NEXT: graph.mul
+// CHECK-NEXT: graph.reduce sum
+// CHECK-NEXT: graph.sqrt
+// CHECK-NEXT: graph.yield
+func.func @prologue(%x: tensor<4x8xf32>) -> tensor<4xf32> {
+  %0 = graph.mul %x, %x
+    : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  %1 = graph.reduce sum %0 axes [1] : tensor<4x8xf32> -> tensor<4xf32>
+  %2 = graph.sqrt %1 : tensor<4xf32>
+  return %2 : tensor<4xf32>
 }
 
 // A value that two kernels read is computed once.
