@@ -198,7 +198,8 @@ LLAMA = dict(num_key_value_heads=2, max_position_embeddings=64)
 
 ARCHITECTURES = {
     "bert": bert, "distilbert": distilbert, "modernbert": modernbert, "vit": vit,
-    "swin": swin, "segformer": segformer, "convnext": torch_vision("convnext_tiny"),
+    "swin": swin, "swin_torchvision": torch_vision("swin_t"),
+    "segformer": segformer, "convnext": torch_vision("convnext_tiny"),
     "resnet50": torch_vision("resnet50"), "resnet18": torch_vision("resnet18"),
     "mobilenet_v3_large": torch_vision("mobilenet_v3_large"),
     "efficientnet_b0": torch_vision("efficientnet_b0"),

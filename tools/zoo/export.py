@@ -22,35 +22,43 @@ import torch
 
 
 def export(name, folder, exporter, full):
-    """Writes one file. Returns an error message, or None."""
+    """Writes one file. Returns what came of it."""
     torch.manual_seed(0)
     module, inputs, dims = architectures.ARCHITECTURES[name](full)
     module.eval()
     randomize_statistics(module)
     path = os.path.join(folder, f"{name}.{exporter}.onnx")
-    arguments = dict(input_names=list(inputs), output_names=["output"])
+    run = export_script if exporter == "script" else export_dynamo
     try:
-        if exporter == "script":
-            torch.onnx.export(module, tuple(inputs.values()), path, dynamo=False,
-                              dynamic_axes=dims, opset_version=17, **arguments)
-        else:
-            shapes = tuple({axis: torch.export.Dim(dim, min=1, max=4096)
-                            for axis, dim in dims[key].items()} for key in inputs)
-            torch.onnx.export(module, tuple(inputs.values()), path, dynamo=True,
-                              dynamic_shapes=varargs(module, shapes),
-                              external_data=False, verbose=False, **arguments)
+        run(module, inputs, dims, path)
     except Exception as error:  # pylint: disable=broad-except
         if os.environ.get("ZOO_TRACE"):
             traceback.print_exc()
-        return str(error).strip().splitlines()[0]
-    return None
+        return "failed: " + last_reason(error)
+    return "written"
 
 
-def varargs(module, shapes):
-    """Dynamic shapes of a forward(*values) stand in a tuple of their own."""
+def export_script(module, inputs, dims, path):
+    torch.onnx.export(module, tuple(inputs.values()), path, dynamo=False,
+                      dynamic_axes=dims, opset_version=17,
+                      input_names=list(inputs), output_names=["output"])
+
+
+def export_dynamo(module, inputs, dims, path):
+    shapes = tuple({axis: torch.export.Dim(dim, min=1, max=4096)
+                    for axis, dim in dims[key].items()} for key in inputs)
+    # Those of a forward(*values) stand in a tuple of their own.
     if isinstance(module, architectures.Output):
-        return (shapes,)
-    return shapes
+        shapes = (shapes,)
+    torch.onnx.export(module, tuple(inputs.values()), path, dynamo=True,
+                      dynamic_shapes=shapes, external_data=False, verbose=False,
+                      input_names=list(inputs), output_names=["output"])
+
+
+def last_reason(error):
+    """What PyTorch says in the end; its first line is advice in color."""
+    lines = [line for line in str(error).splitlines() if line.startswith("<class")]
+    return (lines or str(error).strip().splitlines() or [""])[0][:160]
 
 
 def randomize_statistics(module):
@@ -83,9 +91,9 @@ def main():
     failures = 0
     for name in options.names or architectures.ARCHITECTURES:
         for exporter in [options.exporter] if options.exporter else ["script", "dynamo"]:
-            error = export(name, options.folder, exporter, options.full)
-            failures += error is not None
-            print(f"{name}.{exporter}: {error or 'written'}", flush=True)
+            outcome = export(name, options.folder, exporter, options.full)
+            failures += outcome.startswith("failed")
+            print(f"{name}.{exporter}: {outcome}", flush=True)
     return 1 if failures else 0
 
 
