@@ -11,7 +11,6 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::kernels;
 
-static constexpr double kLog2E = 1.4426950408889634;
 static constexpr double kInfinity = std::numeric_limits<double>::infinity();
 static constexpr double kLowest = std::numeric_limits<float>::lowest();
 
@@ -31,14 +30,6 @@ static Value repeatDown(KernelBuilder &kernel, Value lanes, Value like) {
                                    b.getDenseI64ArrayAttr(1));
 }
 
-/// `e^x` or, with logits in base two, `2^x`.
-static Value exponentiate(KernelBuilder &kernel, Value x, bool inBaseTwo) {
-  ImplicitLocOpBuilder &b = kernel.getBuilder();
-  if (inBaseTwo)
-    return math::Exp2Op::create(b, x);
-  return math::ExpOp::create(b, x);
-}
-
 Value AttentionScore::finishLogits(KernelBuilder &, Value product,
                                    Value) const {
   return product;
@@ -46,17 +37,14 @@ Value AttentionScore::finishLogits(KernelBuilder &, Value product,
 
 namespace {
 
-/// State: running maximum, running sum, output. Logits are in base two, which
-/// saves a multiplication per element, unless a mask is added: one of -3.4e38
-/// would overflow.
+/// State: running maximum, running sum, output.
 class SoftmaxScore : public AttentionScore {
 public:
-  SoftmaxScore(graph::SoftmaxAttr attr, bool hasAdditiveMask)
-      : scale(attr.getScale()), cap(attr.getCap()), inBaseTwo(!hasAdditiveMask),
-        unit(inBaseTwo ? kLog2E : 1.0) {}
+  explicit SoftmaxScore(graph::SoftmaxAttr attr)
+      : scale(attr.getScale()), cap(attr.getCap()) {}
 
   double getQueryScale() const override {
-    return cap == 0.0 ? scale * unit : scale / cap;
+    return cap == 0.0 ? scale : scale / cap;
   }
 
   Value getStart(KernelBuilder &kernel, RankedTensorType type,
@@ -72,8 +60,7 @@ public:
       return product;
     ImplicitLocOpBuilder &b = kernel.getBuilder();
     Value bent = math::TanhOp::create(b, product);
-    bent =
-        arith::MulFOp::create(b, bent, splatLike(kernel, product, cap * unit));
+    bent = arith::MulFOp::create(b, bent, splatLike(kernel, product, cap));
     if (!mask)
       return bent;
     return arith::AddFOp::create(b, bent, mask);
@@ -98,9 +85,9 @@ public:
     Value newMax = arith::MaximumFOp::create(b, state[0], blockMax);
     Value shifted =
         arith::SubFOp::create(b, logits, repeatDown(kernel, newMax, logits));
-    Value weights = exponentiate(kernel, shifted, inBaseTwo);
-    Value factor = exponentiate(
-        kernel, arith::SubFOp::create(b, state[0], newMax), inBaseTwo);
+    Value weights = math::ExpOp::create(b, shifted);
+    Value factor =
+        math::ExpOp::create(b, arith::SubFOp::create(b, state[0], newMax));
     Value sum = tile::ReduceOp::create(b, tile::Combine::Add, weights, 0);
     state[0] = newMax;
     state[1] = arith::AddFOp::create(
@@ -124,23 +111,20 @@ public:
 
 private:
   double scale, cap;
-  bool inBaseTwo;
-  double unit;
 };
 
 /// State: output. Logits are negated: the weight is 1 / (1 + e^logit).
 class SigmoidScore : public AttentionScore {
 public:
-  SigmoidScore(graph::SigmoidAttr attr, bool hasAdditiveMask)
-      : scale(attr.getScale()), bias(attr.getBias()),
-        inBaseTwo(!hasAdditiveMask), unit(inBaseTwo ? kLog2E : 1.0) {}
+  explicit SigmoidScore(graph::SigmoidAttr attr)
+      : scale(attr.getScale()), bias(attr.getBias()) {}
 
-  double getQueryScale() const override { return -scale * unit; }
+  double getQueryScale() const override { return -scale; }
 
   Value getStart(KernelBuilder &kernel, RankedTensorType type,
                  Value mask) const override {
     Value start =
-        kernel.getSplat(type.getShape(), type.getElementType(), -bias * unit);
+        kernel.getSplat(type.getShape(), type.getElementType(), -bias);
     if (!mask)
       return start;
     return arith::SubFOp::create(kernel.getBuilder(), start, mask);
@@ -158,7 +142,7 @@ public:
               MutableArrayRef<Value>) const override {
     ImplicitLocOpBuilder &b = kernel.getBuilder();
     Value one = splatLike(kernel, logits, 1);
-    Value power = exponentiate(kernel, logits, inBaseTwo);
+    Value power = math::ExpOp::create(b, logits);
     return arith::DivFOp::create(b, one, arith::AddFOp::create(b, power, one));
   }
 
@@ -168,20 +152,16 @@ public:
 
 private:
   double scale, bias;
-  bool inBaseTwo;
-  double unit;
 };
 
 } // namespace
 
 std::unique_ptr<AttentionScore>
 lathe::kernels::createAttentionScore(graph::AttentionOp op) {
-  bool hasAdditiveMask =
-      op.getMask() && isa<FloatType>(typeOf(op.getMask()).getElementType());
   Attribute score = op.getScore();
   if (auto softmax = dyn_cast<graph::SoftmaxAttr>(score))
-    return std::make_unique<SoftmaxScore>(softmax, hasAdditiveMask);
+    return std::make_unique<SoftmaxScore>(softmax);
   if (auto sigmoid = dyn_cast<graph::SigmoidAttr>(score))
-    return std::make_unique<SigmoidScore>(sigmoid, hasAdditiveMask);
+    return std::make_unique<SigmoidScore>(sigmoid);
   return nullptr;
 }

@@ -11,8 +11,8 @@ namespace lathe::kernels {
 
 /// Emits a score function on tiles [keys, lanes] of f32. The kernel multiplies
 /// the query by `getQueryScale` beforehand and starts the product K . Q^T at
-/// `getStart`; the resulting *logits* are in the units that suit the function
-/// (base two, or negated).
+/// `getStart`; the resulting *logits* may be negated, if that suits the
+/// function.
 class AttentionScore {
 public:
   virtual ~AttentionScore() = default;
