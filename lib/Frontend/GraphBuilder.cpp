@@ -26,8 +26,7 @@ bool GraphBuilder::finish(Operation *op) {
   return false;
 }
 
-//===-- What is known of a value
-//---------------------------------------------===//
+//===-- What is known of a value ------------------------------------------===//
 
 Type GraphBuilder::getElementType(Value value) {
   return value ? getElementTypeOrSelf(value.getType()) : getF32Type();
@@ -73,8 +72,7 @@ std::optional<double> GraphBuilder::getScalar(Value value) {
   return graph::getSplatNumber(value);
 }
 
-//===-- Sizes
-//----------------------------------------------------------------===//
+//===-- Sizes -------------------------------------------------------------===//
 
 AffineExpr GraphBuilder::size(int64_t value) {
   return getAffineConstantExpr(value);
@@ -93,8 +91,7 @@ AffineMapAttr GraphBuilder::map(ArrayRef<AffineExpr> dims) {
       AffineMap::get(0, analysis.getSymbols().size(), dims, getContext()));
 }
 
-//===-- Constants
-//------------------------------------------------------------===//
+//===-- Constants ---------------------------------------------------------===//
 
 Value GraphBuilder::constant(ElementsAttr value) {
   return create<graph::ConstantOp>(value.getElementType(), value);
@@ -125,8 +122,7 @@ Value GraphBuilder::sizeValue(AffineExpr size) {
   return create<graph::DimOp>(getI64Type(), iota(size), getI64IntegerAttr(0));
 }
 
-//===-- Ops with more convenient arguments
-//-----------------------------------===//
+//===-- Ops with more convenient arguments --------------------------------===//
 
 Value GraphBuilder::compare(graph::Compare kind, Value a, Value b) {
   return create<graph::CompareOp>(getI1Type(), kind, a, b);

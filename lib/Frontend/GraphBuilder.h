@@ -54,8 +54,7 @@ public:
     return create<OpT>(getElementType(lhs), lhs, rhs);
   }
 
-  //===-- What is known of a value
-  //------------------------------------------===//
+  //===-- What is known of a value ----------------------------------------===//
 
   mlir::Type getElementType(mlir::Value value);
   int64_t getRank(mlir::Value value);
@@ -69,8 +68,7 @@ public:
   /// The one number in a constant tensor of one element.
   std::optional<double> getScalar(mlir::Value value);
 
-  //===-- Sizes
-  //--------------------------------------------------------------===//
+  //===-- Sizes -----------------------------------------------------------===//
 
   mlir::AffineExpr size(int64_t value);
   llvm::SmallVector<mlir::AffineExpr> sizes(llvm::ArrayRef<int64_t> values);
@@ -78,8 +76,7 @@ public:
   /// A map over the function's symbols, as graph ops take their sizes.
   mlir::AffineMapAttr map(llvm::ArrayRef<mlir::AffineExpr> dims);
 
-  //===-- Constants
-  //----------------------------------------------------------===//
+  //===-- Constants -------------------------------------------------------===//
 
   mlir::Value constant(mlir::ElementsAttr value);
   /// A scalar tensor; integers take `value` truncated.
@@ -93,8 +90,7 @@ public:
   /// A scalar i64 tensor that holds a size.
   mlir::Value sizeValue(mlir::AffineExpr size);
 
-  //===-- Ops with more convenient arguments
-  //---------------------------------===//
+  //===-- Ops with more convenient arguments ------------------------------===//
 
   mlir::Value add(mlir::Value a, mlir::Value b) {
     return binary<graph::AddOp>(a, b);

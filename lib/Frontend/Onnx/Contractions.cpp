@@ -38,8 +38,7 @@ static LogicalResult importGemm(NodeImporter &node) {
   return node.set(y);
 }
 
-//===-- Einsum
-//---------------------------------------------------------------===//
+//===-- Einsum ------------------------------------------------------------===//
 //
 // An equation is brought to two operands at a time. Each operand becomes
 // [batch, kept, summed]: labels of both that stay, labels of one side, labels

@@ -53,9 +53,10 @@ std::optional<Window> lathe::onnx::getWindow(NodeImporter &node, Value input,
   window.dilations = node.getInts("dilations", spatial, 1);
   std::string autoPad = node.getString("auto_pad", "NOTSET");
   bool isExplicit = autoPad == "NOTSET" || autoPad.empty();
-  window.pads = node.getInts("pads", 2 * spatial, 0);
-  if (!isExplicit)
-    window.pads.assign(2 * spatial, 0);
+  window.pads.assign(2 * spatial, 0);
+  if (isExplicit)
+    window.pads = node.getInts("pads", 2 * spatial, 0);
+  node.ignore({"pads"});
   auto isPositive = [&](int64_t v) { return v > 0 && v < kLimit; };
   auto isPad = [&](int64_t v) { return v >= 0 && v < kLimit; };
   if (!llvm::all_of(window.kernel, isPositive) ||
@@ -93,7 +94,7 @@ static std::optional<SmallVector<int64_t>> getKernel(NodeImporter &node,
   return std::nullopt;
 }
 
-static Value buildConv(NodeImporter &node, Value x, Value weight) {
+Value lathe::onnx::buildConv(NodeImporter &node, Value x, Value weight) {
   GraphBuilder &b = node.b;
   auto kernel = getKernel(node, weight);
   if (!kernel)
@@ -146,8 +147,115 @@ static LogicalResult importConvInteger(NodeImporter &node) {
   return y ? node.set(y) : failure();
 }
 
-//===-- Pools
-//----------------------------------------------------------------===//
+//===-- Transposed convolution --------------------------------------------===//
+
+/// Where the result's border comes from: `pads`, or what `output_shape` and
+/// `auto_pad` make of them.
+static LogicalResult resolveTransposedPads(NodeImporter &node, Value x,
+                                           ArrayRef<int64_t> extra,
+                                           Window &window) {
+  GraphBuilder &b = node.b;
+  size_t spatial = window.kernel.size();
+  std::string autoPad = node.getString("auto_pad", "NOTSET");
+  auto shape = node.getInts("output_shape");
+  bool isSame = autoPad == "SAME_UPPER" || autoPad == "SAME_LOWER";
+  if (!shape && !isSame)
+    return success();
+  if (shape && shape->size() != spatial)
+    return node.invalid("attribute 'output_shape' must have one size for each "
+                        "spatial dim");
+  for (size_t i = 0; i < spatial; ++i) {
+    auto size = dyn_cast<AffineConstantExpr>(b.getDim(x, i + 2));
+    if (!size)
+      return node.unsupported("with 'output_shape' or 'auto_pad' the spatial "
+                              "dims must be known at compile time");
+    int64_t wanted = shape ? (*shape)[i] : size.getValue() * window.strides[i];
+    int64_t total = window.strides[i] * (size.getValue() - 1) + extra[i] +
+                    (window.kernel[i] - 1) * window.dilations[i] + 1 - wanted;
+    int64_t half = total / 2;
+    window.pads[i] = autoPad == "SAME_UPPER" ? half : total - half;
+    window.pads[i + spatial] = total - window.pads[i];
+  }
+  return success();
+}
+
+/// `x` with `stride - 1` zeros after each element of the spatial dims.
+static Value stuffZeros(GraphBuilder &b, Value x, ArrayRef<int64_t> strides) {
+  if (llvm::all_of(strides, [](int64_t stride) { return stride == 1; }))
+    return x;
+  Dims dims = b.getDims(x), apart(dims.begin(), dims.begin() + 2);
+  Dims joined(apart);
+  SmallVector<int64_t> low(2 + 2 * strides.size()), high(low);
+  for (auto [i, stride] : llvm::enumerate(strides)) {
+    apart.append({dims[i + 2], b.size(1)});
+    high[3 + 2 * i] = stride - 1;
+    joined.push_back(dims[i + 2] * stride);
+  }
+  Value wide = b.create<graph::PadOp>(
+      b.getElementType(x), b.reshape(x, apart), b.scalarLike(x, 0.0), low, high,
+      graph::PadMode::constant);
+  return b.reshape(wide, joined);
+}
+
+/// [C, M / groups, kernel] mirrored and turned to [M, C / groups, kernel].
+static Value mirrorWeight(GraphBuilder &b, Value weight, int64_t groups) {
+  Dims dims = b.getDims(weight), starts(dims.size(), b.size(0));
+  SmallVector<int64_t> steps(dims.size(), 1);
+  for (size_t i = 2; i < dims.size(); ++i) {
+    starts[i] = dims[i] - 1;
+    steps[i] = -1;
+  }
+  Value mirrored = b.create<graph::SliceOp>(
+      b.getElementType(weight), weight, b.map(starts), b.map(dims),
+      b.getDenseI64ArrayAttr(steps));
+  Dims split = {b.size(groups), dims[0].floorDiv(groups), dims[1]};
+  Dims joined = {dims[1] * groups, dims[0].floorDiv(groups)};
+  SmallVector<int64_t> order = {0, 2, 1};
+  for (size_t i = 2; i < dims.size(); ++i) {
+    split.push_back(dims[i]);
+    joined.push_back(dims[i]);
+    order.push_back(i + 1);
+  }
+  return b.reshape(b.transpose(b.reshape(mirrored, split), order), joined);
+}
+
+/// A plain convolution of the zero-stuffed input with the mirrored weight.
+static LogicalResult importConvTranspose(NodeImporter &node) {
+  GraphBuilder &b = node.b;
+  Value x = node.in(0), weight = node.in(1);
+  auto kernel = getKernel(node, weight);
+  auto window = kernel ? getWindow(node, x, *kernel) : std::nullopt;
+  int64_t groups = node.getInt("group", 1);
+  if (!window)
+    return failure();
+  if (groups <= 0)
+    return node.invalid("attribute 'group' must be positive");
+  size_t spatial = kernel->size();
+  SmallVector<int64_t> extra = node.getInts("output_padding", spatial, 0);
+  if (failed(resolveTransposedPads(node, x, extra, *window)))
+    return failure();
+  SmallVector<int64_t> low(2 + spatial), high(low), ones(spatial, 1);
+  for (size_t i = 0; i < spatial; ++i) {
+    int64_t reach = (window->kernel[i] - 1) * window->dilations[i];
+    low[i + 2] = reach - window->pads[i];
+    high[i + 2] = reach - window->pads[i + spatial] + extra[i] -
+                  (window->strides[i] - 1);
+  }
+  Value wide = stuffZeros(b, x, window->strides);
+  Value padded = b.create<graph::PadOp>(b.getElementType(x), wide,
+                                        b.scalarLike(x, 0.0), low, high,
+                                        graph::PadMode::constant);
+  Value y = b.create<graph::ConvOp>(
+      b.getElementType(x), padded, mirrorWeight(b, weight, groups),
+      b.getDenseI64ArrayAttr(ones), b.getDenseI64ArrayAttr(window->dilations),
+      b.getDenseI64ArrayAttr(SmallVector<int64_t>(2 * spatial, 0)),
+      b.getI64IntegerAttr(groups), UnitAttr());
+  if (node.hasInput(2))
+    y = b.add(y, b.alongChannels(node.in(2), b.getRank(y)));
+  return node.set(y);
+}
+
+//===-- Pools -------------------------------------------------------------===//
 
 static Value buildPool(NodeImporter &node, Reduction kind, Value x,
                        const Window &window, bool includePad) {
@@ -249,6 +357,7 @@ ArrayRef<OpEntry> lathe::onnx::getConvolutionOps() {
       {"AveragePool", 7, kNewest, 1, 1, Types::Float, importAveragePool},
       {"Conv", 1, kNewest, 2, 3, Types::Float, importConv},
       {"ConvInteger", 10, kNewest, 2, 4, Types::Integer, importConvInteger},
+      {"ConvTranspose", 1, kNewest, 2, 3, Types::Float, importConvTranspose},
       {"GlobalAveragePool", 1, kNewest, 1, 1, Types::Float,
        importGlobalPool<Reduction::mean>},
       {"GlobalLpPool", 2, kNewest, 1, 1, Types::Float, importGlobalLpPool},

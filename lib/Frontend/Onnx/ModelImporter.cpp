@@ -61,8 +61,7 @@ Location ModelImporter::getLocation(const ::onnx::NodeProto &node) {
   return name.empty() ? op : NameLoc::get(StringAttr::get(&context, name), op);
 }
 
-//===-- Inputs and results
-//---------------------------------------------------===//
+//===-- Inputs and results ------------------------------------------------===//
 
 AffineExpr
 ModelImporter::importDim(const ::onnx::TensorShapeProto::Dimension &dim,
@@ -168,8 +167,7 @@ LogicalResult ModelImporter::setResults(ArrayRef<Value> results) {
   return success();
 }
 
-//===-- Names
-//----------------------------------------------------------------===//
+//===-- Names -------------------------------------------------------------===//
 
 Value ModelImporter::importTensor(const ::onnx::TensorProto &tensor,
                                   StringRef name) {
@@ -234,8 +232,7 @@ LogicalResult ModelImporter::importOpsets(
   return failure();
 }
 
-//===-- Graphs and nodes
-//-----------------------------------------------------===//
+//===-- Graphs and nodes --------------------------------------------------===//
 
 LogicalResult ModelImporter::importBody(const ::onnx::GraphProto &graph,
                                         Scope &scope,
@@ -452,8 +449,7 @@ LogicalResult ModelImporter::inlineFunction(const ::onnx::FunctionProto &body,
   return success();
 }
 
-//===-- The model
-//------------------------------------------------------------===//
+//===-- The model ---------------------------------------------------------===//
 
 llvm::Expected<OwningOpRef<ModuleOp>> ModelImporter::import() {
   auto fail = [&]() -> llvm::Error {

@@ -37,8 +37,7 @@ LogicalResult NodeImporter::invalid(const Twine &reason) {
   return failure();
 }
 
-//===-- Attributes
-//-----------------------------------------------------------===//
+//===-- Attributes --------------------------------------------------------===//
 
 const AttributeProto *NodeImporter::getAttr(StringRef name) {
   read.insert(name);
@@ -139,8 +138,7 @@ SmallVector<std::string> NodeImporter::getUnreadAttrs() {
   return names;
 }
 
-//===-- Checks
-//---------------------------------------------------------------===//
+//===-- Checks ------------------------------------------------------------===//
 
 std::optional<int64_t> NodeImporter::getAxis(int64_t axis, int64_t rank) {
   if (axis >= -rank && axis < rank)
@@ -195,8 +193,7 @@ NodeImporter::getConstantOrAttr(unsigned input, StringRef attr,
   return hasInput(input) ? getConstant(input) : std::nullopt;
 }
 
-//===-- The op table
-//---------------------------------------------------------===//
+//===-- The op table ------------------------------------------------------===//
 
 using OpIndex = llvm::StringMap<SmallVector<const OpEntry *, 2>>;
 
@@ -206,8 +203,8 @@ static OpIndex makeIndex() {
        {getElementwiseOps(), getActivationOps(), getShapeOps(),
         getIndexingOps(), getGeneratorOps(), getReductionOps(),
         getNormalizationOps(), getContractionOps(), getConvolutionOps(),
-
-        getControlFlowOps()})
+        getAttentionOps(), getQuantizationOps(), getBuiltinOps(),
+        getRecurrentOps(), getResizeOps(), getControlFlowOps()})
     for (const OpEntry &entry : table)
       index[entry.name].push_back(&entry);
   return index;

@@ -37,8 +37,7 @@ public:
   const ::onnx::NodeProto &node;
   const int64_t opset; ///< Of the node's domain.
 
-  //===-- Inputs and outputs
-  //-------------------------------------------------===//
+  //===-- Inputs and outputs ----------------------------------------------===//
 
   unsigned getNumInputs() const { return inputs.size(); }
   unsigned getNumOutputs() const { return node.output_size(); }
@@ -54,8 +53,7 @@ public:
   LogicalResult set(mlir::ValueRange values);
   LogicalResult set(Value value) { return set(mlir::ValueRange(value)); }
 
-  //===-- Refusals
-  //-----------------------------------------------------------===//
+  //===-- Refusals --------------------------------------------------------===//
 
   /// The model is valid, but Lathe can't do this.
   LogicalResult unsupported(const llvm::Twine &reason);
@@ -68,8 +66,7 @@ public:
     return llvm::failure();
   }
 
-  //===-- Attributes
-  //---------------------------------------------------------===//
+  //===-- Attributes ------------------------------------------------------===//
   // A wrong attribute type is recorded as invalid and gives the default; `set`
   // then fails.
 
@@ -90,8 +87,7 @@ public:
   /// Attributes that change nothing in inference.
   void ignore(llvm::ArrayRef<llvm::StringRef> names);
 
-  //===-- Checks
-  //-------------------------------------------------------------===//
+  //===-- Checks ----------------------------------------------------------===//
 
   /// `axis` counted from the front; nothing (and invalid) when out of range.
   std::optional<int64_t> getAxis(int64_t axis, int64_t rank);
@@ -124,8 +120,7 @@ private:
   bool refused = false;
 };
 
-//===-- The op table
-//---------------------------------------------------------===//
+//===-- The op table ------------------------------------------------------===//
 
 /// Element types that an op takes in its first input.
 enum class Types { Any, Float, Number, Integer, Bool };
@@ -155,6 +150,8 @@ llvm::ArrayRef<OpEntry> getConvolutionOps();
 llvm::ArrayRef<OpEntry> getAttentionOps();
 llvm::ArrayRef<OpEntry> getQuantizationOps();
 llvm::ArrayRef<OpEntry> getBuiltinOps();
+llvm::ArrayRef<OpEntry> getRecurrentOps();
+llvm::ArrayRef<OpEntry> getResizeOps();
 llvm::ArrayRef<OpEntry> getControlFlowOps();
 
 /// The entries of `domain` with that name, all opsets; empty if none.

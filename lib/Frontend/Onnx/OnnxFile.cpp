@@ -110,8 +110,7 @@ llvm::Expected<ElementsAttr> OnnxFile::getTensor(MLIRContext *context,
   return getTypedData(type, tensor, name, *size);
 }
 
-//===-- External files
-//-------------------------------------------------------===//
+//===-- External files ----------------------------------------------------===//
 
 llvm::Expected<std::shared_ptr<const MappedFile>>
 OnnxFile::openExternal(llvm::StringRef location) {
@@ -176,8 +175,7 @@ OnnxFile::getExternalData(RankedTensorType type, const TensorProto &tensor,
   return makeMappedConstant(type, name, *data, bytes.slice(offset, size));
 }
 
-//===-- Contents in the model
-//------------------------------------------------===//
+//===-- Contents in the model ---------------------------------------------===//
 
 /// Appends `value` as an integer of `width` bytes, little-endian.
 static void appendInteger(llvm::SmallVectorImpl<char> &out, uint64_t value,

@@ -116,8 +116,7 @@ template <Reduction kind> static LogicalResult importArg(NodeImporter &node) {
       unit(keep), unit(last)));
 }
 
-//===-- Softmax
-//--------------------------------------------------------------===//
+//===-- Softmax -----------------------------------------------------------===//
 
 /// Before opset 13 softmax ran over all dims from `axis` on as one.
 static LogicalResult

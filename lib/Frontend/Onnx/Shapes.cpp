@@ -116,8 +116,7 @@ static LogicalResult importConcat(NodeImporter &node) {
   return node.set(b.concat(node.getInputs(), *axis));
 }
 
-//===-- Split and slice
-//------------------------------------------------------===//
+//===-- Split and slice ---------------------------------------------------===//
 
 /// The sizes of the parts of a split of `total` when none are given.
 static LogicalResult getEqualParts(NodeImporter &node, AffineExpr total,
@@ -209,8 +208,7 @@ static LogicalResult importSlice(NodeImporter &node) {
       bounds[3], DenseI64ArrayAttr()));
 }
 
-//===-- Repetition and padding
-//-----------------------------------------------===//
+//===-- Repetition and padding --------------------------------------------===//
 
 static LogicalResult importExpand(NodeImporter &node) {
   GraphBuilder &b = node.b;
@@ -286,8 +284,7 @@ static LogicalResult importPad(NodeImporter &node) {
                                          node.in(0), fill, low, high, *mode));
 }
 
-//===-- Blocks
-//---------------------------------------------------------------===//
+//===-- Blocks ------------------------------------------------------------===//
 
 static LogicalResult importDepthToSpace(NodeImporter &node) {
   GraphBuilder &b = node.b;

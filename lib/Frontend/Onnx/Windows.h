@@ -22,6 +22,10 @@ struct Window {
 std::optional<Window> getWindow(NodeImporter &node, Value input,
                                 llvm::ArrayRef<int64_t> kernel);
 
+/// The convolution of `x` with `weight` as the node's attributes say; no bias.
+/// Null (and recorded) when they are wrong.
+Value buildConv(NodeImporter &node, Value x, Value weight);
+
 } // namespace lathe::onnx
 
 #endif // LATHE_LIB_FRONTEND_ONNX_WINDOWS_H
