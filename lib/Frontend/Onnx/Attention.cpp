@@ -31,8 +31,8 @@ private:
   NodeImporter &node;
   GraphBuilder &b;
   Value query, key, value;
-  bool isFlat = false;            ///< [batch, length, heads * size].
-  int64_t left = -1, right = -1;  ///< The window that positions allow.
+  bool isFlat = false;           ///< [batch, length, heads * size].
+  int64_t left = -1, right = -1; ///< The window that positions allow.
   double scale = 0.0, cap = 0.0;
   bool positionsInMask = false;
 };
@@ -159,17 +159,17 @@ Value AttentionImporter::spellOut(Value mask, int64_t mode, Value &scores) {
   Value low = b.scalar(type, -INFINITY);
   if (left >= 0 || right >= 0) {
     AffineExpr queries = q[2], keys = k[2];
-    Value distance = b.sub(b.iota(keys, 3, 4),
-                           b.add(b.iota(queries, 2, 4),
-                                 b.sub(b.sizeValue(keys),
-                                       b.sizeValue(queries))));
+    Value distance =
+        b.sub(b.iota(keys, 3, 4),
+              b.add(b.iota(queries, 2, 4),
+                    b.sub(b.sizeValue(keys), b.sizeValue(queries))));
     Type i64 = b.getI64Type();
     if (right >= 0)
-      logits = b.select(
-          b.compare(Compare::le, distance, b.scalar(i64, right)), logits, low);
+      logits = b.select(b.compare(Compare::le, distance, b.scalar(i64, right)),
+                        logits, low);
     if (left >= 0)
-      logits = b.select(
-          b.compare(Compare::ge, distance, b.scalar(i64, -left)), logits, low);
+      logits = b.select(b.compare(Compare::ge, distance, b.scalar(i64, -left)),
+                        logits, low);
   }
   if (mask)
     logits = b.getElementType(mask).isInteger(1)
@@ -177,12 +177,11 @@ Value AttentionImporter::spellOut(Value mask, int64_t mode, Value &scores) {
                  : b.add(logits, b.cast(mask, type));
   if (mode == 2)
     scores = logits;
-  Value weights = b.create<graph::SoftmaxOp>(type, logits,
-                                             b.getI64IntegerAttr(3),
-                                             UnitAttr());
+  Value weights = b.create<graph::SoftmaxOp>(
+      type, logits, b.getI64IntegerAttr(3), UnitAttr());
   Value top = b.reduce(Reduction::max, logits, 3, true);
-  weights = b.select(b.compare(Compare::eq, top, low), b.scalar(type, 0.0),
-                     weights);
+  weights =
+      b.select(b.compare(Compare::eq, top, low), b.scalar(type, 0.0), weights);
   if (mode == 3)
     scores = weights;
   return b.matmul(weights, repeat(value, v));

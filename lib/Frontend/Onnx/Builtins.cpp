@@ -92,8 +92,7 @@ static LogicalResult readFlatAxis(NodeImporter &node, int64_t &axis) {
 static SmallVector<int64_t> openAxis(NodeImporter &node, int64_t axis) {
   if (axis < 0)
     return {ShapedType::kDynamic};
-  SmallVector<int64_t> shape =
-      graph::toStaticShape(node.b.getDims(node.in(0)));
+  SmallVector<int64_t> shape = graph::toStaticShape(node.b.getDims(node.in(0)));
   shape[axis] = ShapedType::kDynamic;
   return shape;
 }
@@ -177,15 +176,14 @@ static LogicalResult importRoiAlign(NodeImporter &node) {
   BuiltinCall call(node, "roi_align", node.getInputs());
   call.string("mode", node.getString("mode", "avg"));
   call.string("coordinate_transformation_mode",
-              node.opset < 16
-                  ? "output_half_pixel"
-                  : node.getString("coordinate_transformation_mode",
-                                   "half_pixel"));
+              node.opset < 16 ? "output_half_pixel"
+                              : node.getString("coordinate_transformation_mode",
+                                               "half_pixel"));
   call.integer("sampling_ratio", node.getInt("sampling_ratio", 0));
   call.number("spatial_scale", node.getFloat("spatial_scale", 1.0));
   call.result(b.getElementType(node.in(0)),
-              {b.getDim(node.in(1), 0), b.getDim(node.in(0), 1),
-               b.size(height), b.size(width)});
+              {b.getDim(node.in(1), 0), b.getDim(node.in(0), 1), b.size(height),
+               b.size(width)});
   return call.set();
 }
 
@@ -270,7 +268,8 @@ static LogicalResult importCol2Im(NodeImporter &node) {
   call.ints("strides", node.getInts("strides", spatial, 1));
   call.ints("dilations", node.getInts("dilations", spatial, 1));
   call.ints("pads", node.getInts("pads", 2 * spatial, 0));
-  Dims dims = {b.getDim(node.in(0), 0), b.getDim(node.in(0), 1).floorDiv(kernel)};
+  Dims dims = {b.getDim(node.in(0), 0),
+               b.getDim(node.in(0), 1).floorDiv(kernel)};
   llvm::append_range(dims, b.sizes(*image));
   call.result(b.getElementType(node.in(0)), dims);
   return call.set();
@@ -353,9 +352,9 @@ static LogicalResult importStft(NodeImporter &node) {
   call.integer("length", frame);
   call.integer("onesided", onesided);
   AffineExpr frames = (signal[1] - frame).floorDiv(hop) + 1;
-  call.result(b.getElementType(node.in(0)),
-              {signal[0], frames, b.size(onesided ? frame / 2 + 1 : frame),
-               b.size(2)});
+  call.result(
+      b.getElementType(node.in(0)),
+      {signal[0], frames, b.size(onesided ? frame / 2 + 1 : frame), b.size(2)});
   return call.set();
 }
 
@@ -393,10 +392,10 @@ static LogicalResult importRandom(NodeImporter &node) {
 
 static LogicalResult importBernoulli(NodeImporter &node) {
   GraphBuilder &b = node.b;
-  Type type = node.hasAttr("dtype")
-                  ? lathe::onnx::getElementType(b.getContext(),
-                                                node.getInt("dtype", 0))
-                  : b.getElementType(node.in(0));
+  Type type =
+      node.hasAttr("dtype")
+          ? lathe::onnx::getElementType(b.getContext(), node.getInt("dtype", 0))
+          : b.getElementType(node.in(0));
   if (!type)
     return node.unsupported("attribute 'dtype'");
   BuiltinCall call(node, "bernoulli", {node.in(0)});
@@ -407,8 +406,8 @@ static LogicalResult importBernoulli(NodeImporter &node) {
 
 static LogicalResult importMultinomial(NodeImporter &node) {
   GraphBuilder &b = node.b;
-  Type type = lathe::onnx::getElementType(b.getContext(),
-                                          node.getInt("dtype", 6));
+  Type type =
+      lathe::onnx::getElementType(b.getContext(), node.getInt("dtype", 6));
   int64_t count = node.getInt("sample_size", 1);
   if (failed(node.checkRank(0, 2, 2)))
     return failure();
@@ -436,8 +435,7 @@ ArrayRef<OpEntry> lathe::onnx::getBuiltinOps() {
       {"NonMaxSuppression", 10, kNewest, 2, 5, Types::Float,
        importNonMaxSuppression},
       {"NonZero", 9, kNewest, 1, 1, Types::Any, importNonZero},
-      {"RandomNormal", 1, kNewest, 0, 0, Types::Any,
-       importRandom<true, false>},
+      {"RandomNormal", 1, kNewest, 0, 0, Types::Any, importRandom<true, false>},
       {"RandomNormalLike", 1, kNewest, 1, 1, Types::Any,
        importRandom<true, true>},
       {"RandomUniform", 1, kNewest, 0, 0, Types::Any,

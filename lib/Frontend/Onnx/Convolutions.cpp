@@ -191,9 +191,9 @@ static Value stuffZeros(GraphBuilder &b, Value x, ArrayRef<int64_t> strides) {
     high[3 + 2 * i] = stride - 1;
     joined.push_back(dims[i + 2] * stride);
   }
-  Value wide = b.create<graph::PadOp>(
-      b.getElementType(x), b.reshape(x, apart), b.scalarLike(x, 0.0), low, high,
-      graph::PadMode::constant);
+  Value wide = b.create<graph::PadOp>(b.getElementType(x), b.reshape(x, apart),
+                                      b.scalarLike(x, 0.0), low, high,
+                                      graph::PadMode::constant);
   return b.reshape(wide, joined);
 }
 
@@ -205,9 +205,9 @@ static Value mirrorWeight(GraphBuilder &b, Value weight, int64_t groups) {
     starts[i] = dims[i] - 1;
     steps[i] = -1;
   }
-  Value mirrored = b.create<graph::SliceOp>(
-      b.getElementType(weight), weight, b.map(starts), b.map(dims),
-      b.getDenseI64ArrayAttr(steps));
+  Value mirrored =
+      b.create<graph::SliceOp>(b.getElementType(weight), weight, b.map(starts),
+                               b.map(dims), b.getDenseI64ArrayAttr(steps));
   Dims split = {b.size(groups), dims[0].floorDiv(groups), dims[1]};
   Dims joined = {dims[1] * groups, dims[0].floorDiv(groups)};
   SmallVector<int64_t> order = {0, 2, 1};
@@ -238,13 +238,13 @@ static LogicalResult importConvTranspose(NodeImporter &node) {
   for (size_t i = 0; i < spatial; ++i) {
     int64_t reach = (window->kernel[i] - 1) * window->dilations[i];
     low[i + 2] = reach - window->pads[i];
-    high[i + 2] = reach - window->pads[i + spatial] + extra[i] -
-                  (window->strides[i] - 1);
+    high[i + 2] =
+        reach - window->pads[i + spatial] + extra[i] - (window->strides[i] - 1);
   }
   Value wide = stuffZeros(b, x, window->strides);
-  Value padded = b.create<graph::PadOp>(b.getElementType(x), wide,
-                                        b.scalarLike(x, 0.0), low, high,
-                                        graph::PadMode::constant);
+  Value padded =
+      b.create<graph::PadOp>(b.getElementType(x), wide, b.scalarLike(x, 0.0),
+                             low, high, graph::PadMode::constant);
   Value y = b.create<graph::ConvOp>(
       b.getElementType(x), padded, mirrorWeight(b, weight, groups),
       b.getDenseI64ArrayAttr(ones), b.getDenseI64ArrayAttr(window->dilations),

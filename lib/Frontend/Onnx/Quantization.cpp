@@ -46,8 +46,8 @@ static Value spread(NodeImporter &node, Value x, Value parameter, int64_t axis,
   repeated = apart;
   repeated[axis + 1] = b.size(block);
   joined[axis] = p[axis] * block;
-  Value wide = b.reshape(b.broadcast(b.reshape(parameter, apart), repeated),
-                         joined);
+  Value wide =
+      b.reshape(b.broadcast(b.reshape(parameter, apart), repeated), joined);
   // The last block may be cut.
   return graph::isSameSize(joined[axis], dims[axis])
              ? wide
@@ -97,8 +97,8 @@ static LogicalResult importQuantize(NodeImporter &node) {
   if (!type)
     return failure();
   Value x = b.cast(node.in(0), b.getF32Type());
-  Value scale = b.cast(spread(node, x, node.in(1), axis, block),
-                       b.getF32Type());
+  Value scale =
+      b.cast(spread(node, x, node.in(1), axis, block), b.getF32Type());
   Value zero = spread(node, x, node.in(2), axis, block);
   if (!scale || (node.hasInput(2) && !zero))
     return failure();
@@ -123,8 +123,8 @@ static LogicalResult importDequantize(NodeImporter &node) {
   Value code = b.cast(x, b.getI32Type());
   if (zero)
     code = b.sub(code, b.cast(zero, b.getI32Type()));
-  Value wide = b.mul(b.cast(code, b.getF32Type()),
-                     b.cast(scale, b.getF32Type()));
+  Value wide =
+      b.mul(b.cast(code, b.getF32Type()), b.cast(scale, b.getF32Type()));
   return node.set(b.cast(wide, type));
 }
 
@@ -139,8 +139,8 @@ static LogicalResult importDynamicQuantize(NodeImporter &node) {
   Value high = b.max(b.reduce(Reduction::max, x, axes, false), zero);
   Value low = b.min(b.reduce(Reduction::min, x, axes, false), zero);
   Value scale = b.div(b.sub(high, low), top);
-  Value offset = b.unary<graph::RoundOp>(b.div(b.unary<graph::NegOp>(low),
-                                               scale));
+  Value offset =
+      b.unary<graph::RoundOp>(b.div(b.unary<graph::NegOp>(low), scale));
   offset = b.min(b.max(offset, zero), top);
   Value point = b.cast(offset, type);
   return node.set({toCodes(b, b.div(x, scale), point, type), scale, point});
@@ -218,11 +218,9 @@ ArrayRef<OpEntry> lathe::onnx::getQuantizationOps() {
       {"DequantizeLinear", 10, kNewest, 2, 3, Types::Any, importDequantize},
       {"DynamicQuantizeLinear", 11, kNewest, 1, 1, Types::Float,
        importDynamicQuantize},
-      {"MatMulInteger", 10, kNewest, 2, 4, Types::Integer,
-       importMatMulInteger},
+      {"MatMulInteger", 10, kNewest, 2, 4, Types::Integer, importMatMulInteger},
       {"QLinearConv", 10, kNewest, 8, 9, Types::Integer, importQLinearConv},
-      {"QLinearMatMul", 10, kNewest, 8, 8, Types::Integer,
-       importQLinearMatMul},
+      {"QLinearMatMul", 10, kNewest, 8, 8, Types::Integer, importQLinearMatMul},
       {"QuantizeLinear", 10, kNewest, 2, 3, Types::Number, importQuantize},
   };
   return ops;

@@ -17,13 +17,14 @@ struct Cell {
 } // namespace
 
 static constexpr llvm::StringLiteral kActivations[] = {
-    "Relu",        "Tanh", "Sigmoid",  "Affine",   "LeakyRelu", "ThresholdedRelu",
-    "ScaledTanh",  "Elu",  "HardSigmoid", "Softsign", "Softplus"};
+    "Relu",       "Tanh",      "Sigmoid",
+    "Affine",     "LeakyRelu", "ThresholdedRelu",
+    "ScaledTanh", "Elu",       "HardSigmoid",
+    "Softsign",   "Softplus"};
 
 /// The activations of all directions, joined with commas.
-static std::optional<std::string> getActivations(NodeImporter &node,
-                                                 const Cell &cell,
-                                                 unsigned directions) {
+static std::optional<std::string>
+getActivations(NodeImporter &node, const Cell &cell, unsigned directions) {
   SmallVector<std::string> defaults;
   SmallVector<StringRef> names;
   cell.defaultActivations.split(names, ',');

@@ -50,7 +50,8 @@ static LogicalResult applyScales(NodeImporter &node, ArrayRef<double> given,
     dims[axis] = scaleDim(dims[axis], scale);
     if (!dims[axis])
       return node.unsupported("a scale that is neither a whole number nor the "
-                              "inverse of one, for dim " + Twine(axis) +
+                              "inverse of one, for dim " +
+                              Twine(axis) +
                               ", which is not known at compile time");
   }
   return success();
@@ -75,7 +76,8 @@ static LogicalResult keepAspect(NodeImporter &node, StringRef policy,
   for (int64_t axis : axes) {
     auto from = cast<AffineConstantExpr>(input[axis]);
     scales[axis] = scale;
-    dims[axis] = node.b.size(int64_t(std::floor(scale * from.getValue() + 0.5)));
+    dims[axis] =
+        node.b.size(int64_t(std::floor(scale * from.getValue() + 0.5)));
   }
   return success();
 }
@@ -112,13 +114,12 @@ static LogicalResult addModes(NodeImporter &node, BuiltinCall &call,
     return node.invalid("attribute 'mode' is '" + mode +
                         "'; allowed are nearest, linear and cubic");
   call.string("mode", mode);
-  call.string("coordinate_transformation_mode",
-              node.getString("coordinate_transformation_mode",
-                             defaultTransformation));
+  call.string(
+      "coordinate_transformation_mode",
+      node.getString("coordinate_transformation_mode", defaultTransformation));
   call.string("nearest_mode",
-              node.getString("nearest_mode", node.opset < 11
-                                                 ? "floor"
-                                                 : "round_prefer_floor"));
+              node.getString("nearest_mode",
+                             node.opset < 11 ? "floor" : "round_prefer_floor"));
   call.number("cubic_coeff_a", node.getFloat("cubic_coeff_a", -0.75));
   call.integer("exclude_outside", node.getInt("exclude_outside", 0));
   call.number("extrapolation_value", node.getFloat("extrapolation_value", 0.0));
@@ -149,7 +150,8 @@ static LogicalResult importUpsample(NodeImporter &node) {
 static LogicalResult importResize(NodeImporter &node) {
   GraphBuilder &b = node.b;
   Dims dims = b.getDims(node.in(0));
-  SmallVector<int64_t> all = llvm::to_vector(llvm::seq<int64_t>(0, dims.size()));
+  SmallVector<int64_t> all =
+      llvm::to_vector(llvm::seq<int64_t>(0, dims.size()));
   SmallVector<int64_t> axes;
   for (int64_t axis : node.getInts("axes").value_or(all)) {
     auto positive = node.getAxis(axis, dims.size());
