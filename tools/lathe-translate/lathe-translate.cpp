@@ -22,8 +22,7 @@ static StringRef getPath(llvm::SourceMgr &sources) {
 }
 
 static OwningOpRef<Operation *>
-takeModule(llvm::Expected<OwningOpRef<ModuleOp>> module,
-           MLIRContext *context) {
+takeModule(llvm::Expected<OwningOpRef<ModuleOp>> module, MLIRContext *context) {
   if (module)
     return OwningOpRef<Operation *>(module->release());
   emitError(UnknownLoc::get(context), llvm::toString(module.takeError()));
