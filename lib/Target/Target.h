@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What a code generation target is to the rest of the compiler: a name, levels
+// with their capabilities, and a function from tile kernels to bytes. Nothing
+// outside lib/Target/<X> asks which target it talks to.
+
+#ifndef LATHE_LIB_TARGET_TARGET_H
+#define LATHE_LIB_TARGET_TARGET_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace mlir {
+class DialectRegistry;
+} // namespace mlir
+
+namespace lathe {
+
+/// What kernel strategies may know of a device when they choose schedules.
+/// Sizes are bytes unless they say otherwise; 0 means that there is none.
+struct TargetCapabilities {
+  /// Width of a vector register, in bits (CPU targets).
+  unsigned vectorBits = 0;
+  /// How many of them an accumulator block and its operands share.
+  unsigned vectorRegisters = 0;
+  /// u8 x s8 dot products of four, accumulated in i32 (VNNI).
+  bool int8Dot = false;
+  /// bf16 dot products of two, accumulated in f32.
+  bool bf16Dot = false;
+  /// First-level data cache and second-level cache of one core.
+  uint64_t l1Bytes = 0;
+  uint64_t l2Bytes = 0;
+  /// The most scratch that one program may need: tiles that are carried or
+  /// used as operands, all live ones together.
+  uint64_t scratchBytes = 0;
+};
+
+/// One generation of devices that code is compiled for. A bundle holds one
+/// variant for each level asked for; the runtime takes the last one whose
+/// features the machine has.
+struct TargetLevel {
+  /// "x86-64-v3".
+  std::string name;
+  /// What a machine needs, in the spelling of /proc/cpuinfo.
+  std::vector<std::string> features;
+  TargetCapabilities capabilities;
+};
+
+/// Choices that change the generated code.
+struct TargetOptions {
+  /// 0 to 3, for the back end's own optimizer.
+  unsigned optimizationLevel = 3;
+};
+
+/// A back end. Immutable; any number of threads may call it, each with an
+/// MLIRContext of its own.
+class Target {
+public:
+  virtual ~Target();
+
+  /// The name on the command line: "x86".
+  virtual llvm::StringRef getName() const = 0;
+
+  /// From the least demanding level to the most demanding one.
+  virtual llvm::ArrayRef<TargetLevel> getLevels() const = 0;
+
+  /// The level called `name`, or one that names those there are.
+  llvm::Expected<const TargetLevel &> getLevel(llvm::StringRef name) const;
+
+  /// The best level that this machine can run; an error if it can run none.
+  virtual llvm::Expected<const TargetLevel &> getNativeLevel() const = 0;
+
+  /// Adds every dialect that `compile` creates ops of. Call it before the
+  /// context of a module that goes to `compile` is made.
+  virtual void registerDialects(mlir::DialectRegistry &registry) const = 0;
+
+  /// Compiles the `tile.kernel` ops of `module` to one loadable object, whose
+  /// symbols are the kernels' names. `module` is consumed: what is left of it
+  /// afterwards is unspecified. The same input gives the same bytes, in any
+  /// process, on any thread. The error's text names the kernel and the op;
+  /// details went to the context's diagnostics.
+  virtual llvm::Expected<llvm::SmallVector<char>>
+  compile(mlir::ModuleOp module, const TargetLevel &level,
+          const TargetOptions &options) const = 0;
+};
+
+/// The targets of one process, by name. Fill it before threads start.
+class TargetRegistry {
+public:
+  /// Takes `target`; its name must be new.
+  void add(std::unique_ptr<Target> target);
+
+  /// Null when there is none.
+  const Target *lookup(llvm::StringRef name) const;
+
+  /// In the order of registration.
+  llvm::ArrayRef<std::unique_ptr<Target>> getTargets() const {
+    return targets;
+  }
+
+private:
+  std::vector<std::unique_ptr<Target>> targets;
+};
+
+/// lib/Target/X86: registers the target "x86".
+void registerX86Target(TargetRegistry &registry);
+
+} // namespace lathe
+
+#endif // LATHE_LIB_TARGET_TARGET_H

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Walks the body of a kernel: what each op emits, or leaves for later.
+
+#include "lib/Target/X86/Emitter.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::x86;
+
+Emitter::Emitter(tile::KernelOp kernel, const VectorUnit &unit,
+                 const DimClasses &classes, const Bounds &bounds,
+                 ImplicitLocOpBuilder &builder, mlir::Block *entry)
+    : kernel(kernel), unit(unit), classes(classes), bounds(bounds), b(builder),
+      entry(entry) {
+  memo.emplace_back();
+  spills.emplace_back();
+  usedScratch.emplace_back();
+}
+
+Emitter::MemoScope::MemoScope(Emitter &emitter) : emitter(emitter) {
+  emitter.memo.emplace_back();
+  emitter.spills.emplace_back();
+  emitter.usedScratch.emplace_back();
+}
+
+Emitter::MemoScope::~MemoScope() {
+  emitter.memo.pop_back();
+  emitter.spills.pop_back();
+  llvm::append_range(emitter.freeScratch, emitter.usedScratch.pop_back_val());
+}
+
+//===----------------------------------------------------------------------===//
+// Small things
+//===----------------------------------------------------------------------===//
+
+int64_t Emitter::extent(Value tile, unsigned dim) const {
+  auto it = cuts.find(classes.classOf(tile, dim));
+  return it != cuts.end()
+             ? it->second.extent
+             : cast<RankedTensorType>(tile.getType()).getDimSize(dim);
+}
+
+SmallVector<int64_t> Emitter::shapeOf(Value tile) const {
+  SmallVector<int64_t> shape;
+  int64_t rank = cast<RankedTensorType>(tile.getType()).getRank();
+  for (int64_t dim = 0; dim < rank; ++dim)
+    shape.push_back(extent(tile, dim));
+  return shape;
+}
+
+Coord Emitter::cutStart(Value tile, unsigned dim) const {
+  auto it = cuts.find(classes.classOf(tile, dim));
+  return it != cuts.end() ? it->second.start : Coord();
+}
+
+VectorType Emitter::vectorOf(Type element) const {
+  return VectorType::get({unit.lanes}, element);
+}
+
+Value Emitter::index(int64_t value) {
+  return arith::ConstantIndexOp::create(b, value);
+}
+
+Value Emitter::indexValue(Coord coord) {
+  if (coord.isStatic())
+    return index(coord.offset);
+  if (coord.offset == 0)
+    return coord.base;
+  return arith::AddIOp::create(b, coord.base, index(coord.offset));
+}
+
+Coord Emitter::add(Coord x, Coord y) {
+  if (!x.base || !y.base)
+    return {x.base ? x.base : y.base, x.offset + y.offset};
+  return {b.createOrFold<arith::AddIOp>(x.base, y.base), x.offset + y.offset};
+}
+
+Coord Emitter::mul(Coord x, Coord y) {
+  if (x.isStatic())
+    std::swap(x, y);
+  if (!y.isStatic())
+    return {arith::MulIOp::create(b, indexValue(x), indexValue(y)), 0};
+  if (x.isStatic() || y.offset == 0)
+    return {Value(), x.offset * y.offset};
+  if (y.offset == 1)
+    return x;
+  return {arith::MulIOp::create(b, x.base, index(y.offset)),
+          x.offset * y.offset};
+}
+
+Coord Emitter::coordOf(Value scalar) {
+  if (std::optional<int64_t> constant = getConstantIntValue(scalar))
+    return {Value(), *constant};
+  return {mapping.lookup(scalar), 0};
+}
+
+Coord Emitter::coordOf(OpFoldResult scalar) {
+  if (std::optional<int64_t> constant = getConstantIntValue(scalar))
+    return {Value(), *constant};
+  return coordOf(cast<Value>(scalar));
+}
+
+Value Emitter::splat(Value scalar) {
+  return vector::BroadcastOp::create(b, vectorOf(scalar.getType()), scalar);
+}
+
+Value Emitter::constantVec(Type element, Attribute value) {
+  if (!value)
+    value = b.getZeroAttr(element);
+  VectorType type = vectorOf(element);
+  return arith::ConstantOp::create(
+      b, cast<TypedAttr>(SplatElementsAttr::get(type, value)));
+}
+
+//===----------------------------------------------------------------------===//
+// Ops
+//===----------------------------------------------------------------------===//
+
+LogicalResult Emitter::emitBlock(mlir::Block &block) {
+  for (Operation &op : block.without_terminator())
+    if (failed(emitOp(&op)))
+      return failure();
+  return success();
+}
+
+static bool isTile(Value value) { return isa<RankedTensorType>(value.getType()); }
+
+LogicalResult Emitter::emitOp(Operation *op) {
+  b.setLoc(op->getLoc());
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](tile::ViewOp view) { return emitView(view); })
+      .Case([&](tile::LoadScalarOp load) { return emitLoadScalar(load); })
+      .Case([&](tile::StoreOp store) { return emitStore(store); })
+      .Case([&](tile::ReduceOp reduce) { return emitReduce(reduce); })
+      .Case([&](tile::ScanOp scan) { return emitScan(scan); })
+      .Case([&](tile::MmaOp mma) { return emitMma(mma); })
+      .Case([&](scf::ForOp loop) { return emitFor(loop); })
+      .Case([&](scf::IfOp branch) { return emitIf(branch); })
+      .Case<tile::ProgramIdOp>([](Operation *) { return success(); })
+      .Default([&](Operation *other) {
+        if (llvm::none_of(other->getResults(), isTile))
+          return emitScalarOp(other);
+        Value tile = other->getResult(0);
+        tiles[tile] = Storage();
+        return mustMaterialize(tile) ? materialize(tile) : success();
+      });
+}
+
+LogicalResult Emitter::emitScalarOp(Operation *op) {
+  if (op->getNumRegions() || llvm::any_of(op->getOperands(), isTile))
+    return op->emitOpError("has no x86 lowering");
+  b.clone(*op, mapping);
+  return success();
+}
+
+LogicalResult Emitter::emitView(tile::ViewOp op) {
+  auto info = std::make_unique<ViewInfo>();
+  info->element = op.getType().getElementType();
+  info->pointer = mapping.lookup(op.getBuffer());
+  if (op.getOffset())
+    info->pointer =
+        offsetPointer(info->pointer, info->element, coordOf(op.getOffset()));
+  for (OpFoldResult size : op.getMixedSizes())
+    info->sizes.push_back(coordOf(size));
+  for (OpFoldResult stride : op.getMixedStrides())
+    info->strides.push_back(coordOf(stride));
+  views[op.getResult()] = std::move(info);
+  return success();
+}
+
+LogicalResult Emitter::emitLoadScalar(tile::LoadScalarOp op) {
+  const ViewInfo &view = *views.at(op.getView());
+  Coord offset;
+  for (auto [index, stride] : llvm::zip_equal(op.getIndices(), view.strides))
+    offset = add(offset, mul(coordOf(index), stride));
+  Value vector = rawLoad(
+      view.element, offsetPointer(view.pointer, view.element, offset), true);
+  mapping.map(op.getResult(), vector::ExtractOp::create(b, vector, 0));
+  return success();
+}
+
+LogicalResult Emitter::emitStore(tile::StoreOp op) {
+  Access access = accessOf(op);
+  SmallVector<int64_t> shape = shapeOf(op.getTile());
+  // Lanes run where elements are neighbors in memory, if anywhere.
+  int lane = static_cast<int>(shape.size()) - 1;
+  auto isUnit = [&](int dim) {
+    Coord stride = access.view->strides[access.dims[dim]];
+    return stride.isStatic() && stride.offset == 1 && shape[dim] > 1;
+  };
+  if (lane >= 0 && !isUnit(lane))
+    for (int dim = 0; dim < lane; ++dim)
+      if (isUnit(dim)) {
+        lane = dim;
+        break;
+      }
+  forEachInBox(shape, lane, [&](const Position &position) {
+    storeVec(access, position, vec(op.getTile(), position));
+  });
+  return success();
+}

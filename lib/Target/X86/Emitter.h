@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Emits the body of one program of a tile kernel as 1-D vector code.
+//
+// A tile op does nothing by itself. Most values stay *deferred*: their vectors
+// are computed where an op that needs memory or registers (a store, a
+// reduction, a multiply, the end of a loop) asks for one, position by
+// position, so that chains of elementwise ops fuse into that op's loop. Tiles
+// that loops carry, that multiplies make, or that several ops would otherwise
+// compute again live in *registers* (a list of vectors, row by row) when they
+// are few enough, else in *scratch* on the stack.
+//
+// Every vector has `lanes` elements, whatever its element type. At a
+// `Position` the lanes run along one dim of the tile, or along none: then all
+// lanes hold the same element. Lanes beyond the tile's extent hold anything.
+
+#ifndef LATHE_LIB_TARGET_X86_EMITTER_H
+#define LATHE_LIB_TARGET_X86_EMITTER_H
+
+#include "dialects/Tile/IR/Tile.h"
+#include "lib/Target/X86/Bounds.h"
+#include "lib/Target/X86/DimClasses.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include <map>
+#include <memory>
+#include <tuple>
+
+namespace lathe::x86 {
+
+/// What the lowering asks of a level.
+struct VectorUnit {
+  int64_t lanes = 16;          ///< 32-bit elements in a register.
+  int64_t registers = 32;      ///< Vector registers.
+  bool int8Dot = false;        ///< vpdpbusd.
+  int64_t scratchBytes = 1 << 19;
+  /// Vectors that an accumulator may take: the others hold operands.
+  int64_t accumulators() const { return registers == 32 ? 28 : 12; }
+};
+
+/// An index: `base + offset`, or only `offset` when `base` is null.
+struct Coord {
+  mlir::Value base;
+  int64_t offset = 0;
+
+  bool isStatic() const { return !base; }
+  Coord operator+(int64_t delta) const { return {base, offset + delta}; }
+  bool operator<(const Coord &other) const {
+    return std::make_tuple(base.getAsOpaquePointer(), offset) <
+           std::make_tuple(other.base.getAsOpaquePointer(), other.offset);
+  }
+};
+
+/// Where in a tile a vector lies: its first element, and the dim along which
+/// its lanes run (-1: none).
+struct Position {
+  llvm::SmallVector<Coord, 3> at;
+  int lane = -1;
+};
+
+/// Where a tile's elements are.
+struct Storage {
+  enum Kind { Deferred, Registers, Scratch } kind = Deferred;
+  /// Row-major; the last dim is cut into vectors.
+  llvm::SmallVector<mlir::Value> registers;
+  /// Row-major; rows are padded to whole vectors.
+  mlir::Value memory;
+};
+
+/// A view: where it starts, and its sizes and strides in elements.
+struct ViewInfo {
+  mlir::Value pointer;
+  mlir::Type element;
+  llvm::SmallVector<Coord> sizes, strides;
+};
+
+/// One load or store while its elements are addressed.
+struct Access {
+  mlir::Operation *op = nullptr;
+  mlir::Value tile; ///< Loaded or stored.
+  const ViewInfo *view = nullptr;
+  llvm::SmallVector<Coord> start; ///< Per view dim.
+  llvm::ArrayRef<int64_t> dims;
+  mlir::Value gather;
+  int64_t gatherDim = -1;
+};
+
+/// Restricts a copy of the body to some positions of cut classes.
+struct Cut {
+  int64_t extent; ///< How many positions.
+  Coord start;    ///< The first one.
+};
+
+/// Whether a multiply reads `tile` as its left or right operand.
+bool feedsMma(mlir::Value tile);
+
+class Emitter {
+public:
+  /// `builder` stands where programs are to be emitted; scratch goes to the
+  /// start of `entry`. Both outlive the emitter.
+  Emitter(tile::KernelOp kernel, const VectorUnit &unit,
+          const DimClasses &classes, const Bounds &bounds,
+          mlir::ImplicitLocOpBuilder &builder, mlir::Block *entry);
+
+  /// What the body's scalars are: arguments and program ids.
+  mlir::IRMapping &getMapping() { return mapping; }
+
+  /// Emits one program, choosing at run time between copies of the body.
+  mlir::LogicalResult emitProgram();
+
+private:
+  //===-- Control (Emitter.cpp, Versions.cpp, Loops.cpp) -------------------===//
+  mlir::LogicalResult emitBlock(mlir::Block &block);
+  mlir::LogicalResult emitOp(mlir::Operation *op);
+  mlir::LogicalResult emitScalarOp(mlir::Operation *op);
+  mlir::LogicalResult emitView(tile::ViewOp op);
+  mlir::LogicalResult emitLoadScalar(tile::LoadScalarOp op);
+  mlir::LogicalResult emitStore(tile::StoreOp op);
+  mlir::LogicalResult emitReduce(tile::ReduceOp op);
+  mlir::LogicalResult emitScan(tile::ScanOp op);
+  mlir::LogicalResult emitMma(tile::MmaOp op);
+  mlir::LogicalResult emitFor(mlir::scf::ForOp op);
+  mlir::LogicalResult emitLoopCopy(mlir::scf::ForOp op, mlir::Value lower,
+                                   mlir::Value upper,
+                                   llvm::MutableArrayRef<Storage> carried,
+                                   llvm::SmallVectorImpl<mlir::Value> &scalars);
+  mlir::LogicalResult emitIf(mlir::scf::IfOp op);
+  llvm::SmallVector<Storage>
+  placeCarried(mlir::scf::ForOp op, llvm::SmallVectorImpl<mlir::Value> &scalars);
+  mlir::Value peeledBound(mlir::scf::ForOp op,
+                          llvm::ArrayRef<const BoundTest *> tests);
+  void unpackCarried(mlir::ValueRange args, mlir::ValueRange values,
+                     llvm::ArrayRef<Storage> carried);
+  llvm::SmallVector<mlir::Value> yieldTiles(mlir::scf::ForOp op,
+                                            llvm::ArrayRef<Storage> carried);
+  llvm::SmallVector<mlir::Value> vectorsOf(mlir::Value tile);
+  mlir::Value inPlaceMemory(tile::MmaOp op);
+  bool reachesOnly(mlir::Value tile, tile::MmaOp op);
+
+  mlir::Value scalarAhead(mlir::Value value);
+  Coord coordAhead(mlir::OpFoldResult value);
+  mlir::LogicalResult emitCopy();
+  mlir::LogicalResult
+  emitChoice(mlir::Value condition,
+             llvm::function_ref<mlir::LogicalResult()> whenTrue,
+             llvm::function_ref<mlir::LogicalResult()> whenFalse);
+  mlir::LogicalResult emitLastRows(const RowEdge &edge, mlir::Value left);
+  mlir::LogicalResult emitTested();
+  mlir::LogicalResult emitBlocked();
+
+  //===-- Values (Values.cpp) ----------------------------------------------===//
+  /// The vector at `position`; `lanes` elements of the tile's element type.
+  mlir::Value vec(mlir::Value tile, const Position &position);
+  mlir::Value computeVec(mlir::Value tile, const Position &position);
+  mlir::Value elementwise(mlir::Operation *op, const Position &position);
+  mlir::Value readRegisters(mlir::Value tile, const Storage &storage,
+                            const Position &position);
+  mlir::Value readScratch(mlir::Value tile, mlir::Value memory,
+                          const Position &position);
+  void writeScratch(mlir::Value tile, mlir::Value memory,
+                    const Position &position, mlir::Value vector);
+  void writeScratchElement(mlir::Value tile, mlir::Value memory,
+                           const Position &position, mlir::Value vector);
+  mlir::Value iota(tile::IotaOp op, const Position &position);
+  mlir::Value convertFloat(mlir::Value vector, mlir::Type element);
+  /// 0, 1, 2, ...
+  mlir::Value laneNumbers(mlir::Type element);
+
+  //===-- Residency (Residency.cpp) ----------------------------------------===//
+  /// Whether `tile` must be computed where it is defined.
+  bool mustMaterialize(mlir::Value tile);
+  /// Computes all of `tile` now, into registers or scratch.
+  mlir::LogicalResult materialize(mlir::Value tile);
+  /// Writes all of `tile` to `memory`, laid out as its scratch.
+  void fill(mlir::Value tile, mlir::Value memory);
+  /// Scratch that holds `tile`; copies it there if it is elsewhere.
+  mlir::Value ensureScratch(mlir::Value tile);
+  mlir::Value allocate(mlir::Value tile);
+  int64_t vectorCount(mlir::Value tile);
+  bool fitsRegisters(mlir::Value tile);
+  bool isStridedOperand(tile::LoadOp load);
+  /// Whether `mma`'s right operand lies as the dot product of four bytes wants
+  /// it: four rows of k beside each other in each column.
+  bool isInterleaved(tile::MmaOp mma);
+  struct Walk;
+  void walk(const Walk &box, unsigned depth, Position &position);
+  /// Calls `body` for the first position of each vector of a tile of `shape`
+  /// whose lanes run along `lane`; unrolled when they are few, else in loops.
+  void forEachInBox(llvm::ArrayRef<int64_t> shape, int lane,
+                    llvm::function_ref<void(const Position &)> body);
+  /// The same, in row-major order and always unrolled.
+  void forEachUnrolled(llvm::ArrayRef<int64_t> shape, int lane,
+                       llvm::function_ref<void(const Position &)> body);
+
+  //===-- Memory (Memory.cpp) ----------------------------------------------===//
+  mlir::Value loadVec(const Access &access, const Position &position,
+                      mlir::Attribute pad);
+  void storeVec(const Access &access, const Position &position,
+                mlir::Value vector);
+  Access accessOf(tile::LoadOp op);
+  Access accessOf(tile::StoreOp op);
+  mlir::Value address(const Access &access, llvm::ArrayRef<Coord> coords);
+  llvm::SmallVector<Coord> coordsAt(const Access &access,
+                                    const Position &position);
+  /// The lanes that are inside, null for all of them. `row` is set to what
+  /// must hold for any lane to be, null for nothing.
+  mlir::Value laneMask(const Access &access, llvm::ArrayRef<Coord> coords,
+                       const Position &position, mlir::Value &row);
+  /// The lanes inside the tile's extent, null for all of them.
+  mlir::Value extentMask(mlir::Value tile, const Position &position);
+  /// Lane number times `stride`, as 64-bit integers.
+  mlir::Value laneOffsets(Coord stride);
+  /// The first `count` lanes.
+  mlir::Value lanesBelow(Coord count);
+  mlir::Value allLanes();
+  mlir::Value lanePointers(mlir::Type element, mlir::Value pointer,
+                           mlir::Value offsets);
+  mlir::Value loadGathered(const Access &access, llvm::ArrayRef<Coord> coords,
+                           const Position &position, mlir::Value mask,
+                           mlir::Attribute pad);
+  mlir::Value gather(mlir::Type element, mlir::Value pointer,
+                     mlir::Value offsets, mlir::Value mask,
+                     mlir::Attribute pad);
+  mlir::Value rawLoad(mlir::Type element, mlir::Value pointer, bool uniform);
+  void rawStore(mlir::Value vector, mlir::Value pointer);
+  mlir::Value toMemoryForm(mlir::Value vector);
+  mlir::Value fromMemoryForm(mlir::Value vector, mlir::Type element);
+  mlir::Value padSlot(mlir::Type element, mlir::Attribute pad);
+
+  //===-- Multiplication (Mma.cpp) -----------------------------------------===//
+  struct Block;
+  mlir::Value multiplyAdd(tile::MmaOp op, mlir::Value a, mlir::Value b_,
+                          mlir::Value acc);
+  void mmaStep(tile::MmaOp op, const Block &block, Coord k,
+               llvm::MutableArrayRef<mlir::Value> acc);
+  llvm::SmallVector<mlir::Value> mmaBlock(tile::MmaOp op, const Block &block);
+  /// Calls `body` with the start of each block of `count` and its size; starts
+  /// are scaled.
+  void forEachBlock(int64_t count, int64_t block, int64_t scale,
+                    llvm::function_ref<void(Coord, int64_t)> body);
+
+  //===-- Reductions (Reduce.cpp) ------------------------------------------===//
+  mlir::Value combine(tile::Combine kind, mlir::Value x, mlir::Value y);
+  mlir::Value widen(mlir::Value vector);
+  mlir::Value narrow(mlir::Value vector, mlir::Type element);
+  mlir::Value permute(mlir::Value vector, llvm::ArrayRef<int64_t> lanes);
+  mlir::Value combineLanes(tile::Combine kind, mlir::Value vector);
+  mlir::Value neutralVec(tile::Combine kind, mlir::Value tile,
+                         const Position &position);
+  mlir::Value reduceRow(tile::ReduceOp op, Position position);
+  llvm::SmallVector<mlir::Value>
+  reduceAcross(tile::ReduceOp op, llvm::ArrayRef<Position> positions);
+  llvm::SmallVector<mlir::Value> reduceRows(tile::ReduceOp op);
+  void emitReducedAt(tile::ReduceOp op, const Position &position,
+                     mlir::Value memory);
+  mlir::Value scanLanes(tile::Combine kind, mlir::Value vector,
+                        mlir::Value carry);
+
+  //===-- Small things -----------------------------------------------------===//
+  int64_t extent(mlir::Value tile, unsigned dim) const;
+  llvm::SmallVector<int64_t> shapeOf(mlir::Value tile) const;
+  Coord cutStart(mlir::Value tile, unsigned dim) const;
+  mlir::VectorType vectorOf(mlir::Type element) const;
+  Coord add(Coord a, Coord b);
+  Coord mul(Coord a, Coord b);
+  mlir::Value indexValue(Coord coord);
+  mlir::Value index(int64_t value);
+  Coord coordOf(mlir::Value scalar);
+  Coord coordOf(mlir::OpFoldResult scalar);
+  mlir::Value splat(mlir::Value scalar);
+  mlir::Value constantVec(mlir::Type element, mlir::Attribute value);
+  mlir::Value offsetPointer(mlir::Value pointer, mlir::Type element,
+                            Coord offset);
+
+  struct MemoScope;
+  using MemoKey =
+      std::tuple<void *, int, llvm::SmallVector<std::pair<void *, int64_t>, 3>>;
+
+  tile::KernelOp kernel;
+  const VectorUnit &unit;
+  const DimClasses &classes;
+  const Bounds &bounds;
+  mlir::ImplicitLocOpBuilder &b;
+  mlir::Block *entry;
+
+  mlir::IRMapping mapping;
+  llvm::DenseMap<mlir::Value, Storage> tiles;
+  llvm::DenseMap<mlir::Value, std::unique_ptr<ViewInfo>> views;
+  llvm::DenseMap<unsigned, Cut> cuts;
+  /// Facts that hold in the copy of the body being emitted.
+  BoundSet assumed;
+  /// Innermost last: entries die with the region they were emitted in.
+  llvm::SmallVector<std::map<MemoKey, mlir::Value>> memo;
+  llvm::SmallVector<llvm::DenseMap<mlir::Value, mlir::Value>> spills;
+  llvm::SmallVector<std::pair<int64_t, mlir::Value>> freeScratch;
+  llvm::SmallVector<llvm::SmallVector<std::pair<int64_t, mlir::Value>>>
+      usedScratch;
+  llvm::DenseMap<mlir::Attribute, mlir::Value> padSlots;
+  int64_t scratchBytes = 0;
+};
+
+/// Opens a region: what is remembered in it, and its scratch, end with it.
+struct Emitter::MemoScope {
+  explicit MemoScope(Emitter &emitter);
+  ~MemoScope();
+  Emitter &emitter;
+};
+
+} // namespace lathe::x86
+
+#endif // LATHE_LIB_TARGET_X86_EMITTER_H

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// tile.reduce and tile.scan: across rows, vectors combine lane by lane; along
+// the lanes, a row's vectors combine to one and then its halves.
+
+#include "lib/Target/X86/Emitter.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::x86;
+
+/// Results that are carried through a loop across rows at once.
+static constexpr int64_t kCarriedVectors = 8;
+/// Independent chains that hide the latency of a combination.
+static constexpr int64_t kChains = 4;
+
+Value Emitter::combine(tile::Combine kind, Value x, Value y) {
+  bool isFloat = isa<FloatType>(getElementTypeOrSelf(x));
+  switch (kind) {
+  case tile::Combine::Add:
+    return isFloat ? Value(arith::AddFOp::create(b, x, y))
+                   : Value(arith::AddIOp::create(b, x, y));
+  case tile::Combine::Mul:
+    return isFloat ? Value(arith::MulFOp::create(b, x, y))
+                   : Value(arith::MulIOp::create(b, x, y));
+  case tile::Combine::Max:
+    return isFloat ? Value(arith::MaximumFOp::create(b, x, y))
+                   : Value(arith::MaxSIOp::create(b, x, y));
+  case tile::Combine::Min:
+    return isFloat ? Value(arith::MinimumFOp::create(b, x, y))
+                   : Value(arith::MinSIOp::create(b, x, y));
+  case tile::Combine::And:
+    return arith::AndIOp::create(b, x, y);
+  case tile::Combine::Or:
+    return arith::OrIOp::create(b, x, y);
+  }
+  llvm_unreachable("all kinds are covered");
+}
+
+/// The element that changes nothing when combined.
+static TypedAttr neutralOf(tile::Combine kind, Type element) {
+  if (auto type = dyn_cast<FloatType>(element)) {
+    const llvm::fltSemantics &semantics = type.getFloatSemantics();
+    switch (kind) {
+    case tile::Combine::Max:
+      return FloatAttr::get(type, APFloat::getInf(semantics, true));
+    case tile::Combine::Min:
+      return FloatAttr::get(type, APFloat::getInf(semantics));
+    case tile::Combine::Mul:
+      return FloatAttr::get(type, APFloat(semantics, 1));
+    default:
+      // x + -0 is x, also for x = -0.
+      return FloatAttr::get(type, APFloat::getZero(semantics, true));
+    }
+  }
+  unsigned width = element.isIndex() ? 64 : element.getIntOrFloatBitWidth();
+  APInt value(width, 0);
+  if (kind == tile::Combine::Max)
+    value = APInt::getSignedMinValue(width);
+  else if (kind == tile::Combine::Min)
+    value = APInt::getSignedMaxValue(width);
+  else if (kind == tile::Combine::Mul)
+    value = APInt(width, 1);
+  else if (kind == tile::Combine::And)
+    value = APInt::getAllOnes(width);
+  return IntegerAttr::get(element, value);
+}
+
+/// 16-bit floats are combined in f32.
+Value Emitter::widen(Value vector) {
+  if (isa<Float16Type, BFloat16Type>(getElementTypeOrSelf(vector)))
+    return convertFloat(vector, b.getF32Type());
+  return vector;
+}
+
+Value Emitter::narrow(Value vector, Type element) {
+  return isa<FloatType>(element) ? convertFloat(vector, element) : vector;
+}
+
+Value Emitter::permute(Value vector, ArrayRef<int64_t> lanes) {
+  return vector::ShuffleOp::create(b, vector, vector, lanes);
+}
+
+/// Every lane becomes the combination of all lanes.
+Value Emitter::combineLanes(tile::Combine kind, Value vector) {
+  for (int64_t half = unit.lanes / 2; half; half /= 2) {
+    SmallVector<int64_t> partner;
+    for (int64_t lane = 0; lane < unit.lanes; ++lane)
+      partner.push_back(lane ^ half);
+    vector = combine(kind, vector, permute(vector, partner));
+  }
+  return vector;
+}
+
+/// The vector of `tile` at `position`, with lanes beyond it made neutral.
+Value Emitter::neutralVec(tile::Combine kind, Value tile,
+                          const Position &position) {
+  Value vector = widen(vec(tile, position));
+  Value mask = extentMask(tile, position);
+  if (!mask)
+    return vector;
+  Type element = getElementTypeOrSelf(vector);
+  return arith::SelectOp::create(
+      b, mask, vector, constantVec(element, neutralOf(kind, element)));
+}
+
+/// Combines the vectors of the row at `position` (whose last coordinate is 0).
+Value Emitter::reduceRow(tile::ReduceOp op, Position position) {
+  Value input = op.getInput();
+  int last = position.at.size() - 1;
+  int64_t count = llvm::divideCeil(extent(input, last), unit.lanes);
+  position.lane = last;
+  auto at = [&](Coord column) {
+    position.at[last] = column;
+    return neutralVec(op.getKind(), input, position);
+  };
+  SmallVector<Value> chains;
+  int64_t done = std::min(count, kChains);
+  for (int64_t i = 0; i < done; ++i)
+    chains.push_back(at({Value(), i * unit.lanes}));
+  if (count >= 4 * kChains) {
+    int64_t whole = count / kChains * kChains;
+    auto loop = scf::ForOp::create(b, index(kChains * unit.lanes),
+                                   index(whole * unit.lanes),
+                                   index(kChains * unit.lanes), chains);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    MemoScope scope(*this);
+    SmallVector<Value> next;
+    for (int64_t i = 0; i < kChains; ++i)
+      next.push_back(combine(op.getKind(), loop.getRegionIterArg(i),
+                             at({loop.getInductionVar(), i * unit.lanes})));
+    scf::YieldOp::create(b, next);
+    chains = loop.getResults();
+    done = whole;
+  }
+  for (int64_t i = done; i < count; ++i) {
+    Value &chain = chains[i % kChains];
+    chain = combine(op.getKind(), chain, at({Value(), i * unit.lanes}));
+  }
+  while (chains.size() > 1) {
+    Value last = chains.pop_back_val();
+    chains[chains.size() / 2] =
+        combine(op.getKind(), chains[chains.size() / 2], last);
+  }
+  return combineLanes(op.getKind(), chains[0]);
+}
+
+/// Combines across `axis`, which is not the lanes', at several positions of
+/// the result together.
+SmallVector<Value> Emitter::reduceAcross(tile::ReduceOp op,
+                                         ArrayRef<Position> positions) {
+  int64_t axis = op.getAxis(), count = extent(op.getInput(), axis);
+  auto at = [&](const Position &result, Coord coord) {
+    Position position = result;
+    position.at.insert(position.at.begin() + axis, coord);
+    if (position.lane >= axis)
+      ++position.lane;
+    return widen(vec(op.getInput(), position));
+  };
+  SmallVector<Value> sums;
+  for (const Position &position : positions)
+    sums.push_back(at(position, {}));
+  auto step = [&](Coord coord, SmallVectorImpl<Value> &values) {
+    for (auto [position, value] : llvm::zip_equal(positions, values))
+      value = combine(op.getKind(), value, at(position, coord));
+  };
+  int64_t done = 1, unroll = 4;
+  if (count * static_cast<int64_t>(positions.size()) > 32) {
+    int64_t whole = (count - 1) / unroll * unroll;
+    auto loop = scf::ForOp::create(b, index(1), index(1 + whole),
+                                   index(unroll), sums);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    MemoScope scope(*this);
+    SmallVector<Value> next(loop.getRegionIterArgs());
+    for (int64_t i = 0; i < unroll; ++i)
+      step({loop.getInductionVar(), i}, next);
+    scf::YieldOp::create(b, next);
+    sums = loop.getResults();
+    done = 1 + whole;
+  }
+  for (int64_t i = done; i < count; ++i)
+    step({Value(), i}, sums);
+  return sums;
+}
+
+LogicalResult Emitter::emitReduce(tile::ReduceOp op) {
+  Value result = op.getResult();
+  SmallVector<int64_t> shape = shapeOf(result);
+  int rank = shape.size();
+  Type element = cast<RankedTensorType>(result.getType()).getElementType();
+  bool alongLanes = static_cast<int>(op.getAxis()) == rank;
+  Storage storage;
+
+  if (alongLanes && rank == 0) {
+    Position row;
+    row.at.resize(1);
+    storage.kind = Storage::Registers;
+    storage.registers = {narrow(reduceRow(op, row), element)};
+  } else if (!fitsRegisters(result) || feedsMma(result) ||
+             (alongLanes && llvm::product_of(shape) > 32)) {
+    storage.kind = Storage::Scratch;
+    storage.memory = allocate(result);
+    forEachInBox(shape, alongLanes ? -1 : rank - 1,
+                 [&](const Position &position) {
+                   emitReducedAt(op, position, storage.memory);
+                 });
+  } else if (alongLanes) {
+    storage.kind = Storage::Registers;
+    storage.registers = reduceRows(op);
+  } else {
+    SmallVector<Position> positions;
+    storage.kind = Storage::Registers;
+    auto flush = [&] {
+      for (Value sum : reduceAcross(op, positions))
+        storage.registers.push_back(narrow(sum, element));
+      positions.clear();
+    };
+    forEachUnrolled(shape, rank - 1, [&](const Position &position) {
+      positions.push_back(position);
+      if (positions.size() == kCarriedVectors)
+        flush();
+    });
+    if (!positions.empty())
+      flush();
+  }
+  tiles[result] = storage;
+  return success();
+}
+
+/// Reduces a few rows along their lanes, and gathers the results in vectors.
+SmallVector<Value> Emitter::reduceRows(tile::ReduceOp op) {
+  SmallVector<int64_t> shape = shapeOf(op.getResult());
+  Type element = op.getInput().getType().getElementType();
+  int64_t lastSize = shape.back();
+  SmallVector<Value> vectors;
+  int64_t column = 0;
+  forEachUnrolled(shape, -1, [&](const Position &position) {
+    Position row = position;
+    row.at.push_back({});
+    Value value = narrow(reduceRow(op, row), element);
+    int64_t lane = column % unit.lanes;
+    if (lane == 0)
+      vectors.push_back(value);
+    else
+      vectors.back() = vector::InsertOp::create(
+          b, vector::ExtractOp::create(b, value, 0), vectors.back(), lane);
+    column = (column + 1) % lastSize;
+  });
+  return vectors;
+}
+
+/// Reduces to one element or vector of a scratch tile.
+void Emitter::emitReducedAt(tile::ReduceOp op, const Position &position,
+                            Value memory) {
+  Type element = op.getInput().getType().getElementType();
+  if (position.lane >= 0) {
+    Value sum = reduceAcross(op, position)[0];
+    writeScratch(op.getResult(), memory, position, narrow(sum, element));
+    return;
+  }
+  Position row = position;
+  row.at.push_back({});
+  Value sum = narrow(reduceRow(op, row), element);
+  writeScratchElement(op.getResult(), memory, position, sum);
+}
+
+//===----------------------------------------------------------------------===//
+// Scans
+//===----------------------------------------------------------------------===//
+
+/// Running combination within a vector; `carry`, null for none, comes first.
+Value Emitter::scanLanes(tile::Combine kind, Value vector, Value carry) {
+  Type element = getElementTypeOrSelf(vector);
+  Value neutral = constantVec(element, neutralOf(kind, element));
+  for (int64_t distance = 1; distance < unit.lanes; distance *= 2) {
+    SmallVector<int64_t> from;
+    for (int64_t lane = 0; lane < unit.lanes; ++lane)
+      from.push_back(lane < distance ? unit.lanes + lane : lane - distance);
+    Value shifted = vector::ShuffleOp::create(b, vector, neutral, from);
+    vector = combine(kind, shifted, vector);
+  }
+  return carry ? combine(kind, carry, vector) : vector;
+}
+
+LogicalResult Emitter::emitScan(tile::ScanOp op) {
+  Value input = op.getInput();
+  SmallVector<int64_t> shape = shapeOf(input);
+  Type element = op.getResult().getType().getElementType();
+  int axis = op.getAxis(), last = shape.size() - 1;
+  Value memory = allocate(op.getResult());
+  // One walk per line of the axis; a line has one vector of lanes, or is cut
+  // into vectors itself.
+  bool alongLanes = axis == last;
+  int64_t step = alongLanes ? unit.lanes : 1;
+  SmallVector<int64_t> lines(shape);
+  lines[axis] = 1;
+  forEachInBox(lines, alongLanes ? -1 : last, [&](const Position &line) {
+    Position position = line;
+    position.lane = last;
+    Value neutral = constantVec(
+        isa<Float16Type, BFloat16Type>(element) ? b.getF32Type() : element,
+        Attribute());
+    neutral = constantVec(getElementTypeOrSelf(neutral),
+                          neutralOf(op.getKind(), getElementTypeOrSelf(neutral)));
+    auto loop = scf::ForOp::create(b, index(0), index(shape[axis]),
+                                   index(step), neutral);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    MemoScope scope(*this);
+    position.at[axis] = {loop.getInductionVar(), 0};
+    Value carry = loop.getRegionIterArg(0);
+    Value vector = widen(vec(input, position));
+    Value sum = alongLanes ? scanLanes(op.getKind(), vector, carry)
+                           : combine(op.getKind(), carry, vector);
+    writeScratch(op.getResult(), memory, position, narrow(sum, element));
+    Value next =
+        alongLanes
+            ? splat(vector::ExtractOp::create(b, sum, unit.lanes - 1))
+            : sum;
+    scf::YieldOp::create(b, next);
+  });
+  Storage storage;
+  storage.kind = Storage::Scratch;
+  storage.memory = memory;
+  tiles[op.getResult()] = storage;
+  return success();
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The target "x86".
+
+#include "dialects/Tile/IR/Tile.h"
+#include "lib/Target/Target.h"
+#include "lib/Target/X86/Codegen.h"
+#include "lib/Target/X86/Levels.h"
+#include "lib/Target/X86/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/UB/IR/UBOps.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/TargetParser/Host.h"
+
+using namespace lathe;
+
+namespace {
+class X86Target final : public Target {
+public:
+  X86Target() {
+    for (const x86::Level &level : x86::getLevels())
+      records.push_back(level.record);
+  }
+
+  llvm::StringRef getName() const override { return "x86"; }
+  llvm::ArrayRef<TargetLevel> getLevels() const override { return records; }
+  llvm::Expected<const TargetLevel &> getNativeLevel() const override;
+  void registerDialects(mlir::DialectRegistry &registry) const override;
+  llvm::Expected<llvm::SmallVector<char>>
+  compile(mlir::ModuleOp module, const TargetLevel &level,
+          const TargetOptions &options) const override;
+
+private:
+  std::vector<TargetLevel> records;
+};
+} // namespace
+
+/// LLVM's spelling of a feature of /proc/cpuinfo.
+static std::string toLLVMFeature(llvm::StringRef feature) {
+  if (feature == "bmi1")
+    return "bmi";
+  std::string name = feature.str();
+  if (feature.starts_with("avx512_"))
+    name.erase(std::remove(name.begin(), name.end(), '_'), name.end());
+  return name;
+}
+
+llvm::Expected<const TargetLevel &> X86Target::getNativeLevel() const {
+  llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
+  for (const TargetLevel &level : llvm::reverse(records))
+    if (llvm::all_of(level.features, [&](const std::string &feature) {
+          return host.lookup(toLLVMFeature(feature));
+        }))
+      return level;
+  return llvm::createStringError("x86: this machine lacks AVX2 and FMA");
+}
+
+void X86Target::registerDialects(mlir::DialectRegistry &registry) const {
+  registry.insert<tile::TileDialect, mlir::arith::ArithDialect,
+                  mlir::cf::ControlFlowDialect, mlir::func::FuncDialect,
+                  mlir::LLVM::LLVMDialect, mlir::math::MathDialect,
+                  mlir::scf::SCFDialect, mlir::ub::UBDialect,
+                  mlir::vector::VectorDialect>();
+}
+
+llvm::Expected<llvm::SmallVector<char>>
+X86Target::compile(mlir::ModuleOp module, const TargetLevel &level,
+                   const TargetOptions &options) const {
+  const x86::Level *known = x86::lookupLevel(level.name);
+  if (!known)
+    return llvm::createStringError("x86: no level '" + level.name + "'");
+  mlir::PassManager manager(module.getContext(),
+                            mlir::ModuleOp::getOperationName());
+  x86::buildToLLVMPipeline(manager, level.name);
+  if (mlir::failed(manager.run(module)))
+    return llvm::createStringError("x86: a kernel could not be lowered");
+  auto object = x86::emitObject(module, *known, options);
+  if (!object)
+    return object.takeError();
+  return x86::linkShared(*object);
+}
+
+void lathe::registerX86Target(TargetRegistry &registry) {
+  registry.add(std::make_unique<X86Target>());
+}
