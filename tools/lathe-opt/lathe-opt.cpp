@@ -28,6 +28,9 @@
 #if LATHE_HAVE_GRAPHTOPLAN
 #include "lib/Conversion/GraphToPlan/Passes.h"
 #endif
+#if LATHE_HAVE_X86LOWERING
+#include "lib/Target/X86/Passes.h"
+#endif
 
 static void registerDialects(mlir::DialectRegistry &registry) {
   lathe::registerUpstreamDialects(registry);
@@ -59,6 +62,10 @@ static void registerPasses() {
 #endif
 #if LATHE_HAVE_GRAPHTOPLAN
   lathe::registerGraphToPlanPasses();
+#endif
+#if LATHE_HAVE_X86LOWERING
+  lathe::x86::registerX86Passes();
+  lathe::x86::registerX86Pipelines();
 #endif
 }
 
