@@ -15,7 +15,10 @@ bool x86::isAvailableBefore(Value value, Region *region) {
   if (!region->isAncestor(value.getParentRegion()))
     return true;
   Operation *op = value.getDefiningOp();
-  return op && isPure(op) && op->getNumRegions() == 0 &&
+  if (!op) // The kernel's arguments are there before its body.
+    return isa<tile::KernelOp>(region->getParentOp()) &&
+           value.getParentRegion() == region;
+  return isPure(op) && op->getNumRegions() == 0 &&
          !isa<RankedTensorType>(value.getType()) &&
          llvm::all_of(op->getOperands(), [&](Value operand) {
            return isAvailableBefore(operand, region);
@@ -84,6 +87,14 @@ static std::optional<std::pair<int64_t, int64_t>> rangeOf(Value value) {
     auto a = rangeOf(product->first), b = rangeOf(product->second);
     if (a && b && a->first >= 0 && b->first >= 0)
       return std::make_pair(a->first * b->first, a->second * b->second);
+  }
+  auto quotient = matchBinary<arith::DivUIOp>(value);
+  if (!quotient)
+    quotient = matchBinary<arith::FloorDivSIOp>(value);
+  if (quotient) {
+    auto a = rangeOf(quotient->first), b = rangeOf(quotient->second);
+    if (a && b && a->first >= 0 && b->first == b->second && b->first > 0)
+      return std::make_pair(a->first / b->first, a->second / b->first);
   }
   return std::nullopt;
 }
@@ -229,7 +240,12 @@ void Bounds::visit(Operation *op, Value tile, Value view, ValueRange indices,
       proven.insert(bound);
       continue;
     }
-    BoundTest test = {bound, index, extent, size, !isNonNegative(index)};
+    BoundTest test;
+    test.bound = bound;
+    test.index = index;
+    test.extent = extent;
+    test.size = size;
+    test.mayBeNegative = !isNonNegative(index);
     if (test.mayBeNegative)
       negative.insert(bound);
     Value sizeValue = dyn_cast<Value>(size);

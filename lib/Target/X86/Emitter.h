@@ -231,6 +231,13 @@ private:
 
   //===-- Multiplication (Mma.cpp) -----------------------------------------===//
   struct Block;
+  bool hasByteDots(tile::MmaOp op);
+  mlir::Value loadByteRow(tile::MmaOp op, Coord row);
+  mlir::Value widenBytes(mlir::Value words, bool odd, bool isUnsigned);
+  mlir::Value callIntrinsic(llvm::StringRef name, mlir::Type result,
+                            mlir::ValueRange operands);
+  void byteDotStep(tile::MmaOp op, const Block &block,
+                   llvm::MutableArrayRef<mlir::Value> acc);
   mlir::Value multiplyAdd(tile::MmaOp op, mlir::Value a, mlir::Value b_,
                           mlir::Value acc);
   void mmaStep(tile::MmaOp op, const Block &block, Coord k,

@@ -10,6 +10,9 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::x86;
 
+/// Iterations of a multiply of a few steps of k that are unrolled.
+static constexpr int kMmaUnroll = 4;
+
 static bool isTile(Value value) {
   return isa<RankedTensorType>(value.getType());
 }
@@ -84,6 +87,27 @@ SmallVector<Storage> Emitter::placeCarried(scf::ForOp op,
     carried.push_back(storage);
   }
   return carried;
+}
+
+/// Whether the loop's body is a multiply of one step of k.
+static bool isMmaLoop(scf::ForOp op) {
+  bool hasLoops = false, isShort = false;
+  for (Operation &inner : *op.getBody()) {
+    hasLoops |= isa<scf::ForOp, scf::IfOp>(inner);
+    if (auto mma = dyn_cast<tile::MmaOp>(inner))
+      isShort = mma.getA().getType().getDimSize(1) <= 4;
+  }
+  return isShort && !hasLoops;
+}
+
+static Attribute unrollBy(OpBuilder &b, int count) {
+  MLIRContext *context = b.getContext();
+  auto no = b.getBoolAttr(false);
+  auto unroll = LLVM::LoopUnrollAttr::get(context, no,
+                                          b.getI32IntegerAttr(count), {}, {},
+                                          {}, {}, {});
+  return LLVM::LoopAnnotationAttr::get(context, {}, {}, {}, unroll, {}, {}, {},
+                                       {}, {}, {}, {}, {}, {}, {}, {});
 }
 
 /// Where the loop must end so that `tests` hold in it: a multiple of its step
@@ -170,6 +194,8 @@ LogicalResult Emitter::emitLoopCopy(scf::ForOp op, Value lower, Value upper,
     b.setInsertionPointToEnd(loop.getBody());
     scf::YieldOp::create(b, yielded);
   }
+  if (isMmaLoop(op))
+    loop->setAttr("llvm.loop_annotation", unrollBy(b, kMmaUnroll));
   ValueRange results = loop.getResults();
   for (Value &scalar : scalars) {
     scalar = results.front();

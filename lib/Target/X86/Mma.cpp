@@ -33,6 +33,126 @@ static int64_t rowsPerBlock(int64_t rows, int64_t vectors, int64_t registers) {
   return most;
 }
 
+//===----------------------------------------------------------------------===//
+// Dot products of four bytes
+//===----------------------------------------------------------------------===//
+
+/// Whether the operands' bytes can be read four at a time: `b` interleaved,
+/// `a` with its four beside each other, and both inside their views along k
+/// and the columns.
+bool Emitter::hasByteDots(tile::MmaOp op) {
+  if (!isInterleaved(op) || extent(op.getAcc(), 1) % unit.lanes)
+    return false;
+  auto isInside = [&](tile::LoadOp load, bool exceptRows) {
+    for (unsigned dim = 0, rank = load.getIndices().size(); dim < rank; ++dim) {
+      Bound bound = {load, dim};
+      bool isRow = exceptRows && load.getDims()[0] == dim;
+      if (!isRow && !bounds.isProven(bound) && !assumed.contains(bound))
+        return false;
+    }
+    return true;
+  };
+  if (tiles.lookup(op.getB()).kind != Storage::Deferred ||
+      !isInside(op.getB().getDefiningOp<tile::LoadOp>(), false))
+    return false;
+  if (tiles.lookup(op.getA()).kind == Storage::Scratch)
+    return true;
+  auto a = op.getA().getDefiningOp<tile::LoadOp>();
+  return a && tiles.lookup(op.getA()).kind == Storage::Deferred &&
+         !a.getGather() && a.getDims()[0] >= 0 && a.getDims()[1] >= 0 &&
+         a.getView().getType().getStrides()[a.getDims()[1]] == 1 &&
+         isInside(a, true);
+}
+
+/// The four bytes of a row of `a`, repeated in every 32-bit lane.
+Value Emitter::loadByteRow(tile::MmaOp op, Coord row) {
+  Type byte = b.getI8Type();
+  Value pointer;
+  if (Storage storage = tiles.lookup(op.getA());
+      storage.kind == Storage::Scratch) {
+    int64_t pitch = llvm::alignTo(extent(op.getA(), 1), unit.lanes);
+    pointer =
+        offsetPointer(storage.memory, byte, mul(row, {Value(), pitch}));
+  } else {
+    auto load = op.getA().getDefiningOp<tile::LoadOp>();
+    Access access = accessOf(load);
+    Position position = {{row, {}}, -1};
+    SmallVector<Coord> coords = coordsAt(access, position);
+    Value inside;
+    laneMask(access, coords, position, inside);
+    pointer = address(access, coords);
+    if (inside)
+      pointer = LLVM::SelectOp::create(b, inside, pointer,
+                                       padSlot(byte, load.getPadAttr()));
+  }
+  return splat(LLVM::LoadOp::create(b, b.getI32Type(), pointer, 1));
+}
+
+/// Bytes 0 and 2, or 1 and 3, of every 32-bit lane as 16-bit numbers.
+Value Emitter::widenBytes(Value words, bool odd, bool isUnsigned) {
+  auto type = VectorType::get({2 * unit.lanes}, b.getI16Type());
+  Value halves = vector::BitCastOp::create(b, type, words);
+  Value eight = arith::ConstantOp::create(
+      b, DenseElementsAttr::get(type, b.getI16IntegerAttr(8)));
+  if (!odd)
+    halves = arith::ShLIOp::create(b, halves, eight);
+  if (isUnsigned)
+    return arith::ShRUIOp::create(b, halves, eight);
+  return arith::ShRSIOp::create(b, halves, eight);
+}
+
+Value Emitter::callIntrinsic(StringRef name, Type result, ValueRange operands) {
+  return LLVM::CallIntrinsicOp::create(b, result, b.getStringAttr(name),
+                                       operands)
+      ->getResult(0);
+}
+
+/// Adds four products per column to the block's accumulators. With VNNI, if
+/// `a` is unsigned, by vpdpbusd; else exactly, as two products of 16-bit
+/// pairs.
+void Emitter::byteDotStep(tile::MmaOp op, const Block &block,
+                          MutableArrayRef<Value> acc) {
+  auto load = op.getB().getDefiningOp<tile::LoadOp>();
+  Access access = accessOf(load);
+  VectorType words = vectorOf(b.getI32Type());
+  auto bytes = VectorType::get({4 * unit.lanes}, b.getI8Type());
+  bool single = unit.int8Dot && op.getUnsignedA();
+  auto prepare = [&](Value vector, bool isUnsigned) -> SmallVector<Value, 2> {
+    if (single)
+      return {vector::BitCastOp::create(b, bytes, vector)};
+    return {widenBytes(vector, false, isUnsigned),
+            widenBytes(vector, true, isUnsigned)};
+  };
+
+  SmallVector<SmallVector<Value, 2>> columns;
+  for (int64_t j = 0; j < block.vectors; ++j) {
+    Position position = {{{}, block.column + j * unit.lanes}, 1};
+    Value pointer = address(access, coordsAt(access, position));
+    columns.push_back(
+        prepare(LLVM::LoadOp::create(b, words, pointer, 1), false));
+  }
+  StringRef pairs = unit.lanes == 16 ? "llvm.x86.avx512.pmaddw.d.512"
+                                     : "llvm.x86.avx2.pmadd.wd";
+  for (int64_t i = 0; i < block.rows; ++i) {
+    auto row = prepare(loadByteRow(op, block.row + i), op.getUnsignedA());
+    for (int64_t j = 0; j < block.vectors; ++j) {
+      Value &sum = acc[i * block.vectors + j];
+      if (single) {
+        sum = callIntrinsic("llvm.x86.avx512.vpdpbusd.512", words,
+                            {sum, row[0], columns[j][0]});
+        continue;
+      }
+      for (unsigned half : {0, 1})
+        sum = arith::AddIOp::create(
+            b, sum, callIntrinsic(pairs, words, {row[half], columns[j][half]}));
+    }
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// One element of k at a time
+//===----------------------------------------------------------------------===//
+
 Value Emitter::multiplyAdd(tile::MmaOp op, Value a, Value b_, Value acc) {
   Type element = op.getA().getType().getElementType();
   if (isa<FloatType>(element))
@@ -44,6 +164,10 @@ Value Emitter::multiplyAdd(tile::MmaOp op, Value a, Value b_, Value acc) {
   b_ = arith::ExtSIOp::create(b, wide, b_);
   return arith::AddIOp::create(b, acc, arith::MulIOp::create(b, a, b_));
 }
+
+//===----------------------------------------------------------------------===//
+// Blocks
+//===----------------------------------------------------------------------===//
 
 /// Adds the products of one position of k to the block's accumulators.
 void Emitter::mmaStep(tile::MmaOp op, const Block &block, Coord k,
@@ -68,6 +192,10 @@ SmallVector<Value> Emitter::mmaBlock(tile::MmaOp op, const Block &block) {
       acc.push_back(vec(op.getAcc(), {{block.row + i,
                                        block.column + j * unit.lanes},
                                       1}));
+  if (hasByteDots(op)) {
+    byteDotStep(op, block, acc);
+    return acc;
+  }
   int64_t steps = extent(op.getA(), 1);
   if (steps <= kUnrolledSteps) {
     for (int64_t k = 0; k < steps; ++k)
