@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The convolution strategy: implicit matrix products over windows, with groups,
+// strides, dilations and any number of spatial dims, channels first or last. A
+// kernel of one element with unit strides is a matrix product over pixels.
+
+#include "lib/Kernels/ConvKernel.h"
+
+#include "dialects/Graph/IR/Polynomial.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::kernels;
+
+static std::string getName(graph::GroupOp group, const Convolution &conv) {
+  std::string name = conv.isDepthwise ? "depthwise" : "conv";
+  for (auto [i, size] : llvm::enumerate(conv.windows.kernel))
+    name += (i == 0 ? "_" : "x") + std::to_string(size);
+  name += "_" + getShapeName({conv.windows.channels, conv.outputs});
+  std::string ops = getOpsName(group, conv.windows.root);
+  return ops.empty() ? name : name + "_" + ops;
+}
+
+namespace {
+
+class ConvStrategy : public Strategy {
+public:
+  graph::GroupKind getKind() const override {
+    return graph::GroupKind::contract;
+  }
+
+  LogicalResult match(graph::GroupOp group, const LoweringContext &context,
+                      std::string &reason) const override {
+    return success(
+        analyzeConvolution(group, context.dimsOf, reason).has_value());
+  }
+
+  FailureOr<LoweredGroup> lower(graph::GroupOp group,
+                                LoweringContext &context) const override {
+    std::string reason;
+    auto conv = analyzeConvolution(group, context.dimsOf, reason);
+    if (!conv)
+      return group.emitError("no convolution: ") << reason;
+    LoweredGroup lowered;
+    if (conv->windows.reachesOutside()) {
+      lowered.temporaries.push_back(getPaddedInput(conv->windows));
+      LaunchBuilder launch(group, context);
+      launch.setTemporaries(lowered.temporaries);
+      if (failed(buildPadKernel(launch, conv->windows, 0.0)))
+        return failure();
+      lowered.launches.push_back(launch.finish(
+          "pad_" + getShapeName({conv->windows.channels}), AffineExpr()));
+    }
+    LaunchBuilder launch(group, context);
+    launch.setTemporaries(lowered.temporaries);
+    AffineExpr channels =
+        conv->isDepthwise ? conv->outputs : conv->getGroupOutputs();
+    ConvSchedule schedule = getConvSchedule(context.capability, channels,
+                                            conv->windows.output.back());
+    KernelBuilder kernel =
+        launch.addKernel("conv", {schedule.pixels, schedule.channels});
+    auto build = conv->isDepthwise ? buildDepthwiseKernel : buildConvKernel;
+    if (failed(build(launch, *conv, schedule, kernel)))
+      return group.emitError("cannot build a kernel for ")
+             << *conv->windows.root;
+    lowered.launches.push_back(
+        launch.finish(getName(group, *conv), conv->getFlops()));
+    return lowered;
+  }
+};
+
+} // namespace
+
+std::unique_ptr<Strategy> lathe::kernels::createConvStrategy() {
+  return std::make_unique<ConvStrategy>();
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The kernels of convolution and pooling. Channels run along the lanes and
+// consecutive pixels of an output row along the rows of a tile; the input is
+// read where it lies, or from a copy with its padding written out, so that no
+// window ever tests a border.
+
+#ifndef LATHE_KERNELS_CONVKERNEL_H
+#define LATHE_KERNELS_CONVKERNEL_H
+
+#include "lib/Kernels/ConvAnalysis.h"
+#include "lib/Kernels/KernelBuilder.h"
+
+namespace lathe::kernels {
+
+/// Pixels and channels of the tile of one program.
+struct ConvSchedule {
+  int64_t pixels = 1, channels = 1;
+};
+
+/// Most channels, and pixels that divide the rows well, for accumulators that
+/// `capability` can hold in registers.
+ConvSchedule getConvSchedule(const Capability &capability,
+                             mlir::AffineExpr channels, mlir::AffineExpr row);
+
+/// A copy of the input as (batch, span.., channels), `outside` around it.
+Temporary getPaddedInput(const Windows &windows);
+llvm::LogicalResult buildPadKernel(LaunchBuilder &launch,
+                                   const Windows &windows, double outside);
+
+/// The input over (batch, output.., kernel.., channels), and its buffer: the
+/// operand, or temporary 0 if there is a padded copy.
+std::pair<mlir::BlockArgument, graph::StridedView>
+getWindowInput(KernelBuilder &kernel, LaunchBuilder &launch,
+               const Windows &windows);
+
+/// Where a program stands: indices of a window over (batch, output..,
+/// channels), pixels along the last output dim.
+struct ConvPosition {
+  llvm::SmallVector<mlir::Value> outer; ///< Batch and all output dims but one.
+  mlir::Value pixel, channel;
+
+  /// The window over (batch, output.., channels).
+  TileWindow getOutputWindow(const ConvSchedule &schedule, bool pixelsInBounds,
+                             bool channelsInBounds) const;
+};
+
+/// The position of this program in the grid that `setConvGrid` sets.
+ConvPosition findConvPosition(KernelBuilder &kernel, const Windows &windows,
+                              const ConvSchedule &schedule);
+void setConvGrid(KernelBuilder &kernel, const Windows &windows,
+                 mlir::AffineExpr channels, const ConvSchedule &schedule,
+                 int64_t groups);
+
+/// Calls `body` for every position in a window's kernel, as nested loops.
+mlir::Value forEachKernelPosition(
+    KernelBuilder &kernel, const Windows &windows, mlir::Value carried,
+    llvm::function_ref<mlir::Value(llvm::ArrayRef<mlir::Value>, mlir::Value)>
+        body);
+
+/// Whether tiles of `size` always end inside `dim`.
+bool dividesSize(int64_t size, mlir::AffineExpr dim);
+
+/// The rest of the group from the root's tile on. `window` is over the space
+/// that `rootAccess` and `yieldAccesses` lead to.
+llvm::LogicalResult
+buildConvEpilogue(KernelBuilder &kernel, LaunchBuilder &launch,
+                  mlir::Operation *root, mlir::Value tile,
+                  const TileWindow &window, const graph::Access &rootAccess,
+                  llvm::ArrayRef<graph::Access> yieldAccesses);
+
+llvm::LogicalResult buildConvKernel(LaunchBuilder &launch,
+                                    const Convolution &conv,
+                                    const ConvSchedule &schedule,
+                                    KernelBuilder &kernel);
+llvm::LogicalResult buildDepthwiseKernel(LaunchBuilder &launch,
+                                         const Convolution &conv,
+                                         const ConvSchedule &schedule,
+                                         KernelBuilder &kernel);
+
+} // namespace lathe::kernels
+
+#endif // LATHE_KERNELS_CONVKERNEL_H
