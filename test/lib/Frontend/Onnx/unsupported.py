@@ -1,0 +1,50 @@
+# All that Lathe cannot do is reported at once: node, op, opset, reason.
+#
+# RUN: %python %s %t
+# RUN: not lathe-translate --import-onnx %t/many.onnx 2>&1 | FileCheck %s
+# RUN: not lathe-translate --import-onnx %t/old.onnx 2>&1 | FileCheck %s --check-prefix=OLD
+
+import os
+import sys
+
+import numpy as np
+from onnx import TensorProto, helper
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "Inputs"))
+from models import BOOL, FLOAT, info, model, save, tensor  # noqa: E402
+
+node = helper.make_node
+out = sys.argv[1]
+
+# CHECK: error: {{.*}}many.onnx: 7 thing(s) that Lathe does not support
+# CHECK-NEXT: node 'text' (graph input): element type STRING is not supported
+# CHECK-NEXT: node '/my/Op' (com.example.Mystery, opset 1): this op is not supported
+# CHECK-NEXT: node '/loop' (Loop, opset 20): loops over a subgraph are not supported
+# CHECK-NEXT: node '/if' (If, opset 20): the condition depends on the input
+# CHECK-NEXT: node '/cast' (Cast, opset 20): attribute 'to' is FLOAT8E4M3FN
+# CHECK-NEXT: node '/relu' (Relu, opset 20): attribute 'color' is not supported
+# CHECK-NEXT: node '/axes' (ReduceSum, opset 20): input 1 ('where') must be known at compile time
+# What depends on these is not reported.
+# CHECK-NOT: node
+body = helper.make_graph([node("Identity", ["c"], ["d"])], "body",
+                         [info("i", [], 7), info("c", [], BOOL)],
+                         [info("d", [], BOOL)])
+branch = helper.make_graph([node("Neg", ["x"], ["inner"])], "branch", [],
+                           [info("inner", ["n"])])
+save(model([node("Mystery", ["x"], ["a"], "/my/Op", domain="com.example"),
+            node("Abs", ["a"], ["after"], "/after"),
+            node("Loop", ["", "go"], ["looped"], "/loop", body=body),
+            node("If", ["go"], ["chosen"], "/if", then_branch=branch,
+                 else_branch=branch),
+            node("Cast", ["x"], ["small"], "/cast",
+                 to=TensorProto.FLOAT8E4M3FN),
+            node("Relu", ["x"], ["r"], "/relu", color=3),
+            node("ReduceSum", ["x", "where"], ["s"], "/axes"),
+            node("Identity", ["text"], ["t"], "/text")],
+           [info("x", ["n"]), info("go", [], BOOL), info("where", [1], 7),
+            info("text", [1], TensorProto.STRING)],
+           [info("after", None)], domains=["com.example"]), out, "many.onnx")
+
+# OLD: opset 6 of ai.onnx; supported are 7 to 28
+save(model([node("Relu", ["x"], ["y"])], [info("x", [1])], [info("y", [1])],
+           opset=6), out, "old.onnx")
