@@ -88,6 +88,30 @@ static std::string getName(graph::GroupOp group, const Contraction &c) {
   return ops.empty() ? name : name + "_" + ops;
 }
 
+/// Launches that write panels of weights that would be read across, where there
+/// may be enough rows to pay for it.
+static LogicalResult addPanels(graph::GroupOp group, Contraction &c,
+                               LoweringContext &context,
+                               LoweredGroup &lowered) {
+  constexpr int64_t fewRows = 8;
+  auto m = getConstantSize(c.m);
+  if (m && *m < fewRows)
+    return success();
+  for (ContractBranch &branch : c.branches) {
+    if (!hasScatteredColumns(branch, context.dimsOf))
+      continue;
+    branch.panels = lowered.temporaries.size();
+    lowered.temporaries.push_back(getPanels(c, branch));
+    LaunchBuilder launch(group, context);
+    launch.setTemporaries(lowered.temporaries);
+    if (failed(buildPanelsKernel(launch, c, branch)))
+      return group.emitError("cannot pack a weight of ") << *c.root;
+    lowered.launches.push_back(
+        launch.finish("panels_" + getShapeName({c.k, c.n}), AffineExpr()));
+  }
+  return success();
+}
+
 namespace {
 
 class ContractStrategy : public Strategy {
@@ -119,6 +143,8 @@ public:
       lowered.launches.push_back(
           launch.finish("quantize_" + getShapeName({c->k}), AffineExpr()));
     }
+    if (failed(addPanels(group, *c, context, lowered)))
+      return failure();
     LaunchBuilder launch(group, context);
     launch.setTemporaries(lowered.temporaries);
     for (const Candidate &candidate : getCandidates(context.capability, *c)) {

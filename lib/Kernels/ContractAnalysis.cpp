@@ -78,6 +78,22 @@ lathe::kernels::getEpilogueAccesses(graph::GroupOp group, Value root,
   return accesses;
 }
 
+bool lathe::kernels::hasScatteredColumns(const ContractBranch &branch,
+                                         graph::DimsOf dimsOf) {
+  if (branch.packedOperand)
+    return false;
+  bool isScattered = false;
+  auto visit = [&](const graph::Leaf &leaf) {
+    auto stride = getConstantSize(leaf.view.strides.back());
+    isScattered |= !stride || (*stride != 0 && *stride != 1);
+  };
+  auto walked = graph::walkLeaves(
+      branch.weight, branch.access, dimsOf,
+      [](Value leaf) { return isa<BlockArgument>(leaf); }, visit,
+      [](Operation *, StringRef) {});
+  return succeeded(walked) && isScattered;
+}
+
 //===----------------------------------------------------------------------===//
 // Branches
 //===----------------------------------------------------------------------===//

@@ -40,6 +40,9 @@ struct ContractBranch {
   /// group operand. `isTransposed` if it lies as [n, k].
   std::optional<unsigned> packedOperand;
   bool isTransposed = false;
+  /// Set by the strategy if another kernel writes the weight in panels first:
+  /// the temporary.
+  std::optional<unsigned> panels;
   /// The weight's encoding, if any; only packed weights have one.
   graph::EncodingInterface encoding;
 };
@@ -76,6 +79,10 @@ getEpilogueAccesses(graph::GroupOp group, mlir::Value root,
 /// `access` leads to.
 bool isStrided(mlir::Value value, const graph::Access &access,
                graph::DimsOf dimsOf, std::string &reason);
+
+/// Whether columns of the weight do not lie beside each other, so that many
+/// rows had better read it from panels.
+bool hasScatteredColumns(const ContractBranch &branch, graph::DimsOf dimsOf);
 
 /// Analyzes a group whose root is a contract or a matmul. Nothing, with the
 /// reason, if no kernel of this strategy computes it.

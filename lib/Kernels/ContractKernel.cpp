@@ -120,6 +120,19 @@ Value TileKernel::loadInput(Value k) {
 Value TileKernel::loadWeight(const ContractBranch &branch, Value k) {
   if (branch.packedOperand)
     return loadPacked(branch, k);
+  if (branch.panels) {
+    TileWindow window;
+    window.bases.assign(batch.begin(), batch.end());
+    window.bases.append({panel, k, panelColumn});
+    unsigned first = batch.size();
+    window.extents.push_back({first + 1, 1, true});
+    window.extents.push_back({first + 2, schedule.columns, true});
+    StridedView view =
+        StridedView::getContiguous(b.getContext(), getPanels(c, branch).dims);
+    BlockArgument buffer =
+        kernel.getBuffer(BufferRef::temporary(*branch.panels));
+    return toComputeType(b, kernel.load(buffer, view, window));
+  }
   TileWindow window = getWindow(k, 1, true, column, schedule.columns,
                                 divides(schedule.columns, c.n));
   TileEvaluator evaluator(kernel, launch.getGroup(), launch.getContext(),

@@ -6,6 +6,7 @@
 //             in one loop per branch, then the epilogue on the accumulator
 //   quantize  one program turns one row of the input into u8 codes (round(x /
 //             scale) + 128) and its scale max |x| / 127
+//   panels    one program writes one panel of a weight that is no constant
 
 #ifndef LATHE_KERNELS_CONTRACTKERNEL_H
 #define LATHE_KERNELS_CONTRACTKERNEL_H
@@ -35,6 +36,14 @@ llvm::LogicalResult buildContractKernel(LaunchBuilder &launch,
                                         const Contraction &c,
                                         const ContractSchedule &schedule,
                                         KernelBuilder &kernel);
+
+/// A weight that is no constant in panels: (batch.., panels, k, columns).
+Temporary getPanels(const Contraction &c, const ContractBranch &branch);
+
+/// Adds the kernel that writes the temporary `branch.panels`.
+llvm::LogicalResult buildPanelsKernel(LaunchBuilder &launch,
+                                      const Contraction &c,
+                                      const ContractBranch &branch);
 
 /// Adds the quantize kernel to `launch`.
 llvm::LogicalResult buildQuantizeKernel(LaunchBuilder &launch,
