@@ -58,22 +58,26 @@ Span<const double> BuiltinArgs::floatsOption(const char *name) const {
   return {option->floats()->data(), option->floats()->size()};
 }
 
-const Operand &BuiltinArgs::read(size_t i) const {
+const Operand &BuiltinArgs::read(size_t position) const {
   static const Operand absent;
-  return i < reads.size() ? reads[i] : absent;
+  Span<const int64_t> positions = intsOption("operands");
+  if (positions.empty())
+    return position < reads.size() ? reads[position] : absent;
+  for (size_t i = 0; i < positions.size() && i < reads.size(); ++i)
+    if (positions[i] == static_cast<int64_t>(position))
+      return reads[i];
+  return absent;
 }
 
-Status BuiltinArgs::expectOperands(size_t numReads, size_t optional,
-                                   size_t numWrites) const {
-  bool few = reads.size() + optional < numReads || reads.size() > numReads;
-  // While symbols are bound there is nothing to write to.
-  if (few || (binds.empty() && writes.size() != numWrites))
-    return error(LATHE_CORRUPT,
-                 "%zu operands and %zu results; %zu and %zu are expected",
-                 reads.size(), writes.size(), numReads, numWrites);
-  for (size_t i = 0; i + optional < numReads; ++i)
-    if (!reads[i].present())
+Status BuiltinArgs::expect(size_t required, size_t minResults,
+                           size_t maxResults) const {
+  for (size_t i = 0; i < required; ++i)
+    if (!read(i).present())
       return error(LATHE_CORRUPT, "operand %zu is absent", i);
+  size_t results = shapes.empty() ? writes.size() : shapes.size();
+  if (results < minResults || results > maxResults)
+    return error(LATHE_CORRUPT, "%zu results; %zu to %zu are expected", results,
+                 minResults, maxResults);
   return ok();
 }
 
@@ -98,8 +102,18 @@ Status BuiltinArgs::scratch(uint64_t size, void **memory) const {
 //===----------------------------------------------------------------------===//
 
 static const Builtin builtins[] = {
-    {"nonzero", bindNonzero, runNonzero},
-    {"top_k", nullptr, runTopK},
+    {"compress", shapeCompress, runCompress},
+    {"cumulative_product", nullptr, runCumulativeProduct},
+    {"gru", nullptr, runGru},
+    {"lstm", nullptr, runLstm},
+    {"max_pool_with_indices", nullptr, runMaxPoolWithIndices},
+    {"max_unpool", nullptr, runMaxUnpool},
+    {"non_max_suppression", shapeNonMaxSuppression, runNonMaxSuppression},
+    {"nonzero", shapeNonzero, runNonzero},
+    {"resize", nullptr, runResize},
+    {"rnn", nullptr, runRnn},
+    {"top_k", shapeTopK, runTopK},
+    {"unique", shapeUnique, runUnique},
 };
 
 Span<const Builtin> allBuiltins() {

@@ -3,16 +3,17 @@
 // Ops that no kernel strategy covers, executed on the host (design.md 2.5).
 //
 // Their names, operands and options are a contract with the importers, written
-// in docs/Runtime.md. The compiler has inferred all shapes; a built-in checks
-// what it relies on all the same, for the values in a tensor are not known to
-// the compiler.
+// in lib/Frontend/Onnx/Builtins.md. The compiler has inferred all shapes; a
+// built-in checks what it relies on all the same.
 
 #ifndef LATHE_RUNTIME_BUILTINS_BUILTIN_H
 #define LATHE_RUNTIME_BUILTINS_BUILTIN_H
 
 #include "runtime/base/memory.h"
 #include "runtime/bundle/format.h"
+
 #include "runtime/bundle/schema.h"
+#include <initializer_list>
 
 namespace lathe::rt {
 
@@ -31,7 +32,19 @@ struct Operand {
   int64_t count(uint32_t begin, uint32_t end) const;
 };
 
-/// One call: operands, options, symbols to bind, scratch memory.
+/// The shape of a result whose size depends on data.
+struct ResultShape {
+  uint32_t rank = 0;
+  int64_t dims[bundle::maxRank] = {};
+
+  void set(std::initializer_list<int64_t> values) {
+    rank = 0;
+    for (int64_t value : values)
+      dims[rank++] = value;
+  }
+};
+
+/// One call: operands, options, scratch memory.
 class BuiltinArgs {
 public:
   BuiltinArgs(const bundle::BuiltinCall &call, const Allocator &allocator,
@@ -39,8 +52,8 @@ public:
       : call(call), allocator(allocator), scratchBlock(scratchBlock) {}
 
   Span<const Operand> reads;
-  Span<const Operand> writes; ///< empty while symbols are bound
-  Span<int64_t> binds;        ///< to be set by Builtin::bind
+  Span<const Operand> writes; ///< empty while Builtin::shape is called
+  Span<ResultShape> shapes;   ///< one per result, to be set by Builtin::shape
 
   /// Options; the default is for one that was not given.
   int64_t intOption(const char *name, int64_t value) const;
@@ -50,11 +63,12 @@ public:
   Span<const double> floatsOption(const char *name) const;
   bool hasOption(const char *name) const { return find(name) != nullptr; }
 
-  /// Fails unless the counts of operands are in range; the `optional` last
-  /// reads may be absent or missing.
-  Status expectOperands(size_t reads, size_t optional, size_t writes) const;
-  /// Read `i`, or an absent operand when there are fewer.
-  const Operand &read(size_t i) const;
+  /// Fails unless the first `required` operands and between `minResults` and
+  /// `maxResults` results are there.
+  Status expect(size_t required, size_t minResults, size_t maxResults) const;
+  /// The operand at a position of the ONNX op, or an absent one. Option
+  /// `operands` lists the positions where some are left out.
+  const Operand &read(size_t position) const;
   const Operand &write(size_t i) const { return writes[i]; }
 
   /// An axis option in [-rank, rank), made non-negative.
@@ -75,9 +89,8 @@ private:
 /// A row of the table.
 struct Builtin {
   const char *name;
-  /// Sets the symbols that the sizes of the results depend on; NULL when they
-  /// depend on none.
-  Status (*bind)(const BuiltinArgs &args);
+  /// Sets the shapes of the results; NULL when they never depend on data.
+  Status (*shape)(const BuiltinArgs &args);
   Status (*run)(const BuiltinArgs &args);
 };
 

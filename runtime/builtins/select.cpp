@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Built-ins that find elements: nonzero, top_k.
+// Built-ins that pick elements: compress, nonzero, top_k.
 
 #include "runtime/builtins/dispatch.h"
 #include "runtime/builtins/table.h"
+#include "runtime/bundle/verify.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -11,7 +12,7 @@
 namespace lathe::rt {
 
 //===----------------------------------------------------------------------===//
-// nonzero: (x) -> indices i64 [rank, count], row-major order; binds count
+// nonzero: indices in row-major order, i64 [rank, count]
 //===----------------------------------------------------------------------===//
 
 /// Calls `visit` with the linear index of each element that is not zero.
@@ -26,13 +27,11 @@ static Status forEachNonzero(const Operand &x, Visit visit) {
   });
 }
 
-Status bindNonzero(const BuiltinArgs &args) {
-  LATHE_TRY(args.expectOperands(1, 0, 1));
-  if (args.binds.size() != 1)
-    return error(LATHE_CORRUPT, "it binds one symbol");
+Status shapeNonzero(const BuiltinArgs &args) {
+  LATHE_TRY(args.expect(1, 1, 1));
   int64_t count = 0;
   LATHE_TRY(forEachNonzero(args.read(0), [&](int64_t) { ++count; }));
-  args.binds[0] = count;
+  args.shapes[0].set({args.read(0).rank, count});
   return ok();
 }
 
@@ -50,7 +49,7 @@ Status runNonzero(const BuiltinArgs &args) {
 }
 
 //===----------------------------------------------------------------------===//
-// top_k: (x, k i64?) -> values, indices i64; options axis = -1, largest = 1
+// top_k
 //===----------------------------------------------------------------------===//
 
 namespace {
@@ -90,8 +89,23 @@ static void selectLine(Line<T> in, Line<T> values, Line<int64_t> indices,
   }
 }
 
+Status shapeTopK(const BuiltinArgs &args) {
+  LATHE_TRY(args.expect(2, 2, 2));
+  const Operand &x = args.read(0), &k = args.read(1);
+  uint32_t axis;
+  LATHE_TRY(args.axisOption("axis", -1, x.rank, &axis));
+  if (k.dtype != bundle::DType::I64 || k.elements != 1)
+    return error(LATHE_CORRUPT, "k must be one i64");
+  for (ResultShape &shape : args.shapes) {
+    shape.rank = x.rank;
+    std::copy_n(x.dims, x.rank, shape.dims);
+    shape.dims[axis] = k.as<int64_t>()[0];
+  }
+  return ok();
+}
+
 Status runTopK(const BuiltinArgs &args) {
-  LATHE_TRY(args.expectOperands(2, 1, 2));
+  LATHE_TRY(args.expect(1, 2, 2));
   const Operand &x = args.read(0), &values = args.write(0);
   const Operand &indices = args.write(1);
   uint32_t axis;
@@ -117,6 +131,66 @@ Status runTopK(const BuiltinArgs &args) {
                       k, largest, static_cast<int64_t *>(memory));
     return ok();
   });
+}
+
+//===----------------------------------------------------------------------===//
+// compress
+//===----------------------------------------------------------------------===//
+
+/// The slices along an axis, or the elements when it is -1.
+static Status compressAxis(const BuiltinArgs &args, int64_t *slices,
+                           int64_t *outer, int64_t *inner) {
+  const Operand &x = args.read(0), &condition = args.read(1);
+  *outer = *inner = 1;
+  *slices = x.elements;
+  if (dtypeSize(condition.dtype) != 1)
+    return error(LATHE_CORRUPT, "the condition must be bool");
+  if (args.intOption("axis", -1) < 0)
+    return ok();
+  uint32_t axis;
+  LATHE_TRY(args.axisOption("axis", -1, x.rank, &axis));
+  *slices = x.dims[axis];
+  *outer = x.count(0, axis);
+  *inner = x.count(axis + 1, x.rank);
+  return ok();
+}
+
+Status shapeCompress(const BuiltinArgs &args) {
+  LATHE_TRY(args.expect(2, 1, 1));
+  const Operand &x = args.read(0), &condition = args.read(1);
+  int64_t slices, outer, inner, count = 0;
+  LATHE_TRY(compressAxis(args, &slices, &outer, &inner));
+  for (int64_t i = 0; i < condition.elements && i < slices; ++i)
+    count += condition.as<uint8_t>()[i] != 0;
+  int64_t axis = args.intOption("axis", -1);
+  if (axis < 0) {
+    args.shapes[0].set({count});
+    return ok();
+  }
+  args.shapes[0].rank = x.rank;
+  std::copy_n(x.dims, x.rank, args.shapes[0].dims);
+  args.shapes[0].dims[axis] = count;
+  return ok();
+}
+
+Status runCompress(const BuiltinArgs &args) {
+  LATHE_TRY(args.expect(2, 1, 1));
+  const Operand &x = args.read(0), &condition = args.read(1);
+  const Operand &y = args.write(0);
+  int64_t slices, outer, inner;
+  LATHE_TRY(compressAxis(args, &slices, &outer, &inner));
+  uint64_t size = uint64_t(inner) * dtypeSize(x.dtype);
+  uint8_t *to = y.data, *end = y.data + y.elements * dtypeSize(y.dtype);
+  for (int64_t o = 0; o < outer; ++o)
+    for (int64_t i = 0; i < slices && i < condition.elements; ++i) {
+      if (!condition.as<uint8_t>()[i])
+        continue;
+      if (size > uint64_t(end - to))
+        return error(LATHE_CORRUPT, "the result is too small");
+      memcpy(to, x.data + uint64_t(o * slices + i) * size, size);
+      to += size;
+    }
+  return ok();
 }
 
 } // namespace lathe::rt

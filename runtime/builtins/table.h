@@ -9,10 +9,36 @@
 
 namespace lathe::rt {
 
+// detection.cpp
+Status shapeNonMaxSuppression(const BuiltinArgs &args);
+Status runNonMaxSuppression(const BuiltinArgs &args);
+
+// pool.cpp
+Status runMaxPoolWithIndices(const BuiltinArgs &args);
+Status runMaxUnpool(const BuiltinArgs &args);
+
+// recurrent.cpp
+Status runGru(const BuiltinArgs &args);
+Status runLstm(const BuiltinArgs &args);
+Status runRnn(const BuiltinArgs &args);
+
+// resize.cpp
+Status runResize(const BuiltinArgs &args);
+
+// scan.cpp
+Status runCumulativeProduct(const BuiltinArgs &args);
+
 // select.cpp
-Status bindNonzero(const BuiltinArgs &args);
+Status shapeCompress(const BuiltinArgs &args);
+Status runCompress(const BuiltinArgs &args);
+Status shapeNonzero(const BuiltinArgs &args);
 Status runNonzero(const BuiltinArgs &args);
+Status shapeTopK(const BuiltinArgs &args);
 Status runTopK(const BuiltinArgs &args);
+
+// unique.cpp
+Status shapeUnique(const BuiltinArgs &args);
+Status runUnique(const BuiltinArgs &args);
 
 } // namespace lathe::rt
 

@@ -108,6 +108,8 @@ private:
                      lathe_profile_t *profile);
   Status bindResults(const bundle::BuiltinCall &call, const StepPlan &step,
                      BuiltinArgs &args);
+  Status findResultDim(const bundle::BuiltinCall &call, uint32_t symbol,
+                       int64_t *size) const;
   Status bindFromBuffer(const bundle::Bind &bind);
   Status bindSymbol(uint32_t symbol, int64_t value);
   Status fillOperand(uint32_t buffer, Operand &operand) const;
@@ -131,7 +133,7 @@ private:
   Array<int64_t> scalars;
   Array<void *> pointers;
   Array<Operand> operands;
-  Array<int64_t> bound; // by one built-in
+  Array<ResultShape> shapes; // of one built-in
   Array<LayoutItem> items;
   Array<uint32_t> itemOrder;
   Array<Block> arenas; // one per phase

@@ -21,7 +21,7 @@ Status Context::create() {
   numOutputs = sizeOf(plan.entry().outputs());
   LATHE_TRY(symbols.allocate(allocator, plan.symbolPhase.size()));
   LATHE_TRY(definedBy.allocate(allocator, plan.symbolPhase.size()));
-  LATHE_TRY(bound.allocate(allocator, plan.symbolPhase.size()));
+  LATHE_TRY(shapes.allocate(allocator, plan.maxOperands));
   LATHE_TRY(exprs.allocate(allocator, plan.exprPhase.size()));
   for (uint32_t i = 0; i < exprs.size(); ++i)
     if (plan.entry().exprs()->Get(i)->op() == ExprOp::Const)
@@ -159,15 +159,42 @@ Status Context::callBuiltin(const BuiltinCall &call, const StepPlan &step,
   return ok();
 }
 
-/// Asks the built-in for the sizes of its results and makes room for them.
+/// Asks the built-in for the shapes of its results: dims that are a symbol of
+/// the call define it. Then makes room for them.
 Status Context::bindResults(const BuiltinCall &call, const StepPlan &step,
                             BuiltinArgs &args) {
-  uint32_t count = sizeOf(call.binds());
-  args.binds = {bound.data(), count};
-  LATHE_TRY(step.builtin->bind(args));
-  for (uint32_t i = 0; i < count; ++i)
-    LATHE_TRY(bindSymbol(call.binds()->Get(i), bound[i]));
+  uint32_t numWrites = sizeOf(call.writes());
+  args.shapes = {shapes.data(), numWrites};
+  for (ResultShape &shape : args.shapes)
+    shape = ResultShape();
+  LATHE_TRY(step.builtin->shape(args));
+  args.shapes = {};
+  for (uint32_t b = 0; b < sizeOf(call.binds()); ++b) {
+    uint32_t symbol = call.binds()->Get(b);
+    int64_t size;
+    LATHE_TRY(findResultDim(call, symbol, &size));
+    LATHE_TRY(bindSymbol(symbol, size));
+  }
   return beginPhase(step.phase + 1);
+}
+
+Status Context::findResultDim(const BuiltinCall &call, uint32_t symbol,
+                              int64_t *size) const {
+  for (uint32_t w = 0; w < sizeOf(call.writes()); ++w) {
+    const auto *dims =
+        plan.program().buffers()->Get(call.writes()->Get(w))->dims();
+    for (uint32_t d = 0; d < sizeOf(dims) && d < shapes[w].rank; ++d) {
+      const Expr &expr =
+          *plan.entry().exprs()->Get(static_cast<uint32_t>(dims->Get(d)));
+      if (expr.op() != ExprOp::Symbol ||
+          expr.value() != static_cast<int64_t>(symbol))
+        continue;
+      *size = shapes[w].dims[d];
+      return ok();
+    }
+  }
+  return error(LATHE_CORRUPT, "symbol '%s' is no dim of a result",
+               textOf(plan.entry().symbols()->Get(symbol)));
 }
 
 Status Context::bindSymbol(uint32_t symbol, int64_t value) {

@@ -49,7 +49,7 @@ Status ProgramPlan::analyzeSteps() {
                      "step %u ('%s'): this runtime has no built-in '%s'", i,
                      textOf(call->label()), textOf(call->callee()));
       plan.binds = sizeOf(call->binds()) != 0;
-      if (plan.binds && !plan.builtin->bind)
+      if (plan.binds && !plan.builtin->shape)
         return error(LATHE_CORRUPT, "step %u: built-in '%s' binds no symbols",
                      i, plan.builtin->name);
       for (uint32_t b = 0; b < sizeOf(call->binds()); ++b)
