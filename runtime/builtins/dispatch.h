@@ -116,6 +116,13 @@ template <typename Body> Status dispatchIndex(bundle::DType dtype, Body body) {
   return unsupportedDtype(dtype);
 }
 
+/// Compares elements `a` and `b` of an array: -1, 0 or 1. NaN is larger than
+/// all numbers and equal to NaN.
+using CompareElements = int (*)(const uint8_t *data, int64_t a, int64_t b);
+
+/// One function for all sorting, so that sorts need no instance per dtype.
+CompareElements compareElements(bundle::DType dtype);
+
 } // namespace lathe::rt
 
 #endif // LATHE_RUNTIME_BUILTINS_DISPATCH_H

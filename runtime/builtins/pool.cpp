@@ -4,6 +4,7 @@
 
 #include "runtime/builtins/dispatch.h"
 #include "runtime/builtins/table.h"
+#include "runtime/bundle/verify.h"
 
 #include <algorithm>
 #include <cinttypes>
@@ -46,9 +47,9 @@ static bool advance(int64_t *position, const int64_t *dims, uint32_t rank) {
 }
 
 /// The place of the largest element in the window of output `out`, or -1.
-template <typename T>
-static int64_t findLargest(const Windows &windows, const T *plane,
-                           const int64_t *dims, const int64_t *out) {
+static int64_t findLargest(const Windows &windows, const uint8_t *plane,
+                           CompareElements compare, const int64_t *dims,
+                           const int64_t *out) {
   int64_t tap[bundle::maxRank] = {};
   int64_t best = -1;
   do {
@@ -61,8 +62,7 @@ static int64_t findLargest(const Windows &windows, const T *plane,
       inside &= at >= 0 && at < dims[d];
       linear = linear * dims[d] + at;
     }
-    using C = typename ComputeType<T>::type;
-    if (inside && (best < 0 || C(plane[linear]) > C(plane[best])))
+    if (inside && (best < 0 || compare(plane, linear, best) > 0))
       best = linear;
   } while (advance(tap, windows.kernel.data(), windows.rank));
   return best;
@@ -90,25 +90,24 @@ Status runMaxPoolWithIndices(const BuiltinArgs &args) {
   bool byColumn = args.intOption("column_major", 0) != 0;
   const int64_t *dims = x.dims + 2;
   int64_t size = x.count(2, x.rank), outSize = y.count(2, y.rank);
-  return dispatch(x.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    for (int64_t plane = 0; outSize && plane < x.count(0, 2); ++plane) {
-      const T *from = x.as<T>() + plane * size;
-      int64_t out[bundle::maxRank] = {};
-      for (int64_t i = 0; i < outSize; ++i) {
-        int64_t best = findLargest(windows, from, dims, out);
-        if (best < 0)
-          return error(LATHE_FAILED_PRECONDITION,
-                       "a window lies in the padding");
-        y.as<T>()[plane * outSize + i] = from[best];
-        at.as<int64_t>()[plane * outSize + i] =
-            plane * size +
-            (byColumn ? columnMajor(best, dims, windows.rank) : best);
-        advance(out, y.dims + 2, windows.rank);
-      }
+  uint64_t width = dtypeSize(x.dtype);
+  CompareElements compare = compareElements(x.dtype);
+  for (int64_t plane = 0; outSize && plane < x.count(0, 2); ++plane) {
+    const uint8_t *from = x.data + uint64_t(plane * size) * width;
+    int64_t out[bundle::maxRank] = {};
+    for (int64_t i = plane * outSize; i < (plane + 1) * outSize; ++i) {
+      int64_t best = findLargest(windows, from, compare, dims, out);
+      if (best < 0)
+        return error(LATHE_FAILED_PRECONDITION, "a window lies in the padding");
+      memcpy(y.data + uint64_t(i) * width, from + uint64_t(best) * width,
+             width);
+      at.as<int64_t>()[i] =
+          plane * size +
+          (byColumn ? columnMajor(best, dims, windows.rank) : best);
+      advance(out, y.dims + 2, windows.rank);
     }
-    return ok();
-  });
+  }
+  return ok();
 }
 
 /// Indices count within the result that kernel, strides and pads make, which
@@ -126,28 +125,27 @@ Status runMaxUnpool(const BuiltinArgs &args) {
     inferred[d + 2] = (x.dims[d + 2] - 1) * windows.strides[d] -
                       windows.pads[d] - windows.pads[d + windows.rank] +
                       windows.kernel[d];
-  return dispatch(x.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    std::fill_n(y.as<T>(), y.elements, store<T>(0));
-    for (int64_t i = 0; i < x.elements; ++i) {
-      int64_t rest = at.as<int64_t>()[i], linear = 0, stride = 1;
-      bool inside = rest >= 0;
-      for (uint32_t d = x.rank; d-- > 0;) {
-        int64_t size = std::max<int64_t>(inferred[d], 1);
-        int64_t position = rest % size;
-        inside &= position < y.dims[d];
-        linear += position * stride;
-        stride *= y.dims[d];
-        rest /= size;
-      }
-      if (!inside || rest)
-        return error(LATHE_FAILED_PRECONDITION,
-                     "index %" PRId64 " is outside the result",
-                     at.as<int64_t>()[i]);
-      y.as<T>()[linear] = x.as<T>()[i];
+  uint64_t width = dtypeSize(x.dtype);
+  memset(y.data, 0, uint64_t(y.elements) * width);
+  for (int64_t i = 0; i < x.elements; ++i) {
+    int64_t rest = at.as<int64_t>()[i], linear = 0, stride = 1;
+    bool inside = rest >= 0;
+    for (uint32_t d = x.rank; d-- > 0;) {
+      int64_t size = std::max<int64_t>(inferred[d], 1);
+      int64_t position = rest % size;
+      inside &= position < y.dims[d];
+      linear += position * stride;
+      stride *= y.dims[d];
+      rest /= size;
     }
-    return ok();
-  });
+    if (!inside || rest)
+      return error(LATHE_FAILED_PRECONDITION,
+                   "index %" PRId64 " is outside the result",
+                   at.as<int64_t>()[i]);
+    memcpy(y.data + uint64_t(linear) * width, x.data + uint64_t(i) * width,
+           width);
+  }
+  return ok();
 }
 
 } // namespace lathe::rt

@@ -218,7 +218,8 @@ struct Resize {
   Status read(const BuiltinArgs &args);
   Status allocate(const BuiltinArgs &args, uint64_t elementSize, void **from,
                   void **to);
-  template <typename T> Status run(const BuiltinArgs &args);
+  /// Interpolates with numbers of type C.
+  template <typename C> Status run(const BuiltinArgs &args);
   /// Does the axis change anything?
   bool isActive(uint32_t dim) const {
     return axes[dim].in != axes[dim].out || axes[dim].scale != 1 ||
@@ -282,34 +283,36 @@ Status Resize::allocate(const BuiltinArgs &args, uint64_t elementSize,
   return ok();
 }
 
-template <typename T> Status Resize::run(const BuiltinArgs &args) {
-  // Integers up to 2^53 pass through a double.
-  using Base = typename ComputeType<T>::type;
-  using C = std::conditional_t<std::is_same_v<Base, float>, float, double>;
+template <typename C> Status Resize::run(const BuiltinArgs &args) {
   const Operand &x = args.read(0), &y = args.write(0);
   void *memory[2];
   LATHE_TRY(allocate(args, sizeof(C), &memory[0], &memory[1]));
   C *from = static_cast<C *>(memory[0]), *to = static_cast<C *>(memory[1]);
-  std::copy_n(x.as<T>(), x.elements, from);
+  LATHE_TRY(dispatch(x.dtype, [&](auto tag) {
+    std::copy_n(x.as<typename decltype(tag)::type>(), x.elements, from);
+    return ok();
+  }));
   int64_t outer = 1;
   for (uint32_t d = 0; d < rank; ++d) {
     if (isActive(d)) {
       fillAxis(options, axes[d], d, rank);
-      int64_t inner = x.count(d + 1, rank);
-      applyAxis(axes[d], from, to, outer, inner);
-      markOutside(axes[d], C(options.extrapolation), to, outer, inner);
+      applyAxis(axes[d], from, to, outer, x.count(d + 1, rank));
       std::swap(from, to);
     }
     outer *= axes[d].out;
   }
-  // Interpolation along a later axis may have blended what is outside.
+  // Last, for an axis after it would blend the value with others.
   for (uint32_t d = 0; d < rank; ++d)
     if (isActive(d))
       markOutside(axes[d], C(options.extrapolation), from, y.count(0, d),
                   y.count(d + 1, rank));
-  for (int64_t i = 0; i < y.elements; ++i)
-    y.as<T>()[i] = store<T>(static_cast<Base>(from[i]));
-  return ok();
+  return dispatch(y.dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    for (int64_t i = 0; i < y.elements; ++i)
+      y.as<T>()[i] =
+          store<T>(static_cast<typename ComputeType<T>::type>(from[i]));
+    return ok();
+  });
 }
 
 Status runResize(const BuiltinArgs &args) {
@@ -317,9 +320,12 @@ Status runResize(const BuiltinArgs &args) {
   LATHE_TRY(resize.read(args));
   if (args.write(0).elements == 0)
     return ok();
-  return dispatch(args.read(0).dtype, [&](auto tag) {
-    return resize.run<typename decltype(tag)::type>(args);
-  });
+  // Integers up to 2^53 pass through a double.
+  using bundle::DType;
+  DType dtype = args.read(0).dtype;
+  if (dtype == DType::F32 || dtype == DType::F16 || dtype == DType::BF16)
+    return resize.run<float>(args);
+  return resize.run<double>(args);
 }
 
 } // namespace lathe::rt

@@ -53,41 +53,20 @@ Status runNonzero(const BuiltinArgs &args) {
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// A line of elements along an axis.
-template <typename T> struct Line {
-  T *data;
+/// A line of elements along an axis of the operand, `stride` apart.
+struct Line {
+  const uint8_t *data;
   int64_t stride;
-  T &operator[](int64_t i) const { return data[i * stride]; }
-};
-
-/// NaN counts as the largest; equal elements keep their order.
-template <typename T> struct Ahead {
-  Line<T> line;
+  CompareElements compare;
   bool largest;
+
+  /// NaN counts as the largest; equal elements keep their order.
   bool operator()(int64_t a, int64_t b) const {
-    using C = typename ComputeType<T>::type;
-    C x = line[a], y = line[b];
-    bool xNaN = x != x, yNaN = y != y;
-    if (xNaN != yNaN)
-      return xNaN == largest;
-    if (x != y && !xNaN)
-      return largest ? x > y : x < y;
-    return a < b;
+    int order = compare(data, a * stride, b * stride);
+    return order ? (largest ? order > 0 : order < 0) : a < b;
   }
 };
 } // namespace
-
-template <typename T>
-static void selectLine(Line<T> in, Line<T> values, Line<int64_t> indices,
-                       int64_t size, int64_t k, bool largest, int64_t *order) {
-  for (int64_t i = 0; i < size; ++i)
-    order[i] = i;
-  std::partial_sort(order, order + k, order + size, Ahead<T>{in, largest});
-  for (int64_t i = 0; i < k; ++i) {
-    values[i] = in[order[i]];
-    indices[i] = order[i];
-  }
-}
 
 Status shapeTopK(const BuiltinArgs &args) {
   LATHE_TRY(args.expect(2, 2, 2));
@@ -120,17 +99,24 @@ Status runTopK(const BuiltinArgs &args) {
                  "k is %" PRId64 " of %" PRId64 " elements", k, size);
   void *memory;
   LATHE_TRY(args.scratch(uint64_t(size) * sizeof(int64_t), &memory));
-  bool largest = args.intOption("largest", 1) != 0;
-  return dispatch(x.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    for (int64_t o = 0; o < outer; ++o)
-      for (int64_t i = 0; i < inner; ++i)
-        selectLine<T>({x.as<T>() + o * size * inner + i, inner},
-                      {values.as<T>() + o * k * inner + i, inner},
-                      {indices.as<int64_t>() + o * k * inner + i, inner}, size,
-                      k, largest, static_cast<int64_t *>(memory));
-    return ok();
-  });
+  auto *order = static_cast<int64_t *>(memory);
+  uint64_t width = dtypeSize(x.dtype);
+  Line line = {nullptr, inner, compareElements(x.dtype),
+               args.intOption("largest", 1) != 0};
+  for (int64_t o = 0; o < outer; ++o)
+    for (int64_t i = 0; i < inner; ++i) {
+      line.data = x.data + uint64_t(o * size * inner + i) * width;
+      for (int64_t n = 0; n < size; ++n)
+        order[n] = n;
+      std::partial_sort(order, order + k, order + size, line);
+      for (int64_t n = 0; n < k; ++n) {
+        int64_t to = (o * k + n) * inner + i;
+        indices.as<int64_t>()[to] = order[n];
+        memcpy(values.data + uint64_t(to) * width,
+               line.data + uint64_t(order[n] * inner) * width, width);
+      }
+    }
+  return ok();
 }
 
 //===----------------------------------------------------------------------===//

@@ -32,18 +32,18 @@ struct Slices {
 };
 
 /// Lexicographic order of slices; -1, 0, 1.
-template <typename T> struct Compare {
-  const T *data;
+struct Compare {
+  const uint8_t *data;
+  CompareElements compare;
   Slices slices;
 
   int operator()(int64_t a, int64_t b) const {
-    using C = typename ComputeType<T>::type;
     for (int64_t o = 0; o < slices.outer; ++o)
       for (int64_t i = 0; i < slices.inner; ++i) {
-        C x = data[(o * slices.count + a) * slices.inner + i];
-        C y = data[(o * slices.count + b) * slices.inner + i];
-        if (x < y || y < x)
-          return x < y ? -1 : 1;
+        int order = compare(data, (o * slices.count + a) * slices.inner + i,
+                            (o * slices.count + b) * slices.inner + i);
+        if (order)
+          return order;
       }
     return 0;
   }
@@ -58,7 +58,6 @@ struct Groups {
 };
 } // namespace
 
-template <typename T>
 static Status findGroups(const BuiltinArgs &args, const Slices &slices,
                          Groups &groups) {
   int64_t n = slices.count;
@@ -70,7 +69,8 @@ static Status findGroups(const BuiltinArgs &args, const Slices &slices,
   groups.size = groups.first + n;
   groups.groupOf = groups.size + n;
 
-  Compare<T> compare = {args.read(0).as<T>(), slices};
+  const Operand &x = args.read(0);
+  Compare compare = {x.data, compareElements(x.dtype), slices};
   for (int64_t i = 0; i < n; ++i)
     order[i] = i;
   std::sort(order, order + n, [&](int64_t a, int64_t b) {
@@ -109,9 +109,7 @@ static Status findGroups(const BuiltinArgs &args, const Slices &slices,
 static Status analyze(const BuiltinArgs &args, Slices &slices, Groups &groups) {
   LATHE_TRY(args.expect(1, 4, 4));
   LATHE_TRY(slices.read(args));
-  return dispatch(args.read(0).dtype, [&](auto tag) {
-    return findGroups<typename decltype(tag)::type>(args, slices, groups);
-  });
+  return findGroups(args, slices, groups);
 }
 
 Status shapeUnique(const BuiltinArgs &args) {

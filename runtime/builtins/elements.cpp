@@ -49,4 +49,25 @@ BFloat16 BFloat16::from(float value) {
   return {static_cast<uint16_t>(wide >> 16)};
 }
 
+template <typename T>
+static int compareAs(const uint8_t *data, int64_t a, int64_t b) {
+  using C = typename ComputeType<T>::type;
+  const T *elements = reinterpret_cast<const T *>(data);
+  C x = elements[a], y = elements[b];
+  bool xNaN = x != x, yNaN = y != y;
+  if (xNaN || yNaN)
+    return int(xNaN) - int(yNaN);
+  return int(x > y) - int(x < y);
+}
+
+CompareElements compareElements(bundle::DType dtype) {
+  CompareElements result = nullptr;
+  // A dtype that is no dtype has been refused before.
+  Status status = dispatch(dtype, [&](auto tag) {
+    result = compareAs<typename decltype(tag)::type>;
+    return ok();
+  });
+  return result;
+}
+
 } // namespace lathe::rt
