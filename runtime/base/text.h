@@ -13,6 +13,7 @@ namespace lathe::rt {
 /// is cut off.
 template <size_t capacity> class Text {
 public:
+  Text() { text[0] = 0; }
   __attribute__((format(printf, 2, 3))) void add(const char *format, ...) {
     if (length >= capacity)
       return;
@@ -31,7 +32,7 @@ public:
   const char *c_str() const { return text; }
 
 private:
-  char text[capacity] = "";
+  char text[capacity];
   size_t length = 0;
 };
 
