@@ -12,21 +12,13 @@ using namespace lathe;
 
 void lathe::buildOptimizePipeline(OpPassManager &passes, StringRef weights) {
   OpPassManager &functions = passes.nest<func::FuncOp>();
-  auto cleanUp = [&] {
-    functions.addPass(createCanonicalizerPass());
-    functions.addPass(createCSEPass());
-  };
   functions.addPass(graph::createInferShapesPass());
-  cleanUp();
-  functions.addPass(graph::createSimplifyIndexingPass());
-  cleanUp();
-  functions.addPass(graph::createRecognizeNormsPass());
-  functions.addPass(graph::createRecognizeActivationsPass());
-  functions.addPass(graph::createRecognizeAttentionPass());
-  cleanUp();
+  functions.addPass(createCanonicalizerPass());
+  functions.addPass(createCSEPass());
   // After attention, whose products are not linear layers.
   functions.addPass(graph::createLinearToContractPass());
-  cleanUp();
+  functions.addPass(createCanonicalizerPass());
+  functions.addPass(createCSEPass());
   // Last: everything above matches single ops.
   functions.addPass(graph::createFormGroupsPass());
 }

@@ -95,14 +95,10 @@ static Error run() {
   Expected<CompileOptions> options = readOptions();
   if (!options)
     return options.takeError();
-  // The linker in this process resets every cl::opt when it runs.
-  const std::string modelPath = model, bundlePath = output;
-  const std::string pagePath = reportPath;
-  const bool isVerbose = verbose;
   Stopwatch watch;
-  MessageLog log(isVerbose);
+  MessageLog log(verbose);
   Expected<CompileReport> report =
-      compile(modelPath, bundlePath, *options, log.listener());
+      compile(model, output, *options, log.listener());
   if (!report) {
     std::string what = toString(report.takeError());
     return failure(what + log.formatProblems(what));
@@ -111,13 +107,13 @@ static Error run() {
   std::string warnings = log.formatProblems();
   if (!warnings.empty())
     errs() << StringRef(warnings).drop_front() << '\n';
-  if (isVerbose)
+  if (verbose)
     printStages(*report);
-  if (!pagePath.empty())
-    if (Error error = writeReport(pagePath, modelPath, bundlePath, *report,
-                                  log.getMessages()))
+  if (!reportPath.empty())
+    if (Error error =
+            writeReport(reportPath, model, output, *report, log.getMessages()))
       return error;
-  outs() << bundlePath << ": " << formatBytes(report->bundleBytes) << ", "
+  outs() << output << ": " << formatBytes(report->bundleBytes) << ", "
          << formatBytes(report->constantBytes) << " of weights, "
          << report->kernels << " kernels in " << report->variants
          << " variants; " << formatSeconds(seconds) << '\n';

@@ -78,6 +78,11 @@ OpFoldResult ReshapeOp::fold(FoldAdaptor adaptor) {
   auto dense = dyn_cast_or_null<DenseElementsAttr>(adaptor.getInput());
   if (dense && type.hasStaticShape())
     return dense.reshape(type);
+  // The same blob under another type.
+  auto resource =
+      dyn_cast_or_null<DenseResourceElementsAttr>(adaptor.getInput());
+  if (resource && type.hasStaticShape() && !type.getEncoding())
+    return DenseResourceElementsAttr::get(type, resource.getRawHandle());
   return nullptr;
 }
 

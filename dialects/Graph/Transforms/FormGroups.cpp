@@ -121,6 +121,7 @@ private:
   bool isWalkable(const Plan &plan, Value value, const Access &access,
                   std::string &reason);
   bool mayFuseProducer(const Plan &plan, Operation *producer);
+  bool isNeededBy(Operation *op, Operation *user);
   bool feedsAttention(Operation *view);
   Operation *getOnlyUser(Value value);
   void refuse(Operation *op, const Twine &reason);
@@ -129,7 +130,8 @@ private:
   StringRef pass;
   Block &block;
   std::vector<Plan> plans;
-  llvm::DenseSet<Operation *> taken;
+  llvm::DenseSet<Operation *> taken;      ///< Computed by a group.
+  llvm::DenseSet<Operation *> standalone; ///< Views needed outside of groups.
   unsigned numRefused = 0;
 };
 } // namespace
@@ -215,6 +217,7 @@ void Planner::growEpilogue(Plan &plan) {
       return;
     if (!tryAdd(plan, user, user->getResult(0)))
       return;
+    taken.insert(user);
   }
 }
 
@@ -243,10 +246,10 @@ void Planner::planRoot(Operation *root) {
   plan.ops.insert(root);
   plan.result = root->getResult(0);
   growPrologue(plan);
-  growEpilogue(plan);
   for (Operation *op : plan.ops)
-    if (!isFree(op) || op->getResult(0) == plan.result)
+    if (!isFree(op))
       taken.insert(op);
+  growEpilogue(plan);
   plans.push_back(std::move(plan));
 }
 
@@ -293,24 +296,34 @@ void Planner::planPointwise(Operation *sink) {
   plans.push_back(std::move(plan));
 }
 
+/// Whether `user` needs the result of `op` in memory, with all plans for what
+/// follows `op` made.
+bool Planner::isNeededBy(Operation *op, Operation *user) {
+  bool isPlanned = false;
+  for (const Plan &plan : plans)
+    if (plan.ops.contains(user)) {
+      if (!plan.ops.contains(op))
+        return true;
+      isPlanned = true;
+    }
+  // What is free, and in groups only, is nothing by itself.
+  return isFree(user) ? standalone.contains(user) : !isPlanned;
+}
+
 std::vector<Plan> Planner::run() {
   for (Operation &op : block)
     if (isRoot(&op))
       planRoot(&op);
   // From the end, so that consumers choose their producers.
-  auto isNeeded = [&](Operation &op) {
-    return llvm::any_of(op.getUsers(), [&](Operation *user) {
-      return !taken.contains(user) ||
-             llvm::none_of(plans, [&](const Plan &plan) {
-               return plan.ops.contains(user) && plan.ops.contains(&op);
-             });
-    });
-  };
   for (Operation &op : llvm::reverse(block)) {
-    if (taken.contains(&op) || op.getNumResults() != 1 || isa<ReshapeOp>(op))
+    if (taken.contains(&op) || op.getNumResults() != 1)
       continue;
+    if (llvm::none_of(op.getUsers(),
+                      [&](Operation *user) { return isNeededBy(&op, user); }))
+      continue;
+    standalone.insert(&op);
     bool fits = isElementwise(&op) || isFree(&op) || isa<GatherOp>(op);
-    if (fits && isNeeded(op))
+    if (fits && !isa<ReshapeOp>(op))
       planPointwise(&op);
   }
   auto position = [](const Plan &plan) { return plan.result.getDefiningOp(); };
@@ -339,7 +352,7 @@ static void collectInputs(ArrayRef<Operation *> ops, const Plan &plan,
     }
 }
 
-static void buildGroup(const Plan &plan) {
+static GroupOp buildGroup(const Plan &plan) {
   SmallVector<Operation *> ops(plan.ops.begin(), plan.ops.end());
   llvm::sort(ops,
              [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
@@ -362,8 +375,7 @@ static void buildGroup(const Plan &plan) {
   for (Operation *op : ops)
     builder.clone(*op, mapping);
   YieldOp::create(builder, group.getLoc(), mapping.lookup(plan.result));
-  Value result = plan.result;
-  result.replaceAllUsesWith(group.getResult(0));
+  return group;
 }
 
 namespace {
@@ -379,10 +391,13 @@ struct FormGroupsPass : lathe::graph::impl::FormGroupsPassBase<FormGroupsPass> {
       return signalPassFailure();
     Planner planner(shapes, getArgument(), function.getBody().front());
     std::vector<Plan> plans = planner.run();
+    SmallVector<GroupOp> groups;
     for (const Plan &plan : plans) {
-      buildGroup(plan);
+      groups.push_back(buildGroup(plan));
       numFused += plan.ops.size() - 1;
     }
+    for (auto [plan, group] : llvm::zip_equal(plans, groups))
+      Value(plan.result).replaceAllUsesWith(group.getResult(0));
     numGroups += plans.size();
     numRefused += planner.getNumRefused();
     eraseDeadOps(function.front());

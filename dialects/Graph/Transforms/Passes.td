@@ -110,6 +110,34 @@ def LinearToContractPass
   ];
 }
 
+def QuantizeWeightsPass
+    : Pass<"graph-quantize-weights", "::mlir::func::FuncOp"> {
+  let summary = "Store the weights of contractions in a smaller encoding";
+  let description = [{
+    Constant weights of at least `min-elements` elements of float contractions
+    get the encoding (`int8`: one scale per column). With `quantize-inputs`, the
+    inputs are quantized at run time, a scale per row, so that products are
+    integer; without, weights are decoded to the input's type. Nothing is
+    encoded here: that happens when the bundle is written.
+
+    Numeric contract: lossy. A weight is off by at most half its column's scale,
+    max|w| / 254; an input, with `quantize-inputs`, by at most its row's
+    max|x| / 254. A remark gives the relative error of each weight.
+  }];
+  let options = [
+    Option<"encoding", "encoding", "std::string", "\"int8\"",
+           "How weights are stored: int8">,
+    Option<"quantizeInputs", "quantize-inputs", "bool", "true",
+           "Multiply in integers">,
+    Option<"minElements", "min-elements", "int64_t", "4096",
+           "Leave smaller weights as they are">
+  ];
+  let statistics = [
+    Statistic<"numQuantized", "quantized", "weights with an encoding">,
+    Statistic<"numKept", "kept", "weights left as they are">
+  ];
+}
+
 def FormGroupsPass : Pass<"graph-form-groups", "::mlir::func::FuncOp"> {
   let summary = "Fuse ops into groups, one kernel each";
   let description = [{
