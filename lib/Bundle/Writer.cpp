@@ -42,7 +42,7 @@ Writer::Writer(StringRef path, llvm::sys::fs::TempFile file)
           this->file.FD, /*shouldClose=*/false, /*unbuffered=*/false)) {
   stream->SetBufferSize(1 << 20);
   // The header's place; what it says is known at the end.
-  padTo(kSegmentAlignment);
+  stream->write_zeros(kSegmentAlignment);
 }
 
 Writer::~Writer() {

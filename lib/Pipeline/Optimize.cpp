@@ -12,13 +12,21 @@ using namespace lathe;
 
 void lathe::buildOptimizePipeline(OpPassManager &passes, StringRef weights) {
   OpPassManager &functions = passes.nest<func::FuncOp>();
+  auto cleanUp = [&] {
+    functions.addPass(createCanonicalizerPass());
+    functions.addPass(createCSEPass());
+  };
   functions.addPass(graph::createInferShapesPass());
-  functions.addPass(createCanonicalizerPass());
-  functions.addPass(createCSEPass());
+  cleanUp();
+  functions.addPass(graph::createSimplifyIndexingPass());
+  cleanUp();
+  functions.addPass(graph::createRecognizeNormsPass());
+  functions.addPass(graph::createRecognizeActivationsPass());
+  functions.addPass(graph::createRecognizeAttentionPass());
+  cleanUp();
   // After attention, whose products are not linear layers.
   functions.addPass(graph::createLinearToContractPass());
-  functions.addPass(createCanonicalizerPass());
-  functions.addPass(createCSEPass());
+  cleanUp();
   // Last: everything above matches single ops.
   functions.addPass(graph::createFormGroupsPass());
 }

@@ -47,7 +47,7 @@ struct TargetCapabilities {
 struct TargetLevel {
   /// "x86-64-v3".
   std::string name;
-  /// What a machine needs, in the spelling of /proc/cpuinfo.
+  /// What a machine needs, in the spelling of LLVM and of the runtime.
   std::vector<std::string> features;
   TargetCapabilities capabilities;
 };

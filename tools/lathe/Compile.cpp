@@ -95,10 +95,14 @@ static Error run() {
   Expected<CompileOptions> options = readOptions();
   if (!options)
     return options.takeError();
+  // The linker in this process resets every cl::opt when it runs.
+  const std::string modelPath = model, bundlePath = output;
+  const std::string pagePath = reportPath;
+  const bool isVerbose = verbose;
   Stopwatch watch;
-  MessageLog log(verbose);
+  MessageLog log(isVerbose);
   Expected<CompileReport> report =
-      compile(model, output, *options, log.listener());
+      compile(modelPath, bundlePath, *options, log.listener());
   if (!report) {
     std::string what = toString(report.takeError());
     return failure(what + log.formatProblems(what));
@@ -107,13 +111,13 @@ static Error run() {
   std::string warnings = log.formatProblems();
   if (!warnings.empty())
     errs() << StringRef(warnings).drop_front() << '\n';
-  if (verbose)
+  if (isVerbose)
     printStages(*report);
-  if (!reportPath.empty())
-    if (Error error =
-            writeReport(reportPath, model, output, *report, log.getMessages()))
+  if (!pagePath.empty())
+    if (Error error = writeReport(pagePath, modelPath, bundlePath, *report,
+                                  log.getMessages()))
       return error;
-  outs() << output << ": " << formatBytes(report->bundleBytes) << ", "
+  outs() << bundlePath << ": " << formatBytes(report->bundleBytes) << ", "
          << formatBytes(report->constantBytes) << " of weights, "
          << report->kernels << " kernels in " << report->variants
          << " variants; " << formatSeconds(seconds) << '\n';

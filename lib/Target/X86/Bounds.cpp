@@ -75,8 +75,8 @@ static std::optional<std::pair<int64_t, int64_t>> rangeOf(Value value) {
     auto step = constantOf(loop.getStep());
     if (!lower || !upper || !step || *upper <= *lower || *step <= 0)
       return std::nullopt;
-    return std::make_pair(*lower, *lower +
-                                      (*upper - 1 - *lower) / *step * *step);
+    return std::make_pair(*lower,
+                          *lower + (*upper - 1 - *lower) / *step * *step);
   }
   if (auto sum = matchBinary<arith::AddIOp>(value)) {
     auto a = rangeOf(sum->first), b = rangeOf(sum->second);
@@ -111,9 +111,9 @@ static bool isOwnPosition(Value value) {
   return false;
 }
 
-/// Whether tiles of `extent` from `value` on end where `size` ends: `value` is a
-/// program's own position times a divisor of `size`, plus something that stays
-/// inside of one such step. Launches start no program beyond a view.
+/// Whether tiles of `extent` from `value` on end where `size` ends: `value` is
+/// a program's own position times a divisor of `size`, plus something that
+/// stays inside of one such step. Launches start no program beyond a view.
 static bool splitsEvenly(Value value, int64_t extent, int64_t size) {
   if (auto sum = matchBinary<arith::AddIOp>(value)) {
     for (auto [outer, inner] :
@@ -135,8 +135,7 @@ static bool splitsEvenly(Value value, int64_t extent, int64_t size) {
     }
     unit = scale.value_or(0);
   }
-  return unit > 0 && extent <= unit && size % unit == 0 &&
-         isOwnPosition(value);
+  return unit > 0 && extent <= unit && size % unit == 0 && isOwnPosition(value);
 }
 
 /// Whether `index` and the `extent - 1` positions after it are inside.
@@ -151,9 +150,8 @@ static bool isInside(Value index, int64_t extent, OpFoldResult size) {
     return false;
   if (scf::ForOp loop = loopOf(index)) {
     auto limit = constantOf(size), upper = constantOf(loop.getUpperBound());
-    return isNonNegative(index) &&
-           ((limit && upper && *upper <= *limit) ||
-            size == OpFoldResult(loop.getUpperBound()));
+    return isNonNegative(index) && ((limit && upper && *upper <= *limit) ||
+                                    size == OpFoldResult(loop.getUpperBound()));
   }
   return isOwnPosition(index);
 }
@@ -182,8 +180,8 @@ static bool splitIndex(BoundTest &test, Region *kernel) {
     auto product = matchBinary<arith::MulIOp>(term);
     if (!product)
       return {};
-    for (auto [a, b] : {*product, std::make_pair(product->second,
-                                                 product->first)})
+    for (auto [a, b] :
+         {*product, std::make_pair(product->second, product->first)})
       if (auto scale = constantOf(b); scale && *scale > 0 && loopOf(a))
         return {loopOf(a), *scale};
     return {};

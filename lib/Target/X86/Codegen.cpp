@@ -79,8 +79,7 @@ x86::emitObject(mlir::ModuleOp module, const Level &level,
 
   unit->setTargetTriple((*machine)->getTargetTriple());
   unit->setDataLayout((*machine)->createDataLayout());
-  std::string width =
-      std::to_string(level.record.capabilities.vectorBits);
+  std::string width = std::to_string(level.record.capabilities.vectorBits);
   for (llvm::Function &function : *unit) {
     if (function.isDeclaration())
       continue;

@@ -106,9 +106,9 @@ void DimClasses::visit(Operation *op) {
       })
       .Case<tile::StoreOp, tile::SplatOp, tile::IotaOp>([](Operation *) {})
       .Case([&](scf::ForOp loop) {
-        for (auto [init, arg, yielded, result] : llvm::zip_equal(
-                 loop.getInitArgs(), loop.getRegionIterArgs(),
-                 loop.getYieldedValues(), loop.getResults())) {
+        for (auto [init, arg, yielded, result] :
+             llvm::zip_equal(loop.getInitArgs(), loop.getRegionIterArgs(),
+                             loop.getYieldedValues(), loop.getResults())) {
           uniteAll(init, arg);
           uniteAll(arg, yielded);
           uniteAll(arg, result);

@@ -126,7 +126,9 @@ LogicalResult Emitter::emitBlock(mlir::Block &block) {
   return success();
 }
 
-static bool isTile(Value value) { return isa<RankedTensorType>(value.getType()); }
+static bool isTile(Value value) {
+  return isa<RankedTensorType>(value.getType());
+}
 
 LogicalResult Emitter::emitOp(Operation *op) {
   b.setLoc(op->getLoc());

@@ -10,7 +10,7 @@ static constexpr uint64_t KiB = 1024;
 static std::vector<Level> makeLevels() {
   TargetLevel v3;
   v3.name = "x86-64-v3";
-  v3.features = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"};
+  v3.features = {"avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"};
   v3.capabilities.vectorBits = 256;
   v3.capabilities.vectorRegisters = 16;
   v3.capabilities.l1Bytes = 32 * KiB;
@@ -20,7 +20,7 @@ static std::vector<Level> makeLevels() {
   TargetLevel vnni = v3;
   vnni.name = "avx512-vnni";
   for (const char *feature : {"avx512f", "avx512bw", "avx512cd", "avx512dq",
-                              "avx512vl", "avx512_vnni"})
+                              "avx512vl", "avx512vnni"})
     vnni.features.push_back(feature);
   vnni.capabilities.vectorBits = 512;
   vnni.capabilities.vectorRegisters = 32;

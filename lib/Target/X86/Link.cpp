@@ -41,13 +41,20 @@ x86::linkShared(llvm::ArrayRef<char> object) {
 
   std::string messages;
   llvm::raw_string_ostream stream(messages);
-  const char *arguments[] = {"ld.lld",          "-shared",
-                             "--no-undefined",  "--hash-style=gnu",
-                             "--build-id=none", "--gc-sections",
-                             "--strip-all",     "--threads=1",
-                             "-z",              "noexecstack",
-                             "-z",              "max-page-size=4096",
-                             input.c_str(),     "-o",
+  const char *arguments[] = {"ld.lld",
+                             "-shared",
+                             "--no-undefined",
+                             "--hash-style=gnu",
+                             "--build-id=none",
+                             "--gc-sections",
+                             "--strip-all",
+                             "--threads=1",
+                             "-z",
+                             "noexecstack",
+                             "-z",
+                             "max-page-size=4096",
+                             input.c_str(),
+                             "-o",
                              output.c_str()};
   static std::mutex lock;
   {

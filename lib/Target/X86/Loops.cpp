@@ -103,9 +103,8 @@ static bool isMmaLoop(scf::ForOp op) {
 static Attribute unrollBy(OpBuilder &b, int count) {
   MLIRContext *context = b.getContext();
   auto no = b.getBoolAttr(false);
-  auto unroll = LLVM::LoopUnrollAttr::get(context, no,
-                                          b.getI32IntegerAttr(count), {}, {},
-                                          {}, {}, {});
+  auto unroll = LLVM::LoopUnrollAttr::get(
+      context, no, b.getI32IntegerAttr(count), {}, {}, {}, {}, {});
   return LLVM::LoopAnnotationAttr::get(context, {}, {}, {}, unroll, {}, {}, {},
                                        {}, {}, {}, {}, {}, {}, {}, {});
 }
@@ -120,16 +119,15 @@ Value Emitter::peeledBound(scf::ForOp op, ArrayRef<const BoundTest *> tests) {
     Coord limit = coordOf(test->size) + -test->extent;
     if (test->rest)
       limit = add(limit, mul(coordOf(scalarAhead(test->rest)), {Value(), -1}));
-    Value last = arith::FloorDivSIOp::create(b, indexValue(limit),
-                                             index(test->scale));
+    Value last =
+        arith::FloorDivSIOp::create(b, indexValue(limit), index(test->scale));
     Value end = arith::AddIOp::create(b, last, index(1));
     upper = arith::MinSIOp::create(b, upper, end);
   }
   Value span = arith::SubIOp::create(b, upper, lower);
   Value count = arith::CeilDivSIOp::create(b, span, step);
   count = arith::MaxSIOp::create(b, count, index(0));
-  return arith::AddIOp::create(b, lower,
-                               arith::MulIOp::create(b, count, step));
+  return arith::AddIOp::create(b, lower, arith::MulIOp::create(b, count, step));
 }
 
 LogicalResult Emitter::emitFor(scf::ForOp op) {
@@ -177,8 +175,8 @@ LogicalResult Emitter::emitLoopCopy(scf::ForOp op, Value lower, Value upper,
   for (const Storage &storage : carried)
     llvm::append_range(inits, storage.registers);
   b.setLoc(op.getLoc());
-  auto loop = scf::ForOp::create(b, lower, upper,
-                                 mapping.lookup(op.getStep()), inits);
+  auto loop =
+      scf::ForOp::create(b, lower, upper, mapping.lookup(op.getStep()), inits);
   {
     OpBuilder::InsertionGuard guard(b);
     MemoScope scope(*this);
@@ -188,8 +186,7 @@ LogicalResult Emitter::emitLoopCopy(scf::ForOp op, Value lower, Value upper,
     if (failed(emitBlock(*op.getBody())))
       return failure();
     SmallVector<Value> yielded = yieldTiles(op, carried);
-    if (!loop.getBody()->empty() &&
-        isa<scf::YieldOp>(loop.getBody()->back()))
+    if (!loop.getBody()->empty() && isa<scf::YieldOp>(loop.getBody()->back()))
       loop.getBody()->back().erase();
     b.setInsertionPointToEnd(loop.getBody());
     scf::YieldOp::create(b, yielded);
@@ -237,8 +234,7 @@ SmallVector<Value> Emitter::yieldTiles(scf::ForOp op,
   for (Value value : op.getYieldedValues())
     if (!isTile(value))
       yielded.push_back(mapping.lookup(value));
-  for (auto [value, storage] :
-       llvm::zip_equal(op.getYieldedValues(), carried))
+  for (auto [value, storage] : llvm::zip_equal(op.getYieldedValues(), carried))
     if (storage.kind == Storage::Registers)
       llvm::append_range(yielded, vectorsOf(value));
 
@@ -290,8 +286,9 @@ LogicalResult Emitter::emitIf(scf::IfOp op) {
     }
     places.push_back(storage);
   }
-  auto branch = scf::IfOp::create(b, types, mapping.lookup(op.getCondition()),
-                                  /*addElseRegion=*/!op.getElseRegion().empty());
+  auto branch =
+      scf::IfOp::create(b, types, mapping.lookup(op.getCondition()),
+                        /*addElseRegion=*/!op.getElseRegion().empty());
   auto emitRegion = [&](Region &from, Region &to) -> LogicalResult {
     OpBuilder::InsertionGuard guard(b);
     MemoScope scope(*this);

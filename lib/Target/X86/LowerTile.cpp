@@ -34,9 +34,9 @@ static func::FuncOp createPrograms(tile::KernelOp kernel, OpBuilder &b) {
   auto function = func::FuncOp::create(
       b, kernel.getLoc(), (kernel.getSymName() + ".programs").str(),
       b.getFunctionType(types, {}));
-  function->setAttr("llvm.linkage",
-                    LLVM::LinkageAttr::get(b.getContext(),
-                                           LLVM::Linkage::Internal));
+  function->setAttr(
+      "llvm.linkage",
+      LLVM::LinkageAttr::get(b.getContext(), LLVM::Linkage::Internal));
   for (unsigned i = 0; i < kernel.getNumBuffers(); ++i) {
     function.setArgAttr(i, LLVM::LLVMDialect::getNoAliasAttrName(),
                         b.getUnitAttr());
@@ -61,8 +61,8 @@ static void createEntry(tile::KernelOp kernel, func::FuncOp programs,
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(body);
   auto element = [&](Value array, Type type, int32_t i) -> Value {
-    Value place = LLVM::GEPOp::create(b, pointer, type, array,
-                                      ArrayRef<LLVM::GEPArg>{i});
+    Value place =
+        LLVM::GEPOp::create(b, pointer, type, array, ArrayRef<LLVM::GEPArg>{i});
     return LLVM::LoadOp::create(b, type, place);
   };
   auto asIndex = [&](Value value) -> Value {
@@ -84,8 +84,8 @@ static void createEntry(tile::KernelOp kernel, func::FuncOp programs,
 }
 
 /// The loop over programs; returns it with its three program ids.
-static scf::ForOp createProgramLoop(ImplicitLocOpBuilder &b,
-                                    ValueRange grid, Value begin, Value end,
+static scf::ForOp createProgramLoop(ImplicitLocOpBuilder &b, ValueRange grid,
+                                    Value begin, Value end,
                                     SmallVectorImpl<Value> &ids) {
   Value zero = arith::ConstantIndexOp::create(b, 0);
   Value one = arith::ConstantIndexOp::create(b, 1);
@@ -102,9 +102,8 @@ static scf::ForOp createProgramLoop(ImplicitLocOpBuilder &b,
     Value next = arith::AddIOp::create(b, id, carry);
     Value wraps =
         arith::CmpIOp::create(b, arith::CmpIPredicate::eq, next, limit);
-    return std::make_pair(
-        Value(arith::SelectOp::create(b, wraps, zero, next)),
-        Value(arith::SelectOp::create(b, wraps, one, zero)));
+    return std::make_pair(Value(arith::SelectOp::create(b, wraps, zero, next)),
+                          Value(arith::SelectOp::create(b, wraps, one, zero)));
   };
   auto [nextX, carryY] = carryInto(ids[0], grid[0], one);
   auto [nextY, carryZ] = carryInto(ids[1], grid[1], carryY);

@@ -205,11 +205,10 @@ Value Emitter::lanesBelow(Coord count) {
     for (int64_t lane = 0; lane < unit.lanes; ++lane)
       bits.push_back(lane < count.offset);
     return arith::ConstantOp::create(
-        b, DenseElementsAttr::get(vectorOf(b.getI1Type()),
-                                  ArrayRef<bool>(bits)));
+        b,
+        DenseElementsAttr::get(vectorOf(b.getI1Type()), ArrayRef<bool>(bits)));
   }
-  Value limit =
-      arith::MinSIOp::create(b, indexValue(count), index(unit.lanes));
+  Value limit = arith::MinSIOp::create(b, indexValue(count), index(unit.lanes));
   limit = arith::MaxSIOp::create(b, limit, index(0));
   limit = arith::IndexCastOp::create(b, word, limit);
   return arith::CmpIOp::create(b, arith::CmpIPredicate::slt, laneNumbers(word),
@@ -224,15 +223,13 @@ Value Emitter::laneMask(const Access &access, ArrayRef<Coord> coords,
     if (bounds.isProven(bound) || assumed.contains(bound))
       continue;
     Coord size = access.view->sizes[viewDim];
-    bool alongLanes = position.lane >= 0 &&
-                      access.dims[position.lane] ==
-                          static_cast<int64_t>(viewDim);
+    bool alongLanes = position.lane >= 0 && access.dims[position.lane] ==
+                                                static_cast<int64_t>(viewDim);
     if (alongLanes && position.lane == access.gatherDim)
       continue; // Tested where the lanes' positions are known.
     if (!alongLanes) {
-      Value inside =
-          arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
-                                indexValue(coord), indexValue(size));
+      Value inside = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
+                                           indexValue(coord), indexValue(size));
       row = conjunction(b, row, inside);
       continue;
     }
@@ -240,8 +237,8 @@ Value Emitter::laneMask(const Access &access, ArrayRef<Coord> coords,
     mask = conjunction(b, mask, lanesBelow(add(size, before)));
     if (bounds.mayBeNegative(bound)) {
       Value outside = lanesBelow(before);
-      mask = conjunction(b, mask,
-                         arith::XOrIOp::create(b, outside, allLanes()));
+      mask =
+          conjunction(b, mask, arith::XOrIOp::create(b, outside, allLanes()));
     }
   }
   return mask;
@@ -281,8 +278,8 @@ Value Emitter::loadGathered(const Access &access, ArrayRef<Coord> coords,
                               splatIndex(access.view->sizes[viewDim]));
     mask = conjunction(b, mask, inside);
   }
-  Value offsets = arith::MulIOp::create(
-      b, rows, splatIndex(access.view->strides[viewDim]));
+  Value offsets =
+      arith::MulIOp::create(b, rows, splatIndex(access.view->strides[viewDim]));
   return gather(access.view->element, address(access, coords), offsets, mask,
                 pad);
 }
@@ -299,8 +296,7 @@ Value Emitter::loadVec(const Access &access, const Position &position,
   if (place.lane < 0) {
     Value pointer = address(access, coords);
     if (row)
-      pointer =
-          LLVM::SelectOp::create(b, row, pointer, padSlot(element, pad));
+      pointer = LLVM::SelectOp::create(b, row, pointer, padSlot(element, pad));
     return rawLoad(element, pointer, true);
   }
   if (row)
@@ -314,9 +310,9 @@ Value Emitter::loadVec(const Access &access, const Position &position,
   if (!mask)
     return rawLoad(element, pointer, false);
   Value others = toMemoryForm(constantVec(element, pad));
-  Value vector = LLVM::MaskedLoadOp::create(
-      b, vectorOf(memoryType(element)), pointer, mask, others,
-      byteSize(element));
+  Value vector =
+      LLVM::MaskedLoadOp::create(b, vectorOf(memoryType(element)), pointer,
+                                 mask, others, byteSize(element));
   return fromMemoryForm(vector, element);
 }
 

@@ -71,8 +71,7 @@ Value Emitter::loadByteRow(tile::MmaOp op, Coord row) {
   if (Storage storage = tiles.lookup(op.getA());
       storage.kind == Storage::Scratch) {
     int64_t pitch = llvm::alignTo(extent(op.getA(), 1), unit.lanes);
-    pointer =
-        offsetPointer(storage.memory, byte, mul(row, {Value(), pitch}));
+    pointer = offsetPointer(storage.memory, byte, mul(row, {Value(), pitch}));
   } else {
     auto load = op.getA().getDefiningOp<tile::LoadOp>();
     Access access = accessOf(load);
@@ -174,8 +173,7 @@ void Emitter::mmaStep(tile::MmaOp op, const Block &block, Coord k,
                       MutableArrayRef<Value> acc) {
   SmallVector<Value> columns;
   for (int64_t j = 0; j < block.vectors; ++j)
-    columns.push_back(
-        vec(op.getB(), {{k, block.column + j * unit.lanes}, 1}));
+    columns.push_back(vec(op.getB(), {{k, block.column + j * unit.lanes}, 1}));
   for (int64_t i = 0; i < block.rows; ++i) {
     Value a = vec(op.getA(), {{block.row + i, k}, -1});
     for (int64_t j = 0; j < block.vectors; ++j) {
@@ -189,9 +187,8 @@ SmallVector<Value> Emitter::mmaBlock(tile::MmaOp op, const Block &block) {
   SmallVector<Value> acc;
   for (int64_t i = 0; i < block.rows; ++i)
     for (int64_t j = 0; j < block.vectors; ++j)
-      acc.push_back(vec(op.getAcc(), {{block.row + i,
-                                       block.column + j * unit.lanes},
-                                      1}));
+      acc.push_back(vec(op.getAcc(),
+                        {{block.row + i, block.column + j * unit.lanes}, 1}));
   if (hasByteDots(op)) {
     byteDotStep(op, block, acc);
     return acc;

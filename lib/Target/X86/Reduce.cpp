@@ -168,8 +168,8 @@ SmallVector<Value> Emitter::reduceAcross(tile::ReduceOp op,
   int64_t done = 1, unroll = 4;
   if (count * static_cast<int64_t>(positions.size()) > 32) {
     int64_t whole = (count - 1) / unroll * unroll;
-    auto loop = scf::ForOp::create(b, index(1), index(1 + whole),
-                                   index(unroll), sums);
+    auto loop =
+        scf::ForOp::create(b, index(1), index(1 + whole), index(unroll), sums);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     MemoScope scope(*this);
@@ -302,10 +302,11 @@ LogicalResult Emitter::emitScan(tile::ScanOp op) {
     Value neutral = constantVec(
         isa<Float16Type, BFloat16Type>(element) ? b.getF32Type() : element,
         Attribute());
-    neutral = constantVec(getElementTypeOrSelf(neutral),
-                          neutralOf(op.getKind(), getElementTypeOrSelf(neutral)));
-    auto loop = scf::ForOp::create(b, index(0), index(shape[axis]),
-                                   index(step), neutral);
+    neutral =
+        constantVec(getElementTypeOrSelf(neutral),
+                    neutralOf(op.getKind(), getElementTypeOrSelf(neutral)));
+    auto loop = scf::ForOp::create(b, index(0), index(shape[axis]), index(step),
+                                   neutral);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     MemoScope scope(*this);
@@ -315,10 +316,9 @@ LogicalResult Emitter::emitScan(tile::ScanOp op) {
     Value sum = alongLanes ? scanLanes(op.getKind(), vector, carry)
                            : combine(op.getKind(), carry, vector);
     writeScratch(op.getResult(), memory, position, narrow(sum, element));
-    Value next =
-        alongLanes
-            ? splat(vector::ExtractOp::create(b, sum, unit.lanes - 1))
-            : sum;
+    Value next = alongLanes
+                     ? splat(vector::ExtractOp::create(b, sum, unit.lanes - 1))
+                     : sum;
     scf::YieldOp::create(b, next);
   });
   Storage storage;

@@ -35,18 +35,17 @@ static int64_t costOf(Value tile) {
   Operation *op = tile.getDefiningOp();
   if (!isa<RankedTensorType>(tile.getType()) || !op || !isDeferrable(op))
     return 0;
-  int64_t own = llvm::TypeSwitch<Operation *, int64_t>(op)
-                    .Case<tile::LoadOp>([](Operation *) { return 1; })
-                    .Case<arith::ConstantOp, tile::SplatOp, tile::IotaOp,
-                          tile::BroadcastOp, tile::TransposeOp>(
-                        [](Operation *) { return 0; })
-                    .Case<arith::DivFOp, arith::DivSIOp, arith::DivUIOp,
-                          arith::RemFOp, arith::RemSIOp, arith::RemUIOp>(
-                        [](Operation *) { return 5; })
-                    .Default([](Operation *other) {
-                      return other->getDialect()->getNamespace() == "math" ? 8
-                                                                           : 1;
-                    });
+  int64_t own =
+      llvm::TypeSwitch<Operation *, int64_t>(op)
+          .Case<tile::LoadOp>([](Operation *) { return 1; })
+          .Case<arith::ConstantOp, tile::SplatOp, tile::IotaOp,
+                tile::BroadcastOp, tile::TransposeOp>(
+              [](Operation *) { return 0; })
+          .Case<arith::DivFOp, arith::DivSIOp, arith::DivUIOp, arith::RemFOp,
+                arith::RemSIOp, arith::RemUIOp>([](Operation *) { return 5; })
+          .Default([](Operation *other) {
+            return other->getDialect()->getNamespace() == "math" ? 8 : 1;
+          });
   if (isa<tile::LoadOp>(op))
     return own;
   for (Value operand : op->getOperands())
@@ -138,8 +137,8 @@ bool Emitter::isInterleaved(tile::MmaOp mma) {
       load.getGather() || load.getDims()[0] < 0 || load.getDims()[1] < 0)
     return false;
   ArrayRef<int64_t> strides = load.getView().getType().getStrides();
-  return extent(load.getResult(), 0) == 4 &&
-         strides[load.getDims()[0]] == 1 && strides[load.getDims()[1]] == 4;
+  return extent(load.getResult(), 0) == 4 && strides[load.getDims()[0]] == 1 &&
+         strides[load.getDims()[1]] == 4;
 }
 
 //===----------------------------------------------------------------------===//
@@ -170,9 +169,9 @@ bool Emitter::fitsRegisters(Value tile) {
 
 Value Emitter::allocate(Value tile) {
   Type element = cast<RankedTensorType>(tile.getType()).getElementType();
-  int64_t width = element.isIndex() ? 8
-                                    : llvm::divideCeil(
-                                          element.getIntOrFloatBitWidth(), 8);
+  int64_t width = element.isIndex()
+                      ? 8
+                      : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
   int64_t bytes = vectorCount(tile) * unit.lanes * width;
   for (auto &[size, memory] : freeScratch)
     if (size == bytes) {
@@ -275,8 +274,8 @@ void Emitter::walk(const Walk &box, unsigned depth, Position &position) {
 
   int64_t block = std::max<int64_t>(1, kLoopVectors / inner);
   int64_t whole = count / block * block;
-  auto loop = scf::ForOp::create(b, index(0), index(whole * step),
-                                 index(block * step));
+  auto loop =
+      scf::ForOp::create(b, index(0), index(whole * step), index(block * step));
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());

@@ -102,7 +102,8 @@ Value Emitter::convertFloat(Value vector, Type element) {
   Type from = getElementTypeOrSelf(vector);
   if (from == element)
     return vector;
-  VectorType halves = vectorOf(b.getI16Type()), words = vectorOf(b.getI32Type());
+  VectorType halves = vectorOf(b.getI16Type()),
+             words = vectorOf(b.getI32Type());
   auto constant = [&](int64_t value) {
     return constantVec(b.getI32Type(), b.getI32IntegerAttr(value));
   };
@@ -113,8 +114,7 @@ Value Emitter::convertFloat(Value vector, Type element) {
     Value bits = arith::BitcastOp::create(b, halves, vector);
     bits = arith::ExtUIOp::create(b, words, bits);
     bits = arith::ShLIOp::create(b, bits, sixteen);
-    Value wide =
-        arith::BitcastOp::create(b, vectorOf(b.getF32Type()), bits);
+    Value wide = arith::BitcastOp::create(b, vectorOf(b.getF32Type()), bits);
     return convertFloat(wide, element);
   }
   if (isa<BFloat16Type>(element)) {
@@ -125,8 +125,7 @@ Value Emitter::convertFloat(Value vector, Type element) {
     Value bias = arith::AddIOp::create(b, odd, constant(0x7fff));
     Value rounded = arith::AddIOp::create(b, bits, bias);
     Value quiet = arith::OrIOp::create(b, bits, constant(0x400000));
-    Value isNan =
-        arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, x, x);
+    Value isNan = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, x, x);
     rounded = arith::SelectOp::create(b, isNan, quiet, rounded);
     rounded = arith::ShRUIOp::create(b, rounded, sixteen);
     rounded = arith::TruncIOp::create(b, halves, rounded);
@@ -143,8 +142,8 @@ Value Emitter::readRegisters(Value tile, const Storage &storage,
   if (shape.empty())
     return storage.registers[0];
   int last = shape.size() - 1;
-  bool isStatic = llvm::all_of(position.at,
-                               [](const Coord &at) { return at.isStatic(); });
+  bool isStatic =
+      llvm::all_of(position.at, [](const Coord &at) { return at.isStatic(); });
   int64_t column = position.at[last].offset;
   bool along = position.lane == last && column % unit.lanes == 0;
   if (!isStatic || !(along || position.lane < 0))
@@ -226,6 +225,5 @@ void Emitter::writeScratchElement(Value tile, Value memory,
     offset = add(offset, mul(at, {Value(), stride}));
   Value element = vector::ExtractOp::create(b, toMemoryForm(vector), 0);
   LLVM::StoreOp::create(
-      b, element,
-      offsetPointer(memory, typeOf(tile).getElementType(), offset));
+      b, element, offsetPointer(memory, typeOf(tile).getElementType(), offset));
 }

@@ -19,8 +19,8 @@ Value Emitter::scalarAhead(Value value) {
   IRMapping operands;
   for (Value operand : op->getOperands())
     operands.map(operand, scalarAhead(operand));
-  return b.clone(*op, operands)->getResult(
-      cast<OpResult>(value).getResultNumber());
+  return b.clone(*op, operands)
+      ->getResult(cast<OpResult>(value).getResultNumber());
 }
 
 Coord Emitter::coordAhead(OpFoldResult value) {
@@ -39,10 +39,9 @@ LogicalResult Emitter::emitCopy() {
 }
 
 /// Emits copies for both outcomes of `condition`.
-LogicalResult
-Emitter::emitChoice(Value condition,
-                    function_ref<LogicalResult()> whenTrue,
-                    function_ref<LogicalResult()> whenFalse) {
+LogicalResult Emitter::emitChoice(Value condition,
+                                  function_ref<LogicalResult()> whenTrue,
+                                  function_ref<LogicalResult()> whenFalse) {
   auto branch = scf::IfOp::create(b, condition, static_cast<bool>(whenFalse));
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(branch.thenBlock());
@@ -115,8 +114,7 @@ LogicalResult Emitter::emitTested() {
       continue;
     Value index = indexValue(coordAhead(test.index));
     Value end = arith::AddIOp::create(b, index, this->index(test.extent));
-    require(arith::CmpIPredicate::sle, end,
-            indexValue(coordAhead(test.size)));
+    require(arith::CmpIPredicate::sle, end, indexValue(coordAhead(test.size)));
     if (test.mayBeNegative)
       require(arith::CmpIPredicate::sge, index, this->index(0));
     tested.push_back(test.bound);
@@ -169,10 +167,10 @@ LogicalResult Emitter::emitBlocked() {
   unsigned rowClass = classes.classOf(acc, 0);
   unsigned columnClass = classes.classOf(acc, 1);
   int64_t wide = unit.registers == 32 ? 4 : 2;
-  int64_t columns = std::min<int64_t>(
-      wide * unit.lanes, llvm::alignTo(shape[1], unit.lanes));
-  int64_t rows = std::min<int64_t>(
-      shape[0], unit.accumulators() * unit.lanes / columns);
+  int64_t columns =
+      std::min<int64_t>(wide * unit.lanes, llvm::alignTo(shape[1], unit.lanes));
+  int64_t rows =
+      std::min<int64_t>(shape[0], unit.accumulators() * unit.lanes / columns);
 
   std::optional<Cut> outer;
   if (auto it = cuts.find(rowClass); it != cuts.end())

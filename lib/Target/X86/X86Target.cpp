@@ -7,9 +7,9 @@
 #include "lib/Target/X86/Codegen.h"
 #include "lib/Target/X86/Levels.h"
 #include "lib/Target/X86/Passes.h"
-#include "mlir/Pass/PassManager.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/UB/IR/UBOps.h"
+#include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/TargetParser/Host.h"
 
@@ -36,21 +36,11 @@ private:
 };
 } // namespace
 
-/// LLVM's spelling of a feature of /proc/cpuinfo.
-static std::string toLLVMFeature(llvm::StringRef feature) {
-  if (feature == "bmi1")
-    return "bmi";
-  std::string name = feature.str();
-  if (feature.starts_with("avx512_"))
-    name.erase(std::remove(name.begin(), name.end(), '_'), name.end());
-  return name;
-}
-
 llvm::Expected<const TargetLevel &> X86Target::getNativeLevel() const {
   llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
   for (const TargetLevel &level : llvm::reverse(records))
     if (llvm::all_of(level.features, [&](const std::string &feature) {
-          return host.lookup(toLLVMFeature(feature));
+          return host.lookup(feature);
         }))
       return level;
   return llvm::createStringError("x86: this machine lacks AVX2 and FMA");
