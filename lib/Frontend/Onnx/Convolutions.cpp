@@ -2,6 +2,7 @@
 //
 // Convolutions and pools.
 
+#include "lib/Frontend/Onnx/BuiltinCall.h"
 #include "lib/Frontend/Onnx/Windows.h"
 #include "llvm/ADT/Sequence.h"
 
@@ -172,7 +173,7 @@ static LogicalResult resolveTransposedPads(NodeImporter &node, Value x,
     int64_t wanted = shape ? (*shape)[i] : size.getValue() * window.strides[i];
     int64_t total = window.strides[i] * (size.getValue() - 1) + extra[i] +
                     (window.kernel[i] - 1) * window.dilations[i] + 1 - wanted;
-    int64_t half = total / 2;
+    int64_t half = llvm::divideFloorSigned(total, 2);
     window.pads[i] = autoPad == "SAME_UPPER" ? half : total - half;
     window.pads[i + spatial] = total - window.pads[i];
   }
@@ -289,20 +290,17 @@ static LogicalResult importMaxPool(NodeImporter &node) {
   Value y = buildPool(node, Reduction::max, x, *window, false);
   if (!y || !node.usesOutput(1))
     return node.set(y);
-  bool ceil = node.getInt("ceil_mode", 0) != 0;
   Dims dims = b.getDims(y);
-  auto types = {
-      RankedTensorType::get(graph::toStaticShape(dims), b.getElementType(x)),
-      RankedTensorType::get(graph::toStaticShape(dims), b.getI64Type())};
-  SmallVector<NamedAttribute> options = {
-      b.getNamedAttr("kernel", b.getDenseI64ArrayAttr(window->kernel)),
-      b.getNamedAttr("strides", b.getDenseI64ArrayAttr(window->strides)),
-      b.getNamedAttr("dilations", b.getDenseI64ArrayAttr(window->dilations)),
-      b.getNamedAttr("pads", b.getDenseI64ArrayAttr(window->pads)),
-      b.getNamedAttr("ceil", b.getBoolAttr(ceil)),
-      b.getNamedAttr("column_major", b.getBoolAttr(order != 0))};
-  return node.set(
-      b.builtin("max_pool_with_indices", x, options, types, {dims, dims}));
+  BuiltinCall call(node, "max_pool_with_indices", {x});
+  call.ints("kernel", window->kernel);
+  call.ints("strides", window->strides);
+  call.ints("dilations", window->dilations);
+  call.ints("pads", window->pads);
+  call.integer("ceil", node.getInt("ceil_mode", 0));
+  call.integer("column_major", order);
+  call.result(b.getElementType(x), dims);
+  call.result(b.getI64Type(), dims);
+  return call.set();
 }
 
 /// `(sum |x|^p)^(1/p)`; the sum is a mean that counts padding, times the size

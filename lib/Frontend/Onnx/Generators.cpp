@@ -126,8 +126,52 @@ static LogicalResult importBlackman(NodeImporter &node) {
   return importWindow(node, 0.42, 0.5, 0.08);
 }
 
+/// Positions of `count` pixels from -1 to 1, along `axis` of `rank` dims:
+/// corners at the ends, or pixel edges.
+static Value makePositions(GraphBuilder &b, AffineExpr count, int64_t axis,
+                           int64_t rank, bool alignCorners, Type type) {
+  Value index = b.cast(b.iota(count, axis, rank), type);
+  Value size = b.cast(b.sizeValue(count), type);
+  Value one = b.scalar(type, 1.0), two = b.scalar(type, 2.0);
+  if (alignCorners)
+    return b.sub(b.div(b.mul(index, two), b.sub(size, one)), one);
+  Value doubled = b.add(b.mul(index, two), one);
+  return b.sub(b.div(doubled, size), one);
+}
+
+/// `theta` times the homogeneous positions; coordinates are x, y(, z), dims
+/// (depth,) height, width.
+static LogicalResult importAffineGrid(NodeImporter &node) {
+  GraphBuilder &b = node.b;
+  std::optional<Dims> size = b.getContents(node.in(1));
+  if (!size || (size->size() != 4 && size->size() != 5))
+    return node.unsupported("the size must have 4 or 5 elements that are known "
+                            "at compile time or follow from named dims");
+  if (failed(node.checkRank(0, 3, 3)))
+    return failure();
+  bool alignCorners = node.getInt("align_corners", 0) != 0;
+  Type type = b.getElementType(node.in(0));
+  int64_t spatial = size->size() - 2;
+  Dims dims(size->begin() + 2, size->end()), column(dims);
+  column.push_back(b.size(1));
+  SmallVector<Value> coordinates;
+  for (int64_t axis = spatial; axis-- > 0;)
+    coordinates.push_back(b.broadcast(
+        makePositions(b, dims[axis], axis, spatial + 1, alignCorners, type),
+        column));
+  coordinates.push_back(b.broadcast(b.scalar(type, 1.0), column));
+  Value points = b.reshape(b.concat(coordinates, spatial),
+                           {b.product(dims), b.size(spatial + 1)});
+  Value grid = b.matmul(points, b.transpose(node.in(0), {0, 2, 1}));
+  Dims result = {b.getDim(node.in(0), 0)};
+  llvm::append_range(result, dims);
+  result.push_back(b.size(spatial));
+  return node.set(b.reshape(grid, result));
+}
+
 ArrayRef<OpEntry> lathe::onnx::getGeneratorOps() {
   static constexpr OpEntry ops[] = {
+      {"AffineGrid", 20, kNewest, 2, 2, Types::Float, importAffineGrid},
       {"BlackmanWindow", 17, kNewest, 1, 1, Types::Integer, importBlackman},
       {"Constant", 1, kNewest, 0, 0, Types::Any, importConstant},
       {"ConstantOfShape", 9, kNewest, 1, 1, Types::Integer,

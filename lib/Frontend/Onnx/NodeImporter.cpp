@@ -204,7 +204,7 @@ static OpIndex makeIndex() {
         getIndexingOps(), getGeneratorOps(), getReductionOps(),
         getNormalizationOps(), getContractionOps(), getConvolutionOps(),
         getAttentionOps(), getQuantizationOps(), getBuiltinOps(),
-        getRecurrentOps(), getResizeOps(), getControlFlowOps()})
+        getRecurrentOps(), getResizeOps(), getLossOps(), getControlFlowOps()})
     for (const OpEntry &entry : table)
       index[entry.name].push_back(&entry);
   return index;

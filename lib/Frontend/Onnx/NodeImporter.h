@@ -152,6 +152,7 @@ llvm::ArrayRef<OpEntry> getQuantizationOps();
 llvm::ArrayRef<OpEntry> getBuiltinOps();
 llvm::ArrayRef<OpEntry> getRecurrentOps();
 llvm::ArrayRef<OpEntry> getResizeOps();
+llvm::ArrayRef<OpEntry> getLossOps();
 llvm::ArrayRef<OpEntry> getControlFlowOps();
 
 /// The entries of `domain` with that name, all opsets; empty if none.

@@ -127,8 +127,8 @@ class Module:
 
     def __init__(self, text):
         self.maps, self.resources, self.ops = {}, {}, []
-        for name, body in re.findall(r'^\s*(\S+): "(0x[0-9A-F]+)"', text, re.M):
-            self.resources[name] = unhex(body)[4:]
+        for name, body in re.findall(r'^\s*(.+): "(0x[0-9A-F]+)"', text, re.M):
+            self.resources[name.strip('"')] = unhex(body)[4:]
         self.names, self.results = [], []
         for line in text.splitlines():
             self.read_line(line.strip())
