@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// --x86-lower-math: math.* on vectors of f32 as polynomials, so that no call of
-// libm is left.
+// --x86-lower-math
+//
+//   %y = math.exp %x : vector<16xf32>
+//
+// becomes multiplications, additions and integer ops (MathFunctions.h), so that
+// no call of libm is left. What remains of `math` (sqrt, fma, floor, ...) has an
+// instruction.
 
+#include "lib/Target/X86/MathFunctions.h"
 #include "lib/Target/X86/Passes.h"
-#include "mlir/Dialect/Math/Transforms/Passes.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace lathe::x86 {
 #define GEN_PASS_DEF_X86LOWERMATHPASS
@@ -13,7 +17,87 @@ namespace lathe::x86 {
 } // namespace lathe::x86
 
 using namespace mlir;
-using namespace lathe;
+using namespace lathe::x86;
+
+using Unary = Value (MathFunctions::*)(Value);
+using Binary = Value (MathFunctions::*)(Value, Value);
+
+namespace {
+/// How one op is computed; one of the two functions is set.
+struct Lowering {
+  StringRef name;
+  Unary unary;
+  Binary binary;
+  bool hasSingle; ///< There is an f32 form.
+};
+} // namespace
+
+static constexpr Lowering kLowerings[] = {
+    {"math.exp", &MathFunctions::exp, nullptr, true},
+    {"math.exp2", &MathFunctions::exp2, nullptr, true},
+    {"math.log", &MathFunctions::log, nullptr, true},
+    {"math.tanh", &MathFunctions::tanh, nullptr, true},
+    {"math.erf", &MathFunctions::erf, nullptr, true},
+    {"math.sin", &MathFunctions::sin, nullptr, false},
+    {"math.cos", &MathFunctions::cos, nullptr, false},
+    {"math.tan", &MathFunctions::tan, nullptr, false},
+    {"math.asin", &MathFunctions::asin, nullptr, false},
+    {"math.acos", &MathFunctions::acos, nullptr, false},
+    {"math.atan", &MathFunctions::atan, nullptr, false},
+    {"math.atan2", nullptr, &MathFunctions::atan2, false},
+    {"math.sinh", &MathFunctions::sinh, nullptr, false},
+    {"math.cosh", &MathFunctions::cosh, nullptr, false},
+    {"math.asinh", &MathFunctions::asinh, nullptr, false},
+    {"math.acosh", &MathFunctions::acosh, nullptr, false},
+    {"math.atanh", &MathFunctions::atanh, nullptr, false},
+    {"math.expm1", &MathFunctions::expm1, nullptr, false},
+    {"math.log1p", &MathFunctions::log1p, nullptr, false},
+    {"math.cbrt", &MathFunctions::cbrt, nullptr, false},
+    {"math.powf", nullptr, &MathFunctions::pow, false},
+    {"arith.remf", nullptr, &MathFunctions::rem, false},
+};
+
+/// Ops of `math` that instructions, or short sequences of them, implement.
+static bool hasInstruction(Operation *op) {
+  return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp,
+             math::CountLeadingZerosOp, math::CountTrailingZerosOp,
+             math::CtPopOp, math::FloorOp, math::FmaOp, math::RoundEvenOp,
+             math::RoundOp, math::RsqrtOp, math::SqrtOp, math::TruncOp,
+             math::IsFiniteOp, math::IsInfOp, math::IsNaNOp,
+             math::IsNormalOp>(op);
+}
+
+static Type withElement(Type type, Type element) {
+  auto vector = dyn_cast<VectorType>(type);
+  return vector ? Type(vector.clone(element)) : element;
+}
+
+static LogicalResult lower(Operation *op, const Lowering &lowering,
+                           bool useScale) {
+  ImplicitLocOpBuilder b(op->getLoc(), op);
+  Type type = op->getResult(0).getType();
+  Type element = getElementTypeOrSelf(type);
+  if (!element.isF32() && !element.isF64())
+    return op->emitOpError("on ") << type << " has no x86 lowering";
+  if (lowering.name == "math.erf" && element.isF64())
+    return op->emitOpError("on f64 has no x86 lowering; f32 has");
+
+  bool isWidened = element.isF32() && !lowering.hasSingle;
+  Type computed = isWidened ? withElement(type, b.getF64Type()) : type;
+  SmallVector<Value> operands(op->getOperands());
+  if (isWidened)
+    for (Value &operand : operands)
+      operand = arith::ExtFOp::create(b, computed, operand);
+  MathFunctions functions(b, computed, useScale);
+  Value result = lowering.unary
+                     ? (functions.*lowering.unary)(operands[0])
+                     : (functions.*lowering.binary)(operands[0], operands[1]);
+  if (isWidened)
+    result = arith::TruncFOp::create(b, type, result);
+  op->getResult(0).replaceAllUsesWith(result);
+  op->erase();
+  return success();
+}
 
 namespace {
 struct X86LowerMathPass
@@ -21,11 +105,25 @@ struct X86LowerMathPass
   using X86LowerMathPassBase::X86LowerMathPassBase;
 
   void runOnOperation() override {
-    RewritePatternSet patterns(&getContext());
-    MathPolynomialApproximationOptions options;
-    populateMathPolynomialApproximationPatterns(patterns, options);
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+    SmallVector<Operation *> ops;
+    getOperation().walk([&](Operation *op) {
+      if (isa<arith::RemFOp>(op) ||
+          op->getDialect()->getNamespace() == "math")
+        ops.push_back(op);
+    });
+    for (Operation *op : ops) {
+      StringRef name = op->getName().getStringRef();
+      const Lowering *found = llvm::find_if(
+          kLowerings, [&](const Lowering &entry) { return entry.name == name; });
+      if (found == std::end(kLowerings)) {
+        if (hasInstruction(op))
+          continue;
+        op->emitOpError("has no x86 lowering");
+        return signalPassFailure();
+      }
+      if (failed(lower(op, *found, avx512)))
+        return signalPassFailure();
+    }
   }
 };
 } // namespace

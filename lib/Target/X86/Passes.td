@@ -38,9 +38,12 @@ def X86LowerMathPass : Pass<"x86-lower-math", "::mlir::ModuleOp"> {
     No op that would become a call of libm is left. Numeric contract: at most
     4 ulp on f32; infinities, NaN and zeros as the C library has them.
   }];
+  let options = [
+    Option<"avx512", "avx512", "bool", "false",
+           "use instructions of AVX-512 for 16 lanes">];
   let dependentDialects = [
-    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
-    "::mlir::vector::VectorDialect"];
+    "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+    "::mlir::math::MathDialect"];
 }
 
 #endif // LATHE_LIB_TARGET_X86_PASSES_TD

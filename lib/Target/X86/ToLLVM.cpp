@@ -30,7 +30,9 @@ void x86::buildToLLVMPipeline(OpPassManager &manager, StringRef level) {
   // The lowering repeats addresses and constants instead of tracking them.
   manager.addPass(createCSEPass());
   manager.addPass(createCanonicalizerPass());
-  manager.addPass(createX86LowerMathPass());
+  X86LowerMathPassOptions math;
+  math.avx512 = level.starts_with("avx512");
+  manager.addPass(createX86LowerMathPass(math));
   manager.addPass(createSCFToControlFlowPass());
   manager.addPass(createCSEPass());
   manager.addPass(createConvertVectorToLLVMPass());

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Elementary functions as straight-line code on scalars or vectors of f32 or
+// f64, with infinities, NaN, zeros and subnormal numbers as the C library has
+// them. `exp`, `log`, `tanh` and `erf` have an f32 form of their own, at most
+// 2 ulp off; the others are computed in f64 whatever their type, which rounds
+// an f32 result to within 1 ulp.
+
+#ifndef LATHE_LIB_TARGET_X86_MATHFUNCTIONS_H
+#define LATHE_LIB_TARGET_X86_MATHFUNCTIONS_H
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace lathe::x86 {
+
+/// Builds expressions of one type: a float, or a vector of floats.
+class MathFunctions {
+public:
+  /// With `scale` set, 2^n is multiplied by the AVX-512 instruction for that,
+  /// if the type fills one of its registers.
+  MathFunctions(mlir::ImplicitLocOpBuilder &builder, mlir::Type type,
+                bool scale = false)
+      : b(builder), type(type), useScale(scale) {}
+
+  mlir::Value exp(mlir::Value x);
+  mlir::Value exp2(mlir::Value x);
+  mlir::Value log(mlir::Value x);
+  mlir::Value tanh(mlir::Value x);
+  /// f32 only.
+  mlir::Value erf(mlir::Value x);
+
+  // The following want f64.
+  mlir::Value sin(mlir::Value x) { return sinAfter(x, 0); }
+  mlir::Value cos(mlir::Value x) { return sinAfter(x, 1); }
+  mlir::Value tan(mlir::Value x);
+  mlir::Value asin(mlir::Value x);
+  mlir::Value acos(mlir::Value x);
+  mlir::Value atan(mlir::Value x);
+  mlir::Value atan2(mlir::Value y, mlir::Value x);
+  mlir::Value sinh(mlir::Value x);
+  mlir::Value cosh(mlir::Value x);
+  mlir::Value asinh(mlir::Value x);
+  mlir::Value acosh(mlir::Value x);
+  mlir::Value atanh(mlir::Value x);
+  mlir::Value expm1(mlir::Value x);
+  mlir::Value log1p(mlir::Value x);
+  mlir::Value cbrt(mlir::Value x);
+  mlir::Value pow(mlir::Value x, mlir::Value y);
+  /// The remainder of x / y, with the sign of x.
+  mlir::Value rem(mlir::Value x, mlir::Value y);
+
+  mlir::Value constant(double value);
+  mlir::Value add(mlir::Value x, mlir::Value y);
+  mlir::Value sub(mlir::Value x, mlir::Value y);
+  mlir::Value mul(mlir::Value x, mlir::Value y);
+  mlir::Value div(mlir::Value x, mlir::Value y);
+  mlir::Value sqrt(mlir::Value x);
+
+private:
+  bool isDouble() const;
+  /// The integer type of the same width (and lanes).
+  mlir::Type bitsType() const;
+  mlir::Value bits(int64_t value);
+  mlir::Value fma(mlir::Value x, mlir::Value y, mlir::Value z);
+  mlir::Value abs(mlir::Value x);
+  mlir::Value copySign(mlir::Value x, mlir::Value sign);
+  mlir::Value roundEven(mlir::Value x);
+  mlir::Value test(mlir::arith::CmpFPredicate predicate, mlir::Value x,
+                   mlir::Value y);
+  mlir::Value select(mlir::Value condition, mlir::Value x, mlir::Value y);
+  /// NaN stays NaN.
+  mlir::Value clamp(mlir::Value x, double low, double high);
+  /// Coefficients from the highest power down.
+  mlir::Value polynomial(mlir::Value x, llvm::ArrayRef<double> coefficients);
+  /// y * 2^n for a whole n.
+  mlir::Value scaleBy(mlir::Value y, mlir::Value n);
+  /// e^r * 2^n for |r| <= ln(2) / 2.
+  mlir::Value expReduced(mlir::Value r, mlir::Value n);
+  /// sin(x + quarter * pi / 2).
+  mlir::Value sinAfter(mlir::Value x, int64_t quarter);
+  /// `small(x)` where |x| < bound, else `large`.
+  mlir::Value nearZero(mlir::Value x, double bound, double cubic,
+                       mlir::Value large);
+
+  mlir::ImplicitLocOpBuilder &b;
+  mlir::Type type;
+  bool useScale;
+};
+
+} // namespace lathe::x86
+
+#endif // LATHE_LIB_TARGET_X86_MATHFUNCTIONS_H
