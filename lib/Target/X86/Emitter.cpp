@@ -186,6 +186,8 @@ LogicalResult Emitter::emitLoadScalar(tile::LoadScalarOp op) {
 
 LogicalResult Emitter::emitStore(tile::StoreOp op) {
   Access access = accessOf(op);
+  if (storeTransposed(op, access))
+    return success();
   SmallVector<int64_t> shape = shapeOf(op.getTile());
   // Lanes run where elements are neighbors in memory, if anywhere.
   int lane = static_cast<int>(shape.size()) - 1;

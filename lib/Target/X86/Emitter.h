@@ -229,6 +229,17 @@ private:
   mlir::Value fromMemoryForm(mlir::Value vector, mlir::Type element);
   mlir::Value padSlot(mlir::Type element, mlir::Attribute pad);
 
+  //===-- Squares (Transpose.cpp) ------------------------------------------===//
+  llvm::SmallVector<mlir::Value>
+  transposeSquare(llvm::SmallVector<mlir::Value> rows);
+  void forEachSquare(
+      llvm::ArrayRef<int64_t> shape, int rowDim, int columnDim,
+      llvm::function_ref<void(Position, int64_t, int64_t)> body);
+  /// As `fill` and as a store, if the tile and memory run along different
+  /// dims; false if this is not such a case.
+  bool fillTransposed(mlir::Value tile, mlir::Value memory);
+  bool storeTransposed(tile::StoreOp op, const Access &access);
+
   //===-- Multiplication (Mma.cpp) -----------------------------------------===//
   struct Block;
   bool hasByteDots(tile::MmaOp op);

@@ -192,15 +192,11 @@ Value Emitter::allocate(Value tile) {
 
 LogicalResult Emitter::materialize(Value tile) {
   Storage storage;
-  if (fitsRegisters(tile) && !feedsMma(tile)) {
-    SmallVector<Value> vectors;
-    SmallVector<int64_t> shape = shapeOf(tile);
-    forEachUnrolled(shape, static_cast<int>(shape.size()) - 1,
-                    [&](const Position &position) {
-                      vectors.push_back(vec(tile, position));
-                    });
+  auto load = tile.getDefiningOp<tile::LoadOp>();
+  bool isStrided = load && isStridedOperand(load);
+  if (fitsRegisters(tile) && !feedsMma(tile) && !isStrided) {
+    storage.registers = vectorsOf(tile);
     storage.kind = Storage::Registers;
-    storage.registers = std::move(vectors);
   } else {
     storage.memory = allocate(tile);
     fill(tile, storage.memory);
@@ -211,6 +207,8 @@ LogicalResult Emitter::materialize(Value tile) {
 }
 
 void Emitter::fill(Value tile, Value memory) {
+  if (fillTransposed(tile, memory))
+    return;
   SmallVector<int64_t> shape = shapeOf(tile);
   forEachInBox(shape, static_cast<int>(shape.size()) - 1,
                [&](const Position &position) {

@@ -1,0 +1,117 @@
+// RUN: lathe-opt --x86-lower-tile --cse --canonicalize %s | FileCheck %s
+// RUN: lathe-opt --x86-lower-tile=level=x86-64-v3 --cse --canonicalize %s \
+// RUN:   | FileCheck %s --check-prefix=AVX2
+
+// A row block of six by 64: 24 accumulators of 16 lanes, carried by the loop
+// over k; a test of the rows that are left; copies for four, two and one row.
+
+// CHECK-LABEL: func.func @linear.programs(
+// CHECK-SAME: !llvm.ptr {llvm.noalias, llvm.readonly}
+// CHECK-SAME: !llvm.ptr {llvm.noalias}
+// CHECK: scf.for
+// CHECK: %[[LEFT:.*]] = arith.subi
+// CHECK: arith.cmpi sge, %[[LEFT]], %c6
+// CHECK: scf.if
+// CHECK: %{{.*}}:24 = scf.for
+// CHECK: vector.fma {{.*}} : vector<16xf32>
+// CHECK: else
+// CHECK: arith.andi %[[LEFT]], %c4
+// CHECK: %{{.*}}:16 = scf.for
+// CHECK: arith.andi %[[LEFT]], %c2
+// CHECK: %{{.*}}:8 = scf.for
+// CHECK: arith.andi %[[LEFT]], %c1
+// CHECK: %{{.*}}:4 = scf.for
+
+// The kernel ABI.
+// CHECK-LABEL: func.func @linear(
+// CHECK-SAME: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64)
+// CHECK: call @linear.programs
+
+// 16 registers hold six by two vectors of eight: the columns are cut.
+// AVX2-LABEL: func.func @linear.programs(
+// AVX2: %{{.*}}:12 = scf.for
+// AVX2: vector.fma {{.*}} : vector<8xf32>
+tile.kernel @linear(%x: !tile.buffer<f32>, %w: !tile.buffer<f32>,
+    %y: !tile.buffer<f32> {tile.written}, %m: index)
+    schedule <strategy = "contract", tile = [6, 64, 1]> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c6 = arith.constant 6 : index
+  %c64 = arith.constant 64 : index
+  %i = tile.program_id 0
+  %j = tile.program_id 1
+  %row = arith.muli %i, %c6 : index
+  %col = arith.muli %j, %c64 : index
+  %xv = tile.view %x sizes [%m, 64] strides [64, 1]
+    : !tile.buffer<f32> -> !tile.view<?x64xf32, [64, 1]>
+  %wv = tile.view %w sizes [2, 64, 64] strides [4096, 64, 1]
+    : !tile.buffer<f32> -> !tile.view<2x64x64xf32, [4096, 64, 1]>
+  %yv = tile.view %y sizes [%m, 128] strides [128, 1]
+    : !tile.buffer<f32> -> !tile.view<?x128xf32, [128, 1]>
+  %zero = arith.constant dense<0.0> : tensor<6x64xf32>
+  %acc = scf.for %k = %c0 to %c64 step %c1 iter_args(%c = %zero)
+      -> (tensor<6x64xf32>) {
+    %a = tile.load %xv[%row, %k] dims [0, 1]
+      : !tile.view<?x64xf32, [64, 1]> -> tensor<6x1xf32>
+    %b = tile.load %wv[%j, %k, %c0] dims [1, 2]
+      : !tile.view<2x64x64xf32, [4096, 64, 1]> -> tensor<1x64xf32>
+    %d = tile.mma %a, %b, %c
+      : tensor<6x1xf32>, tensor<1x64xf32>, tensor<6x64xf32>
+    scf.yield %d : tensor<6x64xf32>
+  }
+  tile.store %acc, %yv[%row, %col] dims [0, 1]
+    : tensor<6x64xf32>, !tile.view<?x128xf32, [128, 1]>
+  tile.return
+}
+
+// Whole blocks of columns without masks, the rest with them.
+// CHECK-LABEL: func.func @double.programs(
+// CHECK: scf.if
+// CHECK: llvm.load {{.*}} -> vector<16xf32>
+// CHECK: llvm.store {{.*}} : vector<16xf32>
+// CHECK: else
+// CHECK: llvm.intr.masked.load
+// CHECK: llvm.intr.masked.store
+tile.kernel @double(%x: !tile.buffer<f32>,
+    %y: !tile.buffer<f32> {tile.written}, %n: index)
+    schedule <strategy = "pointwise", tile = [64]> {
+  %c64 = arith.constant 64 : index
+  %i = tile.program_id 0
+  %col = arith.muli %i, %c64 : index
+  %xv = tile.view %x sizes [%n] strides [1]
+    : !tile.buffer<f32> -> !tile.view<?xf32, [1]>
+  %yv = tile.view %y sizes [%n] strides [1]
+    : !tile.buffer<f32> -> !tile.view<?xf32, [1]>
+  %t = tile.load %xv[%col] dims [0] : !tile.view<?xf32, [1]> -> tensor<64xf32>
+  %s = arith.addf %t, %t : tensor<64xf32>
+  tile.store %s, %yv[%col] dims [0]
+    : tensor<64xf32>, !tile.view<?xf32, [1]>
+  tile.return
+}
+
+// Four bytes of k at a time: vpdpbusd where there is VNNI, else pairs.
+// CHECK-LABEL: func.func @bytes.programs(
+// CHECK: llvm.x86.avx512.vpdpbusd.512
+// AVX2-LABEL: func.func @bytes.programs(
+// AVX2: llvm.x86.avx2.pmadd.wd
+tile.kernel @bytes(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
+    %y: !tile.buffer<i32> {tile.written})
+    schedule <strategy = "contract", tile = [2, 16, 4]> {
+  %c0 = arith.constant 0 : index
+  %xv = tile.view %x sizes [2, 4] strides [4, 1]
+    : !tile.buffer<i8> -> !tile.view<2x4xi8, [4, 1]>
+  %wv = tile.view %w sizes [16, 4] strides [4, 1]
+    : !tile.buffer<i8> -> !tile.view<16x4xi8, [4, 1]>
+  %yv = tile.view %y sizes [2, 16] strides [16, 1]
+    : !tile.buffer<i32> -> !tile.view<2x16xi32, [16, 1]>
+  %zero = arith.constant dense<0> : tensor<2x16xi32>
+  %a = tile.load %xv[%c0, %c0] dims [0, 1]
+    : !tile.view<2x4xi8, [4, 1]> -> tensor<2x4xi8>
+  %b = tile.load %wv[%c0, %c0] dims [1, 0]
+    : !tile.view<16x4xi8, [4, 1]> -> tensor<4x16xi8>
+  %d = tile.mma %a, %b, %zero {unsigned_a}
+    : tensor<2x4xi8>, tensor<4x16xi8>, tensor<2x16xi32>
+  tile.store %d, %yv[%c0, %c0] dims [0, 1]
+    : tensor<2x16xi32>, !tile.view<2x16xi32, [16, 1]>
+  tile.return
+}
