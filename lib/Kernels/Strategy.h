@@ -129,9 +129,8 @@ std::unique_ptr<Strategy> createPointwiseStrategy();
 std::unique_ptr<Strategy> createReduceStrategy();
 std::unique_ptr<Strategy> createContractStrategy();
 std::unique_ptr<Strategy> createAttentionStrategy();
-/// Convolutions are of the contract kind, pools of the reduce kind.
+/// Convolutions; of the contract kind too.
 std::unique_ptr<Strategy> createConvStrategy();
-std::unique_ptr<Strategy> createPoolStrategy();
 
 /// One of each. In the order in which they are asked.
 std::vector<std::unique_ptr<Strategy>> createStrategies();
