@@ -4,12 +4,14 @@
 //
 //   results of one shape           ->  one launch
 //   a concat that is a result      ->  one launch per input, into its slice
-//   a constant pad that is one     ->  a fill, then a copy into the middle
+//   a pad that is a result         ->  a fill, then a copy into the middle;
+//                                      or one launch per mirrored border
 //
 // The iteration space is the results' dims, merged as far as all buffers allow.
 // One dim runs along vectors; a program takes a chunk of it, or all of it for
 // several positions of the next dim if it is short.
 
+#include "lib/Kernels/Pointwise.h"
 #include "dialects/Graph/IR/Polynomial.h"
 #include "lib/Kernels/IterationSpace.h"
 #include "lib/Kernels/TileEvaluator.h"
@@ -92,37 +94,102 @@ static void addConcat(graph::ConcatOp op, unsigned result, graph::DimsOf dimsOf,
   }
 }
 
-/// The fill (a null value stands for zero) and the copy of what is left of the
-/// input: negative amounts cut it.
+namespace {
+/// A run of result positions along one dim of a pad, and the input positions
+/// that they show.
+struct Run {
+  AffineExpr to, from, size;
+  int64_t step = 1;
+  bool repeats = false; ///< All show `from`.
+};
+} // namespace
+
+/// What the input itself covers: negative amounts cut it.
+static Run getMiddle(AffineExpr size, int64_t low, int64_t high) {
+  MLIRContext *context = size.getContext();
+  int64_t cut = std::min<int64_t>(low, 0) + std::min<int64_t>(high, 0);
+  return {getAffineConstantExpr(std::max<int64_t>(low, 0), context),
+          getAffineConstantExpr(std::max<int64_t>(-low, 0), context),
+          graph::canonicalizeSize(size + cut)};
+}
+
+/// All runs along a dim. A constant pad shows the input in the middle only.
+static SmallVector<Run, 3> getRuns(graph::PadMode mode, AffineExpr size,
+                                   int64_t low, int64_t high) {
+  MLIRContext *context = size.getContext();
+  auto number = [&](int64_t value) {
+    return getAffineConstantExpr(value, context);
+  };
+  SmallVector<Run, 3> runs{getMiddle(size, low, high)};
+  if (mode == graph::PadMode::constant)
+    return runs;
+  bool reflects = mode == graph::PadMode::reflect;
+  bool wraps = mode == graph::PadMode::wrap;
+  if (low > 0) {
+    AffineExpr from = reflects ? number(low) : wraps ? size - low : number(0);
+    runs.push_back({number(0), graph::canonicalizeSize(from), number(low),
+                    reflects ? -1 : 1, !reflects && !wraps});
+  }
+  if (high > 0) {
+    AffineExpr from = reflects ? size - 2 : wraps ? number(0) : size - 1;
+    runs.push_back({graph::canonicalizeSize(runs[0].to + runs[0].size),
+                    graph::canonicalizeSize(from), number(high),
+                    reflects ? -1 : 1, !reflects && !wraps});
+  }
+  return runs;
+}
+
+/// The piece that shows `runs`, one for each dim.
+static Piece getPadPiece(Value input, unsigned result, ArrayRef<Run> runs) {
+  AffineExpr one = getAffineConstantExpr(1, input.getContext());
+  graph::ViewStep slice{graph::ViewStep::Kind::Slice, {}, {}, {}};
+  graph::Dims to, sizes;
+  bool repeats = false;
+  for (const Run &run : runs) {
+    slice.dims.push_back(run.repeats ? one : run.size);
+    slice.starts.push_back(run.from);
+    slice.numbers.push_back(run.step);
+    to.push_back(run.to);
+    sizes.push_back(run.size);
+    repeats |= run.repeats;
+  }
+  graph::Access access{slice};
+  if (repeats)
+    access.push_back(graph::ViewStep::getBroadcast(sizes));
+  return {input, result, access, {getWindow(to, sizes)}, sizes};
+}
+
+/// A constant pad fills the result (a null value stands for zero) and copies
+/// the input over it; other modes have a piece for every combination of runs.
 static void addPad(graph::PadOp op, unsigned result, graph::DimsOf dimsOf,
                    std::vector<Piece> &pieces) {
-  graph::Dims dims(dimsOf(op.getResult()));
-  graph::Access broadcast{graph::ViewStep::getBroadcast(dims)};
-  pieces.push_back({op.getValue(), result, broadcast, {}, dims});
-  MLIRContext *context = op.getContext();
-  graph::Dims from, to, sizes;
+  if (op.getMode() == graph::PadMode::constant) {
+    graph::Dims dims(dimsOf(op.getResult()));
+    graph::Access broadcast{graph::ViewStep::getBroadcast(dims)};
+    pieces.push_back({op.getValue(), result, broadcast, {}, dims});
+  }
+  std::vector<SmallVector<Run>> combinations(1);
   for (auto [size, low, high] :
        llvm::zip_equal(dimsOf(op.getInput()), op.getLow(), op.getHigh())) {
-    from.push_back(getAffineConstantExpr(std::max<int64_t>(-low, 0), context));
-    to.push_back(getAffineConstantExpr(std::max<int64_t>(low, 0), context));
-    int64_t cut = std::min<int64_t>(low, 0) + std::min<int64_t>(high, 0);
-    sizes.push_back(graph::canonicalizeSize(size + cut));
+    std::vector<SmallVector<Run>> longer;
+    for (const Run &run : getRuns(op.getMode(), size, low, high))
+      for (SmallVector<Run> combination : combinations) {
+        combination.push_back(run);
+        longer.push_back(std::move(combination));
+      }
+    combinations = std::move(longer);
   }
-  pieces.push_back({op.getInput(),
-                    result,
-                    {getWindow(from, sizes)},
-                    {getWindow(to, sizes)},
-                    sizes});
+  for (ArrayRef<Run> runs : combinations)
+    pieces.push_back(getPadPiece(op.getInput(), result, runs));
 }
 
 static std::vector<Part> getParts(graph::GroupOp group, graph::DimsOf dimsOf) {
   std::vector<Part> parts;
   for (auto [i, value] : llvm::enumerate(group.getYield().getValues())) {
     std::vector<Piece> pieces;
-    auto pad = value.getDefiningOp<graph::PadOp>();
     if (auto concat = value.getDefiningOp<graph::ConcatOp>())
       addConcat(concat, i, dimsOf, pieces);
-    else if (pad && pad.getMode() == graph::PadMode::constant)
+    else if (auto pad = value.getDefiningOp<graph::PadOp>())
       addPad(pad, i, dimsOf, pieces);
     else
       pieces.push_back(
@@ -364,6 +431,25 @@ static int64_t countOps(graph::GroupOp group) {
   });
 }
 
+static FailureOr<LaunchSpec> lowerPart(const Part &part, graph::GroupOp group,
+                                       LoweringContext &context) {
+  SmallVector<graph::StridedView> views;
+  unsigned bits = 8;
+  if (failed(collectViews(part, group, context.dimsOf, views, bits,
+                          [](Operation *, StringRef) {})))
+    return group.emitError("was lowered without having matched");
+  Shape shape = chooseShape(part.front().dims, views, bits, context.capability);
+  LaunchBuilder launch(group, context);
+  KernelBuilder kernel = launch.addKernel("pointwise", {shape.tile});
+  if (failed(PartBuilder(part, shape, group, context, kernel).build()))
+    return failure();
+  AffineExpr count = graph::getProduct(group.getContext(), part.front().dims);
+  std::string ops = getOpsName(group, nullptr);
+  return launch.finish((ops.empty() ? "copy" : ops) + "_" +
+                           getShapeName(shape.dims),
+                       graph::canonicalizeSize(count * countOps(group)));
+}
+
 FailureOr<LoweredGroup>
 PointwiseStrategy::lower(graph::GroupOp group, LoweringContext &context) const {
   LoweredGroup lowered;
@@ -371,23 +457,19 @@ PointwiseStrategy::lower(graph::GroupOp group, LoweringContext &context) const {
     AffineExpr count = graph::getProduct(group.getContext(), part.front().dims);
     if (getConstantSize(count) == 0)
       continue;
-    SmallVector<graph::StridedView> views;
-    unsigned bits = 8;
-    if (failed(collectViews(part, group, context.dimsOf, views, bits,
-                            [](Operation *, StringRef) {})))
-      return group.emitError("was lowered without having matched");
-    Shape shape =
-        chooseShape(part.front().dims, views, bits, context.capability);
-    LaunchBuilder launch(group, context);
-    KernelBuilder kernel = launch.addKernel("pointwise", {shape.tile});
-    if (failed(PartBuilder(part, shape, group, context, kernel).build()))
+    FailureOr<LaunchSpec> launch = lowerPart(part, group, context);
+    if (failed(launch))
       return failure();
-    std::string ops = getOpsName(group, nullptr);
-    lowered.launches.push_back(launch.finish(
-        (ops.empty() ? "copy" : ops) + "_" + getShapeName(shape.dims),
-        graph::canonicalizeSize(count * countOps(group))));
+    lowered.launches.push_back(std::move(*launch));
   }
   return lowered;
+}
+
+FailureOr<LaunchSpec> lathe::kernels::lowerCopy(graph::GroupOp group,
+                                                Value value, unsigned result,
+                                                LoweringContext &context) {
+  Part part{{value, result, {}, {}, graph::Dims(context.dimsOf(value))}};
+  return lowerPart(part, group, context);
 }
 
 std::unique_ptr<Strategy> lathe::kernels::createPointwiseStrategy() {

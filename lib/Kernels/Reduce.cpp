@@ -296,7 +296,7 @@ static FailureOr<RowProblem> analyze(graph::GroupOp group,
   auto axes = root ? getAxes(root, context.dimsOf(root->getOperand(0)).size())
                    : std::nullopt;
   if (axes)
-    return analyzeRows(group, *axes, context, /*vertical=*/false, reason);
+    return analyzeRows(group, *axes, context, RowOptions(), reason);
   reason =
       root ? root->getName().getStringRef().str() + ": no kernel for this op"
            : "a group of this kind needs a root";

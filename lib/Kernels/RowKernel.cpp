@@ -25,7 +25,7 @@ struct RowAnalysis {
   SmallVector<graph::StridedView> views;
   unsigned bits = 8;
 
-  void permute(ArrayRef<int64_t> axes);
+  void permute(ArrayRef<int64_t> axes, bool reverse);
   void setResultAccess(ArrayRef<int64_t> axes);
   LogicalResult setYieldAccesses();
   LogicalResult addStores();
@@ -36,7 +36,7 @@ struct RowAnalysis {
 } // namespace
 
 /// Kept dims first: `spaceAccess` and the permuted `problem.dims`.
-void RowAnalysis::permute(ArrayRef<int64_t> axes) {
+void RowAnalysis::permute(ArrayRef<int64_t> axes, bool reverse) {
   const graph::Dims &dims = problem.inputDims;
   SmallVector<int64_t> permutation;
   for (int64_t i = 0, rank = dims.size(); i < rank; ++i)
@@ -48,6 +48,15 @@ void RowAnalysis::permute(ArrayRef<int64_t> axes) {
     problem.dims.push_back(dims[dim]);
   problem.reducedCount = graph::getProduct(
       group.getContext(), ArrayRef(problem.dims).drop_front(problem.boundary));
+  if (reverse) {
+    graph::ViewStep step{graph::ViewStep::Kind::Slice, dims, {}, {}};
+    step.starts.assign(dims.size(),
+                       getAffineConstantExpr(0, group.getContext()));
+    step.numbers.assign(dims.size(), 1);
+    step.starts[axes.front()] = graph::canonicalizeSize(dims[axes.front()] - 1);
+    step.numbers[axes.front()] = -1;
+    problem.spaceAccess.push_back(std::move(step));
+  }
   if (!llvm::is_sorted(permutation))
     problem.spaceAccess.push_back(
         graph::ViewStep::getTranspose(problem.dims, permutation));
@@ -158,17 +167,17 @@ void RowAnalysis::chooseLoops(bool vertical) {
 
 FailureOr<RowProblem>
 lathe::kernels::analyzeRows(graph::GroupOp group, ArrayRef<int64_t> axes,
-                            const LoweringContext &context, bool vertical,
-                            std::string &reason) {
+                            const LoweringContext &context,
+                            const RowOptions &options, std::string &reason) {
   RowAnalysis analysis{group, context, reason, {}, {}};
   analysis.problem.root = group.getRoot();
   analysis.problem.inputDims.assign(
       graph::Dims(context.dimsOf(analysis.problem.getInput())));
-  analysis.permute(axes);
+  analysis.permute(axes, options.reverse);
   analysis.setResultAccess(axes);
   if (failed(analysis.setYieldAccesses()) || failed(analysis.collectViews()))
     return failure();
-  analysis.chooseLoops(vertical);
+  analysis.chooseLoops(options.vertical);
   return std::move(analysis.problem);
 }
 
@@ -288,8 +297,8 @@ TypedAttr lathe::kernels::getNeutral(tile::Combine kind, Type element) {
   llvm_unreachable("all kinds are listed");
 }
 
-static Value combine(ImplicitLocOpBuilder &b, tile::Combine kind, Value x,
-                     Value y) {
+Value lathe::kernels::combine(ImplicitLocOpBuilder &b, tile::Combine kind,
+                              Value x, Value y) {
   bool isFloat = isa<FloatType>(getElementTypeOrSelf(x.getType()));
   switch (kind) {
   case tile::Combine::Add:

@@ -41,13 +41,18 @@ struct RowProblem {
   mlir::Value getResult() const { return root->getResult(0); }
 };
 
+struct RowOptions {
+  bool vertical = false; ///< Lanes along a kept dim, whatever the strides.
+  bool reverse = false;  ///< The (only) axis from its end on.
+};
+
 /// Analyzes a group whose root combines the input's dims `axes`. Fails with a
-/// reason if an access does not fold. `vertical` asks for lanes along a kept
-/// dim whatever the strides.
+/// reason if an access does not fold.
 llvm::FailureOr<RowProblem> analyzeRows(graph::GroupOp group,
                                         llvm::ArrayRef<int64_t> axes,
                                         const LoweringContext &context,
-                                        bool vertical, std::string &reason);
+                                        const RowOptions &options,
+                                        std::string &reason);
 
 /// Builds loops over one row (or one vector of rows).
 class RowKernel {
@@ -125,6 +130,9 @@ private:
   mlir::AffineExpr grid;
   bool failed = false;
 };
+
+mlir::Value combine(mlir::ImplicitLocOpBuilder &b, tile::Combine kind,
+                    mlir::Value x, mlir::Value y);
 
 /// What combining starts with: -inf, 0, 1, the smallest integer, ...
 mlir::TypedAttr getNeutral(tile::Combine kind, mlir::Type element);

@@ -127,6 +127,9 @@ public:
 
 std::unique_ptr<Strategy> createPointwiseStrategy();
 std::unique_ptr<Strategy> createReduceStrategy();
+std::unique_ptr<Strategy> createPoolStrategy();
+std::unique_ptr<Strategy> createScanStrategy();
+std::unique_ptr<Strategy> createScatterStrategy();
 std::unique_ptr<Strategy> createContractStrategy();
 std::unique_ptr<Strategy> createAttentionStrategy();
 /// Convolutions; of the contract kind too.

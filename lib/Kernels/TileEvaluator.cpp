@@ -63,8 +63,8 @@ FailureOr<Value> TileEvaluator::compute(Value value,
         graph::prepend(graph::ViewStep::get(op, context.dimsOf), access));
   if (auto iota = dyn_cast<graph::IotaOp>(op))
     return computeIota(iota, access);
-  if (auto gather = dyn_cast<graph::GatherOp>(op))
-    return computeGather(gather, access);
+  if (graph::isGather(op))
+    return computeGather(op, access);
   if (auto dim = dyn_cast<graph::DimOp>(op))
     return computeSize(getDims(dim.getInput())[dim.getAxis()]);
   if (!op->hasTrait<graph::OpTrait::Elementwise>())
@@ -214,65 +214,75 @@ Value TileEvaluator::getPosition(Value index, AffineExpr size) {
   return arith::MinSIOp::create(b, position, last);
 }
 
-FailureOr<Value> TileEvaluator::computeGather(graph::GatherOp op,
+FailureOr<Value> TileEvaluator::computeGather(Operation *op,
                                               const graph::Access &access) {
-  graph::Access inputAccess;
-  Value input = graph::traceViews(op.getInput(), inputAccess, context.dimsOf);
-  auto argument = dyn_cast<BlockArgument>(input);
+  auto gather = graph::getGatherAccess(op, access, context.dimsOf);
+  auto argument =
+      gather ? dyn_cast<BlockArgument>(gather->source) : BlockArgument();
   if (!argument)
-    return op.emitOpError("gathers from a computed value (a defect of "
-                          "--graph-form-groups)");
-  FailureOr<graph::StridedView> base = getView(input, inputAccess);
-  if (failed(base))
-    return failure();
-  auto rows = graph::getGatherInputView(op, *base, access, context.dimsOf);
-  if (!rows)
-    return op.emitOpError("has rows that are no strided function of the "
-                          "iteration space (a defect of --graph-form-groups)");
+    return op->emitOpError("gathers from a computed value, or at rows that are "
+                           "no strided function of the iteration space (a "
+                           "defect of --graph-form-groups)");
   BlockArgument buffer =
       kernel.getBuffer(BufferRef::operand(argument.getArgNumber()));
-  AffineExpr size = base->dims[op.getAxis()];
-  AffineExpr stride = base->strides[op.getAxis()];
-  graph::Access indexAccess =
-      graph::getGatherIndexAccess(op, access, context.dimsOf);
-  Value tile;
-  if (isUniform(op.getIndices(), indexAccess)) {
-    TileEvaluator scalar(kernel, group, context, {window.bases, {}});
-    FailureOr<Value> index = scalar.evaluate(op.getIndices(), indexAccess);
-    if (failed(index))
-      return failure();
-    rows->dims.push_back(size);
-    rows->strides.push_back(stride);
-    TileWindow extended = window;
-    extended.bases.push_back(getPosition(*index, size));
-    tile = kernel.load(buffer, *rows, extended);
-  } else {
-    FailureOr<Value> index = evaluate(op.getIndices(), indexAccess);
-    if (failed(index))
-      return failure();
-    if (window.extents.size() != 1)
-      return op.emitOpError("gathers into a tile of rank ")
-             << window.extents.size() << ", only rank 1 is possible";
-    Value addresses = getAddresses(*rows, kernel.getBuilder().getIndexType());
-    tile = gatherAt(buffer, getPosition(*index, size), stride, addresses,
-                    graph::getProduct(op.getContext(), getDims(input)));
-  }
-  return toComputeType(kernel.getBuilder(), tile);
+  Value indices = op->getOperand(1);
+  bool uniform = llvm::all_of(gather->indices, [&](const auto &index) {
+    return isUniform(indices, index.access);
+  });
+  FailureOr<Value> tile = uniform ? gatherUniform(buffer, indices, *gather)
+                                  : gatherEach(buffer, indices, *gather);
+  if (failed(tile))
+    return failure();
+  return toComputeType(kernel.getBuilder(), *tile);
 }
 
-Value TileEvaluator::gatherAt(BlockArgument buffer, Value positions,
-                              AffineExpr stride, Value addresses,
+/// All elements of the window have the same indices: a plain load at them.
+FailureOr<Value>
+TileEvaluator::gatherUniform(BlockArgument buffer, Value indices,
+                             const graph::GatherAccess &gather) {
+  TileEvaluator scalar(kernel, group, context, {window.bases, {}});
+  graph::StridedView rows = gather.rows;
+  TileWindow extended = window;
+  for (const graph::GatherAccess::Index &index : gather.indices) {
+    FailureOr<Value> value = scalar.evaluate(indices, index.access);
+    if (failed(value))
+      return failure();
+    rows.dims.push_back(index.size);
+    rows.strides.push_back(index.stride);
+    extended.bases.push_back(getPosition(*value, index.size));
+  }
+  return kernel.load(buffer, rows, extended);
+}
+
+FailureOr<Value> TileEvaluator::gatherEach(BlockArgument buffer, Value indices,
+                                           const graph::GatherAccess &gather) {
+  if (window.extents.size() != 1)
+    return emitError(indices.getLoc(), "gathers into a tile of rank ")
+           << window.extents.size() << ", only rank 1 is possible";
+  ImplicitLocOpBuilder &b = kernel.getBuilder();
+  Value addresses = getAddresses(gather.rows, b.getIndexType());
+  for (const graph::GatherAccess::Index &index : gather.indices) {
+    FailureOr<Value> value = evaluate(indices, index.access);
+    if (failed(value))
+      return failure();
+    Value step = getSplat(kernel.getSize(index.stride));
+    addresses = arith::AddIOp::create(
+        b, addresses,
+        arith::MulIOp::create(b, getPosition(*value, index.size), step));
+  }
+  return gatherAt(buffer, addresses,
+                  graph::getProduct(b.getContext(), getDims(gather.source)));
+}
+
+Value TileEvaluator::gatherAt(BlockArgument buffer, Value addresses,
                               AffineExpr bufferSize) {
   ImplicitLocOpBuilder &b = kernel.getBuilder();
-  Value step = getSplat(kernel.getSize(stride));
-  Value all = arith::AddIOp::create(b, addresses,
-                                    arith::MulIOp::create(b, positions, step));
   graph::Dims dims{bufferSize};
   Value view = kernel.getView(
       buffer, graph::StridedView::getContiguous(b.getContext(), dims), {0});
   Type element = cast<tile::BufferType>(buffer.getType()).getElementType();
   auto type = RankedTensorType::get(window.getTileShape(), element);
-  return tile::LoadOp::create(b, type, view, kernel.getIndex(0), all,
+  return tile::LoadOp::create(b, type, view, kernel.getIndex(0), addresses,
                               ArrayRef<int64_t>{0}, b.getI64IntegerAttr(0),
                               /*pad=*/TypedAttr(), ArrayRef<int64_t>{});
 }

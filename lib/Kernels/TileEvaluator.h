@@ -54,6 +54,14 @@ public:
   llvm::LogicalResult store(mlir::Value tile, unsigned index,
                             const graph::Access &access);
 
+  /// The address of every element of the window, as integers of `type`.
+  mlir::Value getAddresses(const graph::StridedView &view, mlir::Type type);
+
+  /// Loads `buffer`, of `bufferSize` elements, at an index tile of addresses,
+  /// in a window of rank 1. Addresses beyond the buffer read as zero.
+  mlir::Value gatherAt(mlir::BlockArgument buffer, mlir::Value addresses,
+                       mlir::AffineExpr bufferSize);
+
 private:
   struct Entry {
     mlir::Value value;
@@ -66,21 +74,22 @@ private:
                                                const graph::Access &access);
   llvm::FailureOr<mlir::Value> computeIota(graph::IotaOp op,
                                            const graph::Access &access);
-  llvm::FailureOr<mlir::Value> computeGather(graph::GatherOp op,
+  llvm::FailureOr<mlir::Value> computeGather(mlir::Operation *op,
                                              const graph::Access &access);
+  llvm::FailureOr<mlir::Value> gatherUniform(mlir::BlockArgument buffer,
+                                             mlir::Value indices,
+                                             const graph::GatherAccess &gather);
+  llvm::FailureOr<mlir::Value> gatherEach(mlir::BlockArgument buffer,
+                                          mlir::Value indices,
+                                          const graph::GatherAccess &gather);
   mlir::Value computeConstant(mlir::DenseElementsAttr value);
   mlir::Value computeSize(mlir::AffineExpr size);
   llvm::FailureOr<graph::StridedView> getView(mlir::Value value,
                                               const graph::Access &access);
   mlir::Value getSplat(mlir::Value scalar);
-  /// The address of every element of the window, as integers of `type`.
-  mlir::Value getAddresses(const graph::StridedView &view, mlir::Type type);
   /// Whether the window of `value` holds one value repeated.
   bool isUniform(mlir::Value value, const graph::Access &access);
   mlir::Value getPosition(mlir::Value index, mlir::AffineExpr size);
-  mlir::Value gatherAt(mlir::BlockArgument buffer, mlir::Value positions,
-                       mlir::AffineExpr stride, mlir::Value addresses,
-                       mlir::AffineExpr bufferSize);
   llvm::ArrayRef<mlir::AffineExpr> getDims(mlir::Value value) const {
     return context.dimsOf(value);
   }

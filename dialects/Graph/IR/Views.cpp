@@ -280,26 +280,108 @@ Access lathe::graph::getOperandAccess(Operation *op, Value operand,
   return prepend(ViewStep::getBroadcast(dims), access);
 }
 
-Access lathe::graph::getGatherIndexAccess(GatherOp op, const Access &access,
-                                          DimsOf dimsOf) {
-  Dims dims(dimsOf(op.getIndices()));
-  size_t after = dimsOf(op.getInput()).size() - op.getAxis() - 1;
-  dims.append(after, getAffineConstantExpr(1, op.getContext()));
-  Access result =
-      prepend(ViewStep::getBroadcast(dimsOf(op.getResult())), access);
-  return prepend(ViewStep::getReshape(dims), result);
+bool lathe::graph::isGather(Operation *op) {
+  return isa<GatherOp, GatherElementsOp, GatherNdOp>(op);
 }
 
-std::optional<StridedView>
-lathe::graph::getGatherInputView(GatherOp op, StridedView input,
-                                 const Access &access, DimsOf dimsOf) {
-  size_t axis = op.getAxis(), indexRank = dimsOf(op.getIndices()).size();
-  AffineExpr zero = getAffineConstantExpr(0, op.getContext());
-  StridedView view{Dims(dimsOf(op.getResult())), {}, input.offset};
-  view.strides.assign(input.strides.begin(), input.strides.begin() + axis);
-  view.strides.append(indexRank, zero);
-  view.strides.append(input.strides.begin() + axis + 1, input.strides.end());
-  return applyAccess(std::move(view), access);
+/// A window of one position along the last dim, which disappears.
+static Access getLastComponent(ArrayRef<AffineExpr> dims, int64_t position) {
+  MLIRContext *context = dims.front().getContext();
+  ViewStep slice{ViewStep::Kind::Slice, Dims(dims), {}, {}};
+  slice.starts.assign(dims.size(), getAffineConstantExpr(0, context));
+  slice.numbers.assign(dims.size(), 1);
+  slice.starts.back() = getAffineConstantExpr(position, context);
+  slice.dims.back() = getAffineConstantExpr(1, context);
+  return {slice, ViewStep::getReshape(dims.drop_back())};
+}
+
+namespace {
+/// Collects a GatherAccess over the result's dims.
+struct GatherReader {
+  Operation *op;
+  const Access &access;
+  DimsOf dimsOf;
+  StridedView input;
+  GatherAccess result;
+
+  void readGather(GatherOp gather);
+  void readElements(GatherElementsOp gather);
+  void readNd(GatherNdOp gather);
+  void addIndex(Access steps, unsigned axis);
+  AffineExpr zero() const { return getAffineConstantExpr(0, op->getContext()); }
+};
+} // namespace
+
+/// `steps` lead from `indices` to dims that broadcast to the result's.
+void GatherReader::addIndex(Access steps, unsigned axis) {
+  steps.push_back(ViewStep::getBroadcast(dimsOf(op->getResult(0))));
+  steps.append(access.begin(), access.end());
+  result.indices.push_back(
+      {std::move(steps), input.dims[axis], input.strides[axis]});
+}
+
+void GatherReader::readGather(GatherOp gather) {
+  size_t axis = gather.getAxis();
+  Dims dims(dimsOf(gather.getIndices()));
+  Dims &strides = result.rows.strides;
+  strides.assign(input.strides.begin(), input.strides.begin() + axis);
+  strides.append(dims.size(), zero());
+  strides.append(input.strides.begin() + axis + 1, input.strides.end());
+  dims.append(input.dims.size() - axis - 1,
+              getAffineConstantExpr(1, op->getContext()));
+  addIndex({ViewStep::getReshape(dims)}, axis);
+}
+
+void GatherReader::readElements(GatherElementsOp gather) {
+  result.rows.strides = input.strides;
+  result.rows.strides[gather.getAxis()] = zero();
+  addIndex({}, gather.getAxis());
+}
+
+void GatherReader::readNd(GatherNdOp gather) {
+  size_t batch = gather.getBatchDims();
+  ArrayRef<AffineExpr> dims = dimsOf(gather.getIndices());
+  int64_t tuple = cast<AffineConstantExpr>(dims.back()).getValue();
+  size_t sliced = input.dims.size() - batch - tuple;
+  Dims &strides = result.rows.strides;
+  strides.assign(input.strides.begin(), input.strides.begin() + batch);
+  strides.append(dims.size() - 1 - batch, zero());
+  strides.append(input.strides.end() - sliced, input.strides.end());
+  Dims padded(dims.drop_back());
+  padded.append(sliced, getAffineConstantExpr(1, op->getContext()));
+  for (int64_t i = 0; i < tuple; ++i) {
+    Access steps = getLastComponent(dims, i);
+    steps.push_back(ViewStep::getReshape(padded));
+    addIndex(std::move(steps), batch + i);
+  }
+}
+
+std::optional<GatherAccess> lathe::graph::getGatherAccess(Operation *op,
+                                                          const Access &access,
+                                                          DimsOf dimsOf) {
+  Access inputAccess;
+  Value source = traceViews(op->getOperand(0), inputAccess, dimsOf);
+  auto input =
+      applyAccess(StridedView::getContiguous(op->getContext(), dimsOf(source)),
+                  inputAccess);
+  auto nd = dyn_cast<GatherNdOp>(op);
+  if (!input ||
+      (nd && !isa<AffineConstantExpr>(dimsOf(nd.getIndices()).back())))
+    return std::nullopt;
+  GatherReader reader{op, access, dimsOf, *input, {}};
+  reader.result.source = source;
+  reader.result.rows = {Dims(dimsOf(op->getResult(0))), {}, input->offset};
+  if (auto gather = dyn_cast<GatherOp>(op))
+    reader.readGather(gather);
+  else if (nd)
+    reader.readNd(nd);
+  else
+    reader.readElements(cast<GatherElementsOp>(op));
+  auto rows = applyAccess(std::move(reader.result.rows), access);
+  if (!rows)
+    return std::nullopt;
+  reader.result.rows = std::move(*rows);
+  return std::move(reader.result);
 }
 
 std::optional<Access> lathe::graph::getAccessFrom(Value root,
@@ -338,7 +420,7 @@ struct LeafWalker {
   llvm::function_ref<void(Operation *, StringRef)> refuse;
 
   LogicalResult walk(Value value, const Access &access);
-  LogicalResult walkGather(GatherOp op, const Access &access);
+  LogicalResult walkGather(Operation *op, const Access &access);
 };
 } // namespace
 
@@ -357,8 +439,8 @@ LogicalResult LeafWalker::walk(Value value, const Access &access) {
   }
   if (isView(op))
     return walk(op->getOperand(0), prepend(ViewStep::get(op, dimsOf), access));
-  if (auto gather = dyn_cast<GatherOp>(op))
-    return walkGather(gather, access);
+  if (isGather(op))
+    return walkGather(op, access);
   if (isa<DimOp>(op))
     return success();
   if (!op->hasTrait<lathe::graph::OpTrait::Elementwise>()) {
@@ -371,24 +453,22 @@ LogicalResult LeafWalker::walk(Value value, const Access &access) {
   return success();
 }
 
-LogicalResult LeafWalker::walkGather(GatherOp op, const Access &access) {
-  Access none;
-  Value input = traceViews(op.getInput(), none, dimsOf);
-  if (!isLeaf(input) && !input.getDefiningOp<ConstantOp>()) {
-    refuse(op, "gathers from a computed value");
-    return failure();
-  }
-  auto base = applyAccess(
-      StridedView::getContiguous(op.getContext(), dimsOf(input)), none);
-  auto view = base ? getGatherInputView(op, *base, access, dimsOf)
-                   : std::optional<StridedView>();
-  if (!view) {
+LogicalResult LeafWalker::walkGather(Operation *op, const Access &access) {
+  std::optional<GatherAccess> gather = getGatherAccess(op, access, dimsOf);
+  if (!gather) {
     refuse(op, "its rows are no strided function of the kernel's iteration "
                "space");
     return failure();
   }
-  visit({input, *view});
-  return walk(op.getIndices(), getGatherIndexAccess(op, access, dimsOf));
+  if (!isLeaf(gather->source) && !gather->source.getDefiningOp<ConstantOp>()) {
+    refuse(op, "gathers from a computed value");
+    return failure();
+  }
+  visit({gather->source, gather->rows});
+  for (const GatherAccess::Index &index : gather->indices)
+    if (failed(walk(op->getOperand(1), index.access)))
+      return failure();
+  return success();
 }
 
 LogicalResult lathe::graph::walkLeaves(

@@ -106,13 +106,25 @@ mlir::Value traceViews(mlir::Value value, Access &access, DimsOf dimsOf);
 Access getOperandAccess(mlir::Operation *op, mlir::Value operand,
                         const Access &access, DimsOf dimsOf);
 
-/// The accesses of the operands of a `gather`, given that of its result:
-/// `indices` in full; `input` with a unit dim in place of `axis`, so that its
-/// address lacks the index times the stride of `axis`.
-Access getGatherIndexAccess(GatherOp op, const Access &access, DimsOf dimsOf);
-std::optional<StridedView> getGatherInputView(GatherOp op, StridedView input,
-                                              const Access &access,
-                                              DimsOf dimsOf);
+/// Where a `gather`, `gather_elements` or `gather_nd` reads, given the access
+/// of its result: at `rows` plus, for each index, its value times its stride.
+struct GatherAccess {
+  struct Index {
+    Access access;           ///< Of the `indices` operand.
+    mlir::AffineExpr size;   ///< Of the dim that is indexed,
+    mlir::AffineExpr stride; ///< and its stride in the buffer.
+  };
+  mlir::Value source; ///< What the input is a view of.
+  StridedView rows;   ///< Over the iteration space.
+  llvm::SmallVector<Index, 1> indices;
+};
+
+/// Whether `op` is one of these three.
+bool isGather(mlir::Operation *op);
+
+/// Nothing if the rows do not fold.
+std::optional<GatherAccess>
+getGatherAccess(mlir::Operation *op, const Access &access, DimsOf dimsOf);
 
 /// The access of `value`, the result of views and elementwise ops after
 /// `root`, in the iteration space that `rootAccess` leads to from `root`. Only
