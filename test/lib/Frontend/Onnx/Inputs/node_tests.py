@@ -8,7 +8,7 @@ Prints how many cases import, how many of those agree, and every one that does
 not. Exit code 1 if a case crashes the importer or disagrees.
 
 Many cases pass axes, pads or sizes as graph inputs, which exporters never do;
-`--freeze` makes integer inputs of one dim constants.
+`--freeze` makes integer inputs of one dim, and Resize's scales, constants.
 """
 
 import argparse
@@ -28,6 +28,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from graph_eval import Evaluator, HostOp  # noqa: E402
 
 warnings.filterwarnings("ignore")
+FLOATS = ("scales", "roi")  # of Resize
 
 
 def to_array(value):
@@ -43,8 +44,9 @@ def freeze(model, inputs):
     kept = []
     for info in model.graph.input:
         value = inputs.get(info.name)
-        small = (isinstance(value, np.ndarray) and value.dtype.kind in "i"
-                 and value.ndim <= 1 and value.size <= 16)
+        small = (isinstance(value, np.ndarray) and value.ndim <= 1
+                 and value.size <= 16
+                 and (value.dtype.kind == "i" or info.name in FLOATS))
         if small:
             frozen.graph.initializer.append(
                 numpy_helper.from_array(value, info.name))
