@@ -44,10 +44,6 @@ ModelImporter::ModelImporter(MLIRContext &context, OnnxFile &file,
     : context(context), file(file), options(options), unsupported(unsupported) {
 }
 
-void ModelImporter::addUnsupported(OnnxUnsupported what) {
-  unsupported.push_back(std::move(what));
-}
-
 void ModelImporter::addInvalid(const Twine &message) {
   if (invalid.empty())
     invalid = message.str();

@@ -40,7 +40,9 @@ public:
   /// The value of a tensor in the model; null (and recorded) if it cannot be.
   Value importTensor(const ::onnx::TensorProto &tensor, llvm::StringRef name);
 
-  void addUnsupported(OnnxUnsupported what);
+  void addUnsupported(OnnxUnsupported what) {
+    unsupported.push_back(std::move(what));
+  }
   /// Keeps the first message: what follows from it only confuses.
   void addInvalid(const llvm::Twine &message);
   bool isInvalid() const { return !invalid.empty(); }
