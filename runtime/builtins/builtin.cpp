@@ -102,8 +102,11 @@ Status BuiltinArgs::scratch(uint64_t size, void **memory) const {
 //===----------------------------------------------------------------------===//
 
 static const Builtin builtins[] = {
+    {"col2im", nullptr, runCol2Im},
     {"compress", shapeCompress, runCompress},
     {"cumulative_product", nullptr, runCumulativeProduct},
+    {"det", nullptr, runDet},
+    {"grid_sample", nullptr, runGridSample},
     {"gru", nullptr, runGru},
     {"lstm", nullptr, runLstm},
     {"max_pool_with_indices", nullptr, runMaxPoolWithIndices},
@@ -112,6 +115,7 @@ static const Builtin builtins[] = {
     {"nonzero", shapeNonzero, runNonzero},
     {"resize", nullptr, runResize},
     {"rnn", nullptr, runRnn},
+    {"roi_align", nullptr, runRoiAlign},
     {"top_k", shapeTopK, runTopK},
     {"unique", shapeUnique, runUnique},
 };

@@ -13,6 +13,10 @@ namespace lathe::rt {
 Status shapeNonMaxSuppression(const BuiltinArgs &args);
 Status runNonMaxSuppression(const BuiltinArgs &args);
 
+// matrix.cpp
+Status runCol2Im(const BuiltinArgs &args);
+Status runDet(const BuiltinArgs &args);
+
 // pool.cpp
 Status runMaxPoolWithIndices(const BuiltinArgs &args);
 Status runMaxUnpool(const BuiltinArgs &args);
@@ -24,6 +28,10 @@ Status runRnn(const BuiltinArgs &args);
 
 // resize.cpp
 Status runResize(const BuiltinArgs &args);
+
+// sample.cpp
+Status runGridSample(const BuiltinArgs &args);
+Status runRoiAlign(const BuiltinArgs &args);
 
 // scan.cpp
 Status runCumulativeProduct(const BuiltinArgs &args);

@@ -255,6 +255,39 @@ def test_scans():
                 np.testing.assert_allclose(found, y, rtol=1e-5)
 
 
+def test_samples():
+    x = floats(2, 3, 5, 6)
+    grid = (RANDOM.random((2, 4, 3, 2)) * 3 - 1.5).astype(np.float32)
+    for mode in ("linear", "nearest", "cubic"):
+        for padding in ("zeros", "border", "reflection"):
+            for align in (0, 1):
+                options = dict(mode=mode, padding_mode=padding,
+                               align_corners=align)
+                compare("grid_sample", "GridSample", [x, grid],
+                        attributes=options, tolerance=1e-4, **options)
+    rois = np.array([[0, 0, 4, 3], [1.5, 0.2, 9, 7], [-2, 1, 1, 8]], np.float32)
+    batch = np.array([0, 1, 1], np.int64)
+    for mode in ("avg", "max"):
+        for transform in ("half_pixel", "output_half_pixel"):
+            for ratio in (0, 2):
+                options = dict(mode=mode, sampling_ratio=ratio,
+                               coordinate_transformation_mode=transform,
+                               spatial_scale=0.7)
+                compare("roi_align", "RoiAlign", [x, rois, batch],
+                        attributes=dict(output_height=3, output_width=2,
+                                        **options), **options)
+
+
+def test_matrices():
+    for n in (1, 2, 5):
+        compare("det", "Det", [floats(3, n, n)], tolerance=1e-4)
+    columns = floats(2, 3 * 6, 12)
+    attributes = dict(strides=[1, 2], dilations=[2, 1], pads=[1, 0, 0, 1])
+    image, block = np.array([4, 8], np.int64), np.array([2, 3], np.int64)
+    compare("col2im", "Col2Im", [columns, image, block], [columns], attributes,
+            image=[4, 8], block=[2, 3], **attributes)
+
+
 if __name__ == "__main__":
     for name, function in list(globals().items()):
         if name.startswith("test_"):

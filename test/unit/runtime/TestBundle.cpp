@@ -20,21 +20,30 @@ using namespace bundle;
 // Code
 //===----------------------------------------------------------------------===//
 
+static Bytes readFile(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  return Bytes((std::istreambuf_iterator<char>(file)),
+               std::istreambuf_iterator<char>());
+}
+
+/// Compiled once per source: test/runtime/builtins.py starts hundreds of
+/// processes.
 Bytes compileC(const std::string &source, const std::string &flags) {
-  char folder[] = "/tmp/lathe-test-XXXXXX";
-  if (!mkdtemp(folder))
-    return {};
-  std::string base = folder;
-  std::ofstream(base + "/k.c") << source;
+  std::string folder = LATHE_TEST_KERNELS;
+  std::string base =
+      folder + "/" + std::to_string(std::hash<std::string>()(source + flags));
+  Bytes known = readFile(base + ".so");
+  if (!known.empty())
+    return known;
+  std::string mine = base + "." + std::to_string(getpid());
+  std::ofstream(mine + ".c") << source;
   std::string command = std::string(LATHE_TEST_CLANG) + " -shared -fPIC " +
                         flags + " -Wl,--hash-style=gnu -fuse-ld=lld-22 " +
-                        base + "/k.c -o " + base + "/k.so";
+                        mine + ".c -o " + mine + ".so";
   EXPECT_EQ(std::system(command.c_str()), 0) << command;
-  std::ifstream file(base + "/k.so", std::ios::binary);
-  Bytes bytes((std::istreambuf_iterator<char>(file)),
-              std::istreambuf_iterator<char>());
-  std::system(("rm -r " + base).c_str());
-  return bytes;
+  std::rename((mine + ".so").c_str(), (base + ".so").c_str());
+  std::remove((mine + ".c").c_str());
+  return readFile(base + ".so");
 }
 
 const Bytes &commonKernels() {
