@@ -32,8 +32,8 @@ public:
 private:
   Error checkOptions();
   Error importAndOptimize(std::vector<Finding> &findings);
-  Error makeVariants();
-  Error makeVariant(CompiledVariant &variant);
+  Error planVariants();
+  Error compileVariants();
   Error runPasses(ModuleOp module,
                   llvm::function_ref<void(OpPassManager &)> build);
   Error dump(ModuleOp module, const Twine &name);
@@ -189,19 +189,7 @@ Error Compilation::importAndOptimize(std::vector<Finding> &findings) {
   return Error::success();
 }
 
-Error Compilation::makeVariant(CompiledVariant &variant) {
-  if (Error error = runPasses(*variant.plan, [&](OpPassManager &passes) {
-        buildKernelsPipeline(passes, variant.level.capabilities);
-      }))
-    return error;
-  if (Error error = dump(*variant.plan, "3-kernels-" + variant.level.name))
-    return error;
-  if (Error error = compileKernels(variant))
-    return failure(toString(std::move(error)));
-  return dump(*variant.plan, "4-plan-" + variant.level.name);
-}
-
-Error Compilation::makeVariants() {
+Error Compilation::planVariants() {
   for (const TargetRequest &request : options.targets) {
     auto levels = resolveTarget(request);
     if (!levels)
@@ -214,18 +202,36 @@ Error Compilation::makeVariants() {
       variants.push_back(std::move(variant));
     }
   }
-  begin("kernels", 0.4);
+  begin("kernels", 0.3);
+  for (CompiledVariant &variant : variants) {
+    if (Error error = runPasses(*variant.plan, [&](OpPassManager &passes) {
+          buildKernelsPipeline(passes, variant.level.capabilities);
+        }))
+      return error;
+    if (Error error = dump(*variant.plan, "3-kernels-" + variant.level.name))
+      return error;
+  }
+  end();
+  return Error::success();
+}
+
+Error Compilation::compileVariants() {
+  begin("target", 0.4);
   std::vector<std::string> errors(variants.size());
   llvm::ThreadPoolTaskGroup group(threads);
-  for (size_t i = 0; i < variants.size(); ++i)
-    group.async([&, i] {
-      if (Error error = makeVariant(variants[i]))
-        errors[i] = toString(std::move(error));
+  for (auto [variant, error] : llvm::zip_equal(variants, errors)) {
+    std::string kernels = takeKernels(variant);
+    group.async([&, kernels = std::move(kernels)] {
+      if (Error failure = compileKernels(
+              kernels, variant, registry,
+              [this](Diagnostic &diagnostic) { receive(diagnostic); }))
+        error = toString(std::move(failure));
     });
+  }
   group.wait();
   for (const std::string &error : errors)
     if (!error.empty())
-      return llvm::createStringError(error);
+      return failure(error);
   end();
   return Error::success();
 }
@@ -236,7 +242,9 @@ Expected<CompileReport> Compilation::compile(StringRef output) {
   std::vector<Finding> findings;
   if (Error error = importAndOptimize(findings))
     return std::move(error);
-  if (Error error = makeVariants())
+  if (Error error = planVariants())
+    return std::move(error);
+  if (Error error = compileVariants())
     return std::move(error);
   begin("bundle", 0.9);
   if (Error error = writeBundle(output, variants, model, options, report))

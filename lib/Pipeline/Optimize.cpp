@@ -26,6 +26,11 @@ void lathe::buildOptimizePipeline(OpPassManager &passes, StringRef weights) {
   cleanUp();
   // After attention, whose products are not linear layers.
   functions.addPass(graph::createLinearToContractPass());
+  if (!weights.empty()) {
+    graph::QuantizeWeightsPassOptions options;
+    options.encoding = weights.str();
+    functions.addPass(graph::createQuantizeWeightsPass(options));
+  }
   cleanUp();
   // Last: everything above matches single ops.
   functions.addPass(graph::createFormGroupsPass());

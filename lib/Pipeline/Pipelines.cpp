@@ -22,8 +22,7 @@ void lathe::registerPipelineDialects(DialectRegistry &registry) {
 }
 
 namespace {
-struct OptimizeStageOptions
-    : PassPipelineOptions<OptimizeStageOptions> {
+struct OptimizeStageOptions : PassPipelineOptions<OptimizeStageOptions> {
   Option<std::string> weights{*this, "weights",
                               llvm::cl::desc("Encoding of linear weights")};
 };

@@ -77,8 +77,15 @@ struct CompiledVariant {
   llvm::SmallVector<char> code;
 };
 
-/// Takes the kernels out of `variant.plan` and compiles them.
-llvm::Error compileKernels(CompiledVariant &variant);
+/// Takes the kernels out of `variant.plan`, as bytecode: a target compiles in
+/// a context of its own, so that levels compile in parallel.
+std::string takeKernels(CompiledVariant &variant);
+
+/// Compiles what `takeKernels` took. Safe to call from several threads.
+llvm::Error
+compileKernels(llvm::StringRef kernels, CompiledVariant &variant,
+               const mlir::DialectRegistry &registry,
+               llvm::function_ref<void(mlir::Diagnostic &)> onDiagnostic);
 
 //===-- 5: Bundle
 //-------------------------------------------------------------//

@@ -5,6 +5,8 @@
 #include "dialects/Plan/IR/Plan.h"
 #include "dialects/Tile/IR/Tile.h"
 #include "lib/Pipeline/Stages.h"
+#include "mlir/Bytecode/BytecodeWriter.h"
+#include "mlir/Parser/Parser.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -53,7 +55,7 @@ lathe::resolveTarget(const TargetRequest &request) {
   return levels;
 }
 
-Error lathe::compileKernels(CompiledVariant &variant) {
+std::string lathe::takeKernels(CompiledVariant &variant) {
   OwningOpRef<ModuleOp> kernels = ModuleOp::create(variant.plan->getLoc());
   for (tile::KernelOp kernel :
        llvm::make_early_inc_range(variant.plan->getOps<tile::KernelOp>())) {
@@ -65,8 +67,26 @@ Error lathe::compileKernels(CompiledVariant &variant) {
     variant.kernels.push_back(std::move(table));
     kernel->moveBefore(kernels->getBody(), kernels->getBody()->end());
   }
+  std::string bytes;
+  llvm::raw_string_ostream stream(bytes);
+  (void)writeBytecodeToFile(*kernels, stream);
+  return bytes;
+}
+
+Error lathe::compileKernels(
+    StringRef kernels, CompiledVariant &variant,
+    const DialectRegistry &registry,
+    llvm::function_ref<void(Diagnostic &)> onDiagnostic) {
+  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+    onDiagnostic(diagnostic);
+    return success();
+  });
+  auto module = parseSourceString<ModuleOp>(kernels, &context);
+  if (!module)
+    return llvm::createStringError("the kernels do not survive serialization");
   Expected<SmallVector<char>> code =
-      variant.target->compile(*kernels, variant.level, TargetOptions());
+      variant.target->compile(*module, variant.level, TargetOptions());
   if (!code)
     return code.takeError();
   variant.code = std::move(*code);
