@@ -17,6 +17,7 @@ void lathe::buildOptimizePipeline(OpPassManager &passes, StringRef weights) {
     functions.addPass(createCSEPass());
   };
   functions.addPass(graph::createInferShapesPass());
+  functions.addPass(graph::createFoldConstantsPass());
   cleanUp();
   functions.addPass(graph::createSimplifyIndexingPass());
   cleanUp();
@@ -32,6 +33,11 @@ void lathe::buildOptimizePipeline(OpPassManager &passes, StringRef weights) {
     functions.addPass(graph::createQuantizeWeightsPass(options));
   }
   cleanUp();
+  if (!weights.empty()) {
+    graph::QuantizeWeightsPassOptions options;
+    options.encoding = weights.str();
+    functions.addPass(graph::createQuantizeWeightsPass(options));
+  }
   // Last: everything above matches single ops.
   functions.addPass(graph::createFormGroupsPass());
 }

@@ -4,6 +4,7 @@
 // numeric contract. The optimize stage (lib/Pipeline) runs them in this order:
 //
 //   graph-infer-shapes         dims of everything; shape arithmetic goes
+//   graph-fold-constants       factors computed from dims, among others
 //   canonicalize, cse
 //   graph-simplify-indexing    gathers by position become views
 //   graph-recognize-norms      spelled-out normalizations become one op

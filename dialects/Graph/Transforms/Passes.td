@@ -25,6 +25,25 @@ def InferShapesPass : Pass<"graph-infer-shapes", "::mlir::func::FuncOp"> {
   ];
 }
 
+def FoldConstantsPass
+    : Pass<"graph-fold-constants", "::mlir::func::FuncOp"> {
+  let summary = "Compute small constants";
+  let description = [{
+    Elementwise ops, views, concatenations and gathers of constants become
+    constants where operands and result have at most `max-elements` elements.
+    Larger ones stay: weights are re-laid when they are packed.
+
+    Numeric contract: exact for integers; floats are computed in double
+    precision and rounded once, so that `f32` arithmetic and roots are correctly
+    rounded and other functions are at most 1 ulp off.
+  }];
+  let options = [
+    Option<"maxElements", "max-elements", "int64_t", "4096",
+           "Fold nothing larger">
+  ];
+  let statistics = [Statistic<"numFolded", "folded", "ops computed">];
+}
+
 def SimplifyIndexingPass
     : Pass<"graph-simplify-indexing", "::mlir::func::FuncOp"> {
   let summary = "Turn gathers at known positions into views";
