@@ -62,7 +62,7 @@ def Graph_BranchAttr : Graph_Attr<"Branch", "branch"> {
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
-//===-- Attention: score functions and selections --------------------------===//
+//===-- Attention: score functions and selections -------------------------===//
 
 def Graph_SoftmaxAttr : Graph_Attr<"Softmax", "softmax",
     [DeclareAttrInterfaceMethods<Graph_ScoreInterface>]> {
@@ -127,7 +127,7 @@ def Graph_BlockListAttr : Graph_Attr<"BlockList", "block_list",
   let genVerifyDecl = 1;
 }
 
-//===-- Enumerations as attributes -----------------------------------------===//
+//===-- Enumerations as attributes ----------------------------------------===//
 
 class Graph_EnumParam<I32EnumAttr enum, string name>
     : EnumAttr<Graph_Dialect, enum, name>;

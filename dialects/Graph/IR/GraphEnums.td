@@ -14,7 +14,8 @@ class Graph_Enum<string name, string description, list<I32EnumAttrCase> cases>
 
 def Graph_Compare : Graph_Enum<"Compare", "comparison", [
   I32EnumAttrCase<"eq", 0>, I32EnumAttrCase<"ne", 1>, I32EnumAttrCase<"lt", 2>,
-  I32EnumAttrCase<"le", 3>, I32EnumAttrCase<"gt", 4>, I32EnumAttrCase<"ge", 5>]>;
+  I32EnumAttrCase<"le", 3>, I32EnumAttrCase<"gt", 4>,
+  I32EnumAttrCase<"ge", 5>]>;
 
 def Graph_Reduction : Graph_Enum<"Reduction", "row reduction", [
   I32EnumAttrCase<"sum", 0>, I32EnumAttrCase<"mean", 1>,
@@ -30,7 +31,7 @@ def Graph_PadMode : Graph_Enum<"PadMode", "what padding holds", [
   I32EnumAttrCase<"constant", 0>, I32EnumAttrCase<"edge", 1>,
   I32EnumAttrCase<"reflect", 2>, I32EnumAttrCase<"wrap", 3>]>;
 
-def Graph_GroupKind : Graph_Enum<"GroupKind", "the kernel strategy of a group", [
+def Graph_GroupKind : Graph_Enum<"GroupKind", "kernel strategy of a group", [
   I32EnumAttrCase<"pointwise", 0>, I32EnumAttrCase<"reduce", 1>,
   I32EnumAttrCase<"contract", 2>, I32EnumAttrCase<"attention", 3>,
   I32EnumAttrCase<"scan", 4>]>;

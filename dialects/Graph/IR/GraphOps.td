@@ -74,7 +74,8 @@ class Graph_UnaryOp<string mnemonic, string formula, list<Trait> traits = []>
   let hasVerifier = 1;
   let extraClassDefinition = [{
     ::llvm::LogicalResult $cppClass::inferDims(ShapeScope &scope,
-        ::llvm::ArrayRef<Dims> operands, ::llvm::SmallVectorImpl<Dims> &results) {
+        ::llvm::ArrayRef<Dims> operands,
+        ::llvm::SmallVectorImpl<Dims> &results) {
       return inferBroadcastDims(*this, scope, operands, results);
     }
     ::llvm::LogicalResult $cppClass::verify() {
@@ -131,7 +132,8 @@ class Graph_PredicateOp<string mnemonic, string formula>
       "$input attr-dict `:` type($input) `->` type($result)";
   let extraClassDefinition = [{
     ::llvm::LogicalResult $cppClass::inferDims(ShapeScope &scope,
-        ::llvm::ArrayRef<Dims> operands, ::llvm::SmallVectorImpl<Dims> &results) {
+        ::llvm::ArrayRef<Dims> operands,
+        ::llvm::SmallVectorImpl<Dims> &results) {
       return inferBroadcastDims(*this, scope, operands, results);
     }
   }];
@@ -161,7 +163,8 @@ class Graph_BinaryOp<string mnemonic, string formula, list<Trait> traits = []>
   let hasVerifier = 1;
   let extraClassDefinition = [{
     ::llvm::LogicalResult $cppClass::inferDims(ShapeScope &scope,
-        ::llvm::ArrayRef<Dims> operands, ::llvm::SmallVectorImpl<Dims> &results) {
+        ::llvm::ArrayRef<Dims> operands,
+        ::llvm::SmallVectorImpl<Dims> &results) {
       return inferBroadcastDims(*this, scope, operands, results);
     }
     ::llvm::LogicalResult $cppClass::verify() {
@@ -317,7 +320,8 @@ def Graph_BroadcastOp : Graph_PureOp<"broadcast"> {
 def Graph_DynamicBroadcastOp : Graph_PureOp<"dynamic_broadcast"> {
   let summary = "Broadcast with a computed shape";
   let description = [{
-    ONNX `Expand`: the result is the broadcast of the input's and `shape`'s dims.
+    ONNX `Expand`: the result is the broadcast of the input's dims and
+    `shape`.
   }];
   let arguments = (ins Tensor:$input, TensorOf<[I64]>:$shape,
                        OptionalAttr<DenseI64ArrayAttr>:$binds);
@@ -371,7 +375,8 @@ def Graph_SliceOp : Graph_PureOp<"slice"> {
   let hasVerifier = 1;
 }
 
-def Graph_DynamicSliceOp : Graph_PureOp<"dynamic_slice", [AttrSizedOperandSegments]> {
+def Graph_DynamicSliceOp
+    : Graph_PureOp<"dynamic_slice", [AttrSizedOperandSegments]> {
   let summary = "A window with computed bounds";
   let description = [{
     ONNX `Slice` from opset 10: 1-D i64 `starts` and `ends`, optional `axes` and
@@ -576,7 +581,9 @@ def Graph_SoftmaxOp : Graph_PureOp<"softmax", [SameOperandsAndResultType]> {
   }];
   let arguments = (ins Tensor:$input, I64Attr:$axis, UnitAttr:$log);
   let results = (outs Tensor:$result);
-  let assemblyFormat = "$input `axis` $axis (`log` $log^)? attr-dict `:` type($result)";
+  let assemblyFormat = [{
+    $input `axis` $axis (`log` $log^)? attr-dict `:` type($result)
+  }];
   let hasVerifier = 1;
 }
 
@@ -661,8 +668,9 @@ def Graph_ContractOp : Graph_PureOp<"contract"> {
       : (tensor<?x?x384xf32>, tensor<384x1536xf32>) -> tensor<?x?x1536xf32>
     ```
   }];
-  let arguments = (ins Tensor:$input, Variadic<Tensor>:$weights,
-                       TypedArrayAttrBase<Graph_BranchAttr, "branches">:$branches);
+  let arguments = (ins
+      Tensor:$input, Variadic<Tensor>:$weights,
+      TypedArrayAttrBase<Graph_BranchAttr, "branches">:$branches);
   let results = (outs Tensor:$result);
   let assemblyFormat = [{
     $input `,` $weights $branches attr-dict `:`

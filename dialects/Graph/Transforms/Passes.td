@@ -49,7 +49,8 @@ def SimplifyIndexingPass
   let summary = "Turn gathers at known positions into views";
   let description = [{
     A gather of constant, consecutive rows becomes a slice; that the rows exist
-    is checked per call where it is not known. A `gather_nd` whose index tuples count positions (as exporters spell
+    is checked per call where it is not known. A `gather_nd` whose index tuples
+    count positions (as exporters spell
     `mask[batch, position]`) becomes a reshape or a broadcast of its input.
 
     Numeric contract: exact.
