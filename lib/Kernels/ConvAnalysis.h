@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What the convolution strategy knows about a group: windows that move over the
-// spatial dims of (batch, spatial.., channels), whichever order the model's
-// tensors have.
+// What the convolution and pooling strategies know about a group: windows that
+// move over the spatial dims of (batch, spatial.., channels), whichever order
+// the model's tensors have.
 
 #ifndef LATHE_KERNELS_CONVANALYSIS_H
 #define LATHE_KERNELS_CONVANALYSIS_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The kernels of convolution. Channels run along the lanes and
+// The kernels of convolution and pooling. Channels run along the lanes and
 // consecutive pixels of an output row along the rows of a tile; the input is
 // read where it lies, or from a copy with its padding written out, so that no
 // window ever tests a border.
@@ -23,10 +23,10 @@ struct ConvSchedule {
 ConvSchedule getConvSchedule(const Capability &capability,
                              mlir::AffineExpr channels, mlir::AffineExpr row);
 
-/// A copy of the input as (batch, span.., channels), with zeros around it.
+/// A copy of the input as (batch, span.., channels), `outside` around it.
 Temporary getPaddedInput(const Windows &windows);
 llvm::LogicalResult buildPadKernel(LaunchBuilder &launch,
-                                   const Windows &windows);
+                                   const Windows &windows, double outside);
 
 /// The input over (batch, output.., kernel.., channels), and its buffer: the
 /// operand, or temporary 0 if there is a padded copy.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Where the windows of a convolution are, and the padded copy of its input.
+// What convolution and pooling kernels share: where windows are, and the padded
+// copy of the input.
 
 #include "lib/Kernels/ConvKernel.h"
 
@@ -149,11 +150,13 @@ Temporary lathe::kernels::getPaddedInput(const Windows &windows) {
 
 /// One program copies one row: all but the last spatial dim are fixed.
 LogicalResult lathe::kernels::buildPadKernel(LaunchBuilder &launch,
-                                             const Windows &windows) {
+                                             const Windows &windows,
+                                             double outside) {
   constexpr int64_t pixels = 4;
   const Capability &capability = launch.getContext().capability;
   int64_t channels = capability.getLanes(32);
   KernelBuilder kernel = launch.addKernel("conv", {pixels, channels});
+  ImplicitLocOpBuilder &b = kernel.getBuilder();
   auto dimsOf = [&](Value value) { return launch.getDims(value); };
   unsigned operand = windows.argument.getArgNumber();
   BlockArgument source = kernel.getBuffer(BufferRef::operand(operand));
@@ -177,6 +180,9 @@ LogicalResult lathe::kernels::buildPadKernel(LaunchBuilder &launch,
     read.extents = {{rank, pixels, false}, {rank + 1, channels, inBounds}};
     write.extents = {{rank, pixels, false}, {rank + 1, channels, inBounds}};
     Value tile = kernel.load(source, from, read);
+    if (auto load = tile.getDefiningOp<tile::LoadOp>(); load && outside != 0.0)
+      load.setPadAttr(b.getFloatAttr(
+          cast<RankedTensorType>(tile.getType()).getElementType(), outside));
     kernel.store(tile, target, to, write);
   };
   kernel.forEach(kernel.getIndex(0), kernel.getSize(span.back()),

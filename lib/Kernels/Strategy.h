@@ -132,8 +132,9 @@ std::unique_ptr<Strategy> createScanStrategy();
 std::unique_ptr<Strategy> createScatterStrategy();
 std::unique_ptr<Strategy> createContractStrategy();
 std::unique_ptr<Strategy> createAttentionStrategy();
-/// Convolutions; of the contract kind too.
+/// Convolutions are of the contract kind, pools of the reduce kind.
 std::unique_ptr<Strategy> createConvStrategy();
+std::unique_ptr<Strategy> createPoolStrategy();
 
 /// One of each. In the order in which they are asked.
 std::vector<std::unique_ptr<Strategy>> createStrategies();

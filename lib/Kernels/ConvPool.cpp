@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The pooling strategy: maxima and means over windows.
+
+#include "lib/Kernels/ConvKernel.h"
+
+#include "dialects/Graph/IR/Polynomial.h"
+#include "lib/Kernels/TileEvaluator.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::kernels;
+
+static std::optional<Windows>
+analyzePool(graph::GroupOp group, graph::DimsOf dimsOf, std::string &reason) {
+  auto op = dyn_cast_or_null<graph::PoolOp>(group.getRoot());
+  if (!op) {
+    reason = "the root is not 'graph.pool'";
+    return std::nullopt;
+  }
+  Type element = cast<RankedTensorType>(op.getType()).getElementType();
+  if (!element.isF32() && !element.isF16() && !element.isBF16()) {
+    reason = "only f32, f16 and bf16 are pooled";
+    return std::nullopt;
+  }
+  bool isMean = op.getKind() == graph::Reduction::mean;
+  if (isMean &&
+      llvm::any_of(op.getDilations(), [](int64_t step) { return step != 1; })) {
+    reason = "means have no dilations";
+    return std::nullopt;
+  }
+  Windows windows;
+  windows.root = op;
+  llvm::append_range(windows.kernel, op.getKernel());
+  llvm::append_range(windows.strides, op.getStrides());
+  llvm::append_range(windows.dilations, op.getDilations());
+  llvm::append_range(windows.low, op.getPads().take_front(windows.getRank()));
+  bool last = op.getChannelsLast();
+  ArrayRef<AffineExpr> result = dimsOf(op.getResult());
+  if (!analyzeWindows(group, windows, last,
+                      result[last ? result.size() - 1 : 1], dimsOf, reason))
+    return std::nullopt;
+  return windows;
+}
+
+namespace {
+
+class PoolKernel {
+public:
+  PoolKernel(LaunchBuilder &launch, const Windows &windows,
+             const ConvSchedule &schedule)
+      : launch(launch), windows(windows), schedule(schedule),
+        kernel(launch.addKernel("pool", {schedule.pixels, schedule.channels})),
+        b(kernel.getBuilder()), op(cast<graph::PoolOp>(windows.root)) {}
+
+  LogicalResult build();
+
+private:
+  bool isMean() { return op.getKind() == graph::Reduction::mean; }
+  Value combine(Value sum, Value x);
+  Value divide(Value sum);
+  std::pair<int64_t, AffineExpr> getBorders(unsigned dim);
+  Value countAlong(unsigned dim, Value index);
+  Value countAlongRow();
+
+  LaunchBuilder &launch;
+  const Windows &windows;
+  const ConvSchedule &schedule;
+  KernelBuilder kernel;
+  ImplicitLocOpBuilder &b;
+  graph::PoolOp op;
+  ConvPosition position;
+};
+
+} // namespace
+
+Value PoolKernel::combine(Value sum, Value x) {
+  if (isMean())
+    return arith::AddFOp::create(b, sum, x);
+  return arith::MaximumFOp::create(b, sum, x);
+}
+
+/// The first and the last but one position, relative to the input, that count.
+std::pair<int64_t, AffineExpr> PoolKernel::getBorders(unsigned dim) {
+  if (!op.getIncludePad())
+    return {0, windows.input[dim]};
+  int64_t high = op.getPads()[dim + windows.getRank()];
+  return {-windows.low[dim], windows.input[dim] + high};
+}
+
+/// How many elements of the window at `index` of a dim count, as an f32.
+Value PoolKernel::countAlong(unsigned dim, Value index) {
+  auto [first, end] = getBorders(dim);
+  Value start =
+      kernel.add(kernel.mul(index, kernel.getIndex(windows.strides[dim])),
+                 kernel.getIndex(-windows.low[dim]));
+  Value stop = kernel.add(start, kernel.getIndex(windows.kernel[dim]));
+  start = arith::MaxSIOp::create(b, start, kernel.getIndex(first));
+  stop = arith::MinSIOp::create(b, stop, kernel.getSize(end));
+  Value count = arith::SubIOp::create(b, stop, start);
+  count = arith::IndexCastOp::create(b, b.getI32Type(), count);
+  return arith::SIToFPOp::create(b, b.getF32Type(), count);
+}
+
+/// The same along the last dim, for all pixels of the tile.
+Value PoolKernel::countAlongRow() {
+  unsigned dim = windows.getRank() - 1;
+  auto [first, end] = getBorders(dim);
+  SmallVector<int64_t> shape{schedule.pixels, schedule.channels};
+  auto type = RankedTensorType::get(shape, b.getI32Type());
+  auto splat = [&](Value index) -> Value {
+    Value scalar = arith::IndexCastOp::create(b, b.getI32Type(), index);
+    return tile::SplatOp::create(b, type, scalar);
+  };
+  auto number = [&](int64_t value) {
+    return kernel.getSplat(shape, b.getI32Type(), value);
+  };
+  Value start = tile::IotaOp::create(b, type, 0);
+  start = arith::AddIOp::create(b, start, splat(position.pixel));
+  start = arith::MulIOp::create(b, start, number(windows.strides[dim]));
+  start = arith::SubIOp::create(b, start, number(windows.low[dim]));
+  Value stop = arith::AddIOp::create(b, start, number(windows.kernel[dim]));
+  start = arith::MaxSIOp::create(b, start, number(first));
+  stop = arith::MinSIOp::create(b, stop, splat(kernel.getSize(end)));
+  Value count = arith::SubIOp::create(b, stop, start);
+  return arith::SIToFPOp::create(b, type.clone(b.getF32Type()), count);
+}
+
+/// The sum over the number of elements that count.
+Value PoolKernel::divide(Value sum) {
+  auto type = cast<RankedTensorType>(sum.getType());
+  if (!windows.reachesOutside() || (op.getIncludePad() && !op.getCeil())) {
+    int64_t count = 1;
+    for (int64_t size : windows.kernel)
+      count *= size;
+    return arith::DivFOp::create(
+        b, sum, kernel.getSplat(type.getShape(), b.getF32Type(), count));
+  }
+  Value count = countAlongRow();
+  for (unsigned dim = 0; dim + 1 < windows.getRank(); ++dim) {
+    Value factor = tile::SplatOp::create(
+        b, type, countAlong(dim, position.outer[1 + dim]));
+    count = arith::MulFOp::create(b, count, factor);
+  }
+  return arith::DivFOp::create(b, sum, count);
+}
+
+LogicalResult PoolKernel::build() {
+  position = findConvPosition(kernel, windows, schedule);
+  auto [buffer, view] = getWindowInput(kernel, launch, windows);
+  bool pixelsInBounds = dividesSize(schedule.pixels, windows.output.back());
+  bool channelsInBounds = dividesSize(schedule.channels, windows.channels);
+  unsigned rank = windows.getRank();
+  auto step = [&, buffer = buffer, view = view](ArrayRef<Value> at,
+                                                Value sum) -> Value {
+    TileWindow window;
+    window.bases = position.outer;
+    window.bases.push_back(position.pixel);
+    window.bases.append(at.begin(), at.end());
+    window.bases.push_back(position.channel);
+    window.extents = {{rank, schedule.pixels, pixelsInBounds},
+                      {2 * rank + 1, schedule.channels, channelsInBounds}};
+    return combine(sum, toComputeType(b, kernel.load(buffer, view, window)));
+  };
+  double start = isMean() ? 0.0 : -std::numeric_limits<double>::infinity();
+  Value sum = kernel.getSplat({schedule.pixels, schedule.channels},
+                              b.getF32Type(), start);
+  sum = forEachKernelPosition(kernel, windows, sum, step);
+  if (isMean())
+    sum = divide(sum);
+  if (failed(buildConvEpilogue(
+          kernel, launch, windows.root, sum,
+          position.getOutputWindow(schedule, pixelsInBounds, channelsInBounds),
+          windows.resultAccess, windows.yieldAccesses)))
+    return failure();
+  setConvGrid(kernel, windows, windows.channels, schedule, 1);
+  return success();
+}
+
+namespace {
+
+class PoolStrategy : public Strategy {
+public:
+  graph::GroupKind getKind() const override { return graph::GroupKind::reduce; }
+
+  LogicalResult match(graph::GroupOp group, const LoweringContext &context,
+                      std::string &reason) const override {
+    return success(analyzePool(group, context.dimsOf, reason).has_value());
+  }
+
+  FailureOr<LoweredGroup> lower(graph::GroupOp group,
+                                LoweringContext &context) const override {
+    std::string reason;
+    auto windows = analyzePool(group, context.dimsOf, reason);
+    if (!windows)
+      return group.emitError("no pooling: ") << reason;
+    auto op = cast<graph::PoolOp>(windows->root);
+    bool isMean = op.getKind() == graph::Reduction::mean;
+    double outside = isMean ? 0.0 : -std::numeric_limits<double>::infinity();
+    LoweredGroup lowered;
+    if (windows->reachesOutside()) {
+      lowered.temporaries.push_back(getPaddedInput(*windows));
+      LaunchBuilder launch(group, context);
+      launch.setTemporaries(lowered.temporaries);
+      if (failed(buildPadKernel(launch, *windows, outside)))
+        return failure();
+      lowered.launches.push_back(launch.finish(
+          "pad_" + getShapeName({windows->channels}), AffineExpr()));
+    }
+    LaunchBuilder launch(group, context);
+    launch.setTemporaries(lowered.temporaries);
+    ConvSchedule schedule = getConvSchedule(
+        context.capability, windows->channels, windows->output.back());
+    if (failed(PoolKernel(launch, *windows, schedule).build()))
+      return group.emitError("cannot build a kernel for ") << *op;
+    lowered.launches.push_back(
+        launch.finish(isMean ? "pool_mean" : "pool_max", AffineExpr()));
+    return lowered;
+  }
+};
+
+} // namespace
+
+std::unique_ptr<Strategy> lathe::kernels::createPoolStrategy() {
+  return std::make_unique<PoolStrategy>();
+}
