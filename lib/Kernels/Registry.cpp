@@ -14,6 +14,5 @@ std::vector<std::unique_ptr<Strategy>> lathe::kernels::createStrategies() {
   strategies.push_back(createContractStrategy());
   strategies.push_back(createAttentionStrategy());
   strategies.push_back(createConvStrategy());
-  strategies.push_back(createPoolStrategy());
   return strategies;
 }
