@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: lathe-opt %s --split-input-file --verify-diagnostics
+
+func.func @broadcast(%x: tensor<3x4xf32>, %y: tensor<5xf32>) {
+  // expected-error@+1 {{sizes of broadcast dim 1 of the result must be equal, got 4 and 5}}
+  %0 = graph.add %x, %y : (tensor<3x4xf32>, tensor<5xf32>) -> tensor<3x4xf32>
+  return
+}
+
+// -----
+
+func.func @element_types(%x: tensor<4xf32>, %y: tensor<4xf16>) {
+  // expected-error@+1 {{operand 1 must have element type 'f32', got 'f16'}}
+  %0 = graph.mul %x, %y : (tensor<4xf32>, tensor<4xf16>) -> tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @result_shape(%x: tensor<4xf32>, %y: tensor<4xf32>) {
+  // expected-error@+1 {{result 0 must have shape 'tensor<4xf32>', got 'tensor<5xf32>'}}
+  %0 = graph.sub %x, %y : (tensor<4xf32>, tensor<4xf32>) -> tensor<5xf32>
+  return
+}
+
+// -----
+
+func.func @reshape(%x: tensor<4xf32>) {
+  // expected-error@+1 {{sizes of the input and the result (in elements) must be equal, got 4 and 6}}
+  %0 = graph.reshape %x to affine_map<() -> (2, 3)>
+    : tensor<4xf32> -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @transpose(%x: tensor<2x3xf32>) {
+  // expected-error@+1 {{permutation [0, 0] is not one of 0 to 1}}
+  %0 = graph.transpose %x [0, 0] : tensor<2x3xf32> -> tensor<2x2xf32>
+  return
+}
+
+// -----
+
+func.func @slice(%x: tensor<8xf32>) {
+  // expected-error@+1 {{dim 0 has size 8; the window is from 5 to 8}}
+  %0 = graph.slice %x from affine_map<() -> (5)> size affine_map<() -> (4)>
+      step [1] : tensor<8xf32> -> tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @concat(%x: tensor<2x3xf32>, %y: tensor<3x3xf32>) {
+  // expected-error@+1 {{sizes of dim 0 of operands 0 and 1 must be equal, got 2 and 3}}
+  %0 = graph.concat %x, %y axis 1
+    : (tensor<2x3xf32>, tensor<3x3xf32>) -> tensor<2x6xf32>
+  return
+}
+
+// -----
+
+func.func @gather(%x: tensor<2x3xf32>, %i: tensor<4xi64>) {
+  // expected-error@+1 {{axis 2 is out of range; allowed are 0 to 1}}
+  %0 = graph.gather %x, %i axis 2
+    : (tensor<2x3xf32>, tensor<4xi64>) -> tensor<4x3xf32>
+  return
+}
+
+// -----
+
+func.func @reduce(%x: tensor<2x3xf32>) {
+  // expected-error@+1 {{axes must ascend, got 0 after 1}}
+  %0 = graph.reduce sum %x axes [1, 0] : tensor<2x3xf32> -> tensor<f32>
+  return
+}
+
+// -----
+
+func.func @layer_norm(%x: tensor<2x3xf32>, %s: tensor<4xf32>) {
+  // expected-error@+1 {{sizes of normalized dim 0 of the input and of operand 1 must be equal, got 3 and 4}}
+  %0 = graph.layer_norm %x scale %s axis 1 epsilon 1.0e-5
+    : (tensor<2x3xf32>, tensor<4xf32>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @matmul(%x: tensor<2x3xf32>, %y: tensor<4x5xf32>) {
+  // expected-error@+1 {{the contracted dims (last of operand 0, last but one of operand 1) must be equal, got 3 and 4}}
+  %0 = graph.matmul %x, %y
+    : (tensor<2x3xf32>, tensor<4x5xf32>) -> tensor<2x5xf32>
+  return
+}
+
+// -----
+
+func.func @contract(%x: tensor<2x3xf32>, %w: tensor<3x5xf32>) {
+  // expected-error@+1 {{needs one branch per weight and at least one, got 2 branches and 1 weights}}
+  %0 = graph.contract %x, %w [#graph.branch<>, #graph.branch<>]
+    : (tensor<2x3xf32>, tensor<3x5xf32>) -> tensor<2x5xf32>
+  return
+}
+
+// -----
+
+func.func @conv(%x: tensor<1x3x8x8xf32>, %w: tensor<4x2x3x3xf32>) {
+  // expected-error@+1 {{input channels and weight channels times groups must be equal, got 3 and 2}}
+  %0 = graph.conv %x, %w strides [1, 1] dilations [1, 1] pads [0, 0, 0, 0]
+      groups 1
+    : (tensor<1x3x8x8xf32>, tensor<4x2x3x3xf32>) -> tensor<1x4x6x6xf32>
+  return
+}
+
+// -----
+
+func.func @attention(%q: tensor<1x3x4x8xf32>, %k: tensor<1x2x4x8xf32>) {
+  // expected-error@+1 {{the heads of the query must be a multiple of those of the key, got 3 and 2}}
+  %0 = graph.attention %q, %k, %k score(#graph.softmax<scale = 1.0>)
+      select(#graph.dense)
+    : (tensor<1x3x4x8xf32>, tensor<1x2x4x8xf32>, tensor<1x2x4x8xf32>)
+      -> tensor<1x3x4x8xf32>
+  return
+}
+
+// -----
+
+func.func @two_roots(%x: tensor<4x4xf32>) -> tensor<4x4xf32> {
+  // expected-error@+1 {{must hold at most one root, found 'graph.softmax' and 'graph.softmax'}}
+  %0 = graph.group reduce (%a = %x) : (tensor<4x4xf32>) -> tensor<4x4xf32> {
+    %1 = graph.softmax %a axis 1 : tensor<4x4xf32>
+    %2 = graph.softmax %1 axis 1 : tensor<4x4xf32>
+    graph.yield %2 : tensor<4x4xf32>
+  }
+  return %0 : tensor<4x4xf32>
+}
+
+// -----
+
+// expected-error@+1 {{'graph.dims' must be an affine map without dims, over at most the 1 symbols}}
+func.func @dims(%x: tensor<?x?xf32> {graph.dims =
+    affine_map<()[s0, s1] -> (s0, s1)>}) attributes {graph.symbols = ["n"]} {
+  return
+}
