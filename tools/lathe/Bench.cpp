@@ -3,6 +3,7 @@
 #include "tools/lathe/Commands.h"
 #include "tools/lathe/Console.h"
 #include "tools/lathe/Profile.h"
+#include "tools/lathe/SessionArguments.h"
 #include "llvm/ADT/StringExtras.h"
 #include <cmath>
 
@@ -12,8 +13,7 @@ namespace lathe::tool {
 
 static cl::SubCommand parser("bench", "Measure how long runs of a bundle take");
 
-static cl::opt<std::string> bundle(cl::Positional, cl::desc("BUNDLE"),
-                                   cl::sub(parser), cl::cat(optionCategory));
+static SessionArguments arguments(parser);
 static cl::opt<std::string> inputsPath(
     "inputs", cl::value_desc("IN.npz"),
     cl::desc("Arrays named as the model's inputs (default: random ones)"),
@@ -21,19 +21,6 @@ static cl::opt<std::string> inputsPath(
 static cl::list<std::string>
     shape("shape", cl::value_desc("NAME=V[,NAME=V...]"), cl::CommaSeparated,
           cl::desc("Sizes of the named dims, for random inputs"),
-          cl::sub(parser), cl::cat(optionCategory));
-static cl::opt<std::string>
-    device("device", cl::value_desc("cpu"),
-           cl::desc("cpu, cuda[:N], vulkan[:N] or hip[:N] (default: the best "
-                    "there is)"),
-           cl::sub(parser), cl::cat(optionCategory));
-static cl::opt<unsigned>
-    threads("threads", cl::value_desc("N"),
-            cl::desc("Threads for a run (default: one for each core)"),
-            cl::sub(parser), cl::cat(optionCategory));
-static cl::opt<std::string>
-    entry("entry", cl::value_desc("NAME"),
-          cl::desc("Which of the bundle's functions (default: the first)"),
           cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<unsigned> warmup("warmup", cl::value_desc("N"), cl::init(3),
                                 cl::desc("Runs before the clock (default 3)"),
@@ -71,7 +58,7 @@ static Expected<double> timeRun(const Session &session, const Inputs &inputs) {
   if (Error error = toError(lathe_model_run(session.model.get(), &options,
                                             inputs.tensors.size(),
                                             inputs.tensors.data(), &results)))
-    return failure(bundle + ": " + toString(std::move(error)));
+    return failure(arguments.getBundle() + ": " + toString(std::move(error)));
   double seconds = watch.seconds();
   lathe_results_destroy(results);
   return seconds;
@@ -183,7 +170,7 @@ static void writeJson(const Session &session, const Inputs &inputs,
 }
 
 static Error run() {
-  if (Error error = requireArguments({{"BUNDLE", bundle}}))
+  if (Error error = requireArguments({{"BUNDLE", arguments.getBundle()}}))
     return error;
   if (!inputsPath.empty() && !shape.empty())
     return usageError("--inputs and --shape exclude each other");
@@ -195,8 +182,7 @@ static Error run() {
     return sizes.takeError();
   Timing timing;
   Stopwatch loading;
-  Expected<Session> session =
-      openSession({bundle, device, entry, threads.getValue()});
+  Expected<Session> session = openSession(arguments.getOptions());
   if (!session)
     return session.takeError();
   timing.load = loading.seconds();

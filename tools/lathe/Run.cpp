@@ -3,6 +3,7 @@
 #include "tools/lathe/Commands.h"
 #include "tools/lathe/Console.h"
 #include "tools/lathe/Inputs.h"
+#include "tools/lathe/SessionArguments.h"
 
 using namespace llvm;
 
@@ -10,8 +11,7 @@ namespace lathe::tool {
 
 static cl::SubCommand parser("run", "Run a bundle on inputs from a file");
 
-static cl::opt<std::string> bundle(cl::Positional, cl::desc("BUNDLE"),
-                                   cl::sub(parser), cl::cat(optionCategory));
+static SessionArguments arguments(parser);
 static cl::opt<std::string>
     inputsPath("inputs", cl::value_desc("IN.npz"),
                cl::desc("Arrays named as the model's inputs"), cl::sub(parser),
@@ -20,19 +20,6 @@ static cl::opt<std::string>
     outputsPath("outputs", cl::value_desc("OUT.npz"),
                 cl::desc("Where the outputs go; appears whole or not at all"),
                 cl::sub(parser), cl::cat(optionCategory));
-static cl::opt<std::string>
-    device("device", cl::value_desc("cpu"),
-           cl::desc("cpu, cuda[:N], vulkan[:N] or hip[:N] (default: the best "
-                    "there is)"),
-           cl::sub(parser), cl::cat(optionCategory));
-static cl::opt<unsigned>
-    threads("threads", cl::value_desc("N"),
-            cl::desc("Threads for the run (default: one for each core)"),
-            cl::sub(parser), cl::cat(optionCategory));
-static cl::opt<std::string>
-    entry("entry", cl::value_desc("NAME"),
-          cl::desc("Which of the bundle's functions (default: the first)"),
-          cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<bool> verbose("v", cl::desc("Say what took how long"),
                              cl::sub(parser), cl::cat(optionCategory));
 
@@ -52,7 +39,7 @@ static Error writeResults(const Session &session,
 }
 
 static Error run() {
-  if (Error error = requireArguments({{"BUNDLE", bundle},
+  if (Error error = requireArguments({{"BUNDLE", arguments.getBundle()},
                                       {"--inputs", inputsPath},
                                       {"--outputs", outputsPath}}))
     return error;
@@ -61,8 +48,7 @@ static Error run() {
       errs() << what << ": " << formatSeconds(seconds) << '\n';
   };
   Stopwatch loading;
-  Expected<Session> session =
-      openSession({bundle, device, entry, threads.getValue()});
+  Expected<Session> session = openSession(arguments.getOptions());
   if (!session)
     return session.takeError();
   note("load", loading.seconds());
@@ -79,7 +65,7 @@ static Error run() {
   if (Error error = toError(lathe_model_run(session->model.get(), &options,
                                             inputs->tensors.size(),
                                             inputs->tensors.data(), &raw)))
-    return failure(bundle + ": " + toString(std::move(error)));
+    return failure(arguments.getBundle() + ": " + toString(std::move(error)));
   ResultsPtr results(raw);
   note("run", running.seconds());
   Stopwatch writing;

@@ -41,7 +41,9 @@ static int becomeCompiler(char **argv) {
   SmallString<128> program(sys::path::parent_path(self));
   sys::path::append(program, LATHE_LIBEXEC, "lathe-compile");
   sys::path::remove_dots(program, /*remove_dot_dot=*/true);
-  execv(program.c_str(), argv);
+  // Crash reports find their symbols by it.
+  argv[0] = const_cast<char *>(program.c_str());
+  execv(argv[0], argv);
   int error = errno;
   WithColor::error(errs(), "lathe") << program << ": " << std::strerror(error)
                                     << "; 'lathe compile' and 'lathe check' "

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "tools/lathe/SessionArguments.h"
+
+using namespace llvm;
+
+namespace lathe::tool {
+
+SessionArguments::SessionArguments(cl::SubCommand &parser)
+    : bundle(cl::Positional, cl::desc("BUNDLE"), cl::sub(parser),
+             cl::cat(optionCategory)),
+      device("device", cl::value_desc("cpu"),
+             cl::desc("cpu, cuda[:N], vulkan[:N] or hip[:N] (default: the best "
+                      "there is)"),
+             cl::sub(parser), cl::cat(optionCategory)),
+      entry("entry", cl::value_desc("NAME"),
+            cl::desc("Which of the bundle's functions (default: the first)"),
+            cl::sub(parser), cl::cat(optionCategory)),
+      threads("threads", cl::value_desc("N"),
+              cl::desc("Threads for a run (default: one for each core)"),
+              cl::sub(parser), cl::cat(optionCategory)) {}
+
+} // namespace lathe::tool

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef LATHE_TOOLS_LATHE_SESSIONARGUMENTS_H
+#define LATHE_TOOLS_LATHE_SESSIONARGUMENTS_H
+
+#include "tools/lathe/Command.h"
+#include "tools/lathe/Session.h"
+
+namespace lathe::tool {
+
+/// The arguments that every subcommand that runs a bundle takes: BUNDLE,
+/// --device, --threads, --entry. A static object beside the subcommand.
+class SessionArguments {
+public:
+  explicit SessionArguments(llvm::cl::SubCommand &parser);
+
+  const std::string &getBundle() const { return bundle; }
+  SessionOptions getOptions() const {
+    return {bundle, device, entry, threads.getValue()};
+  }
+
+private:
+  llvm::cl::opt<std::string> bundle, device, entry;
+  llvm::cl::opt<unsigned> threads;
+};
+
+} // namespace lathe::tool
+
+#endif // LATHE_TOOLS_LATHE_SESSIONARGUMENTS_H
