@@ -426,6 +426,9 @@ Value Emitter::emitCast(Type to) {
     return x;
   if (width < to.getIntOrFloatBitWidth())
     return arith::ExtFOp::create(b, tileType, x);
+  // By way of f32: no machine converts f64 to a 16-bit type at once.
+  if (width == 64 && to.getIntOrFloatBitWidth() == 16)
+    x = arith::TruncFOp::create(b, withElement(x, b.getF32Type()), x);
   return toComputeType(b, arith::TruncFOp::create(b, withElement(x, to), x));
 }
 
