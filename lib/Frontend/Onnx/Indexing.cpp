@@ -24,11 +24,11 @@ static LogicalResult importGather(NodeImporter &node) {
 
 static LogicalResult importGatherElements(NodeImporter &node) {
   GraphBuilder &b = node.b;
-  auto axis = node.getAxis(node.getInt("axis", 0), b.getRank(node.in(0)));
-  if (!axis)
+  int64_t rank = b.getRank(node.in(0));
+  auto axis = node.getAxis(node.getInt("axis", 0), rank);
+  if (!axis || failed(node.checkRank(1, rank, rank)))
     return failure();
-  return node.set(b.create<graph::GatherElementsOp>(
-      b.getElementType(node.in(0)), node.in(0), getIndices(node, 1), *axis));
+  return node.set(b.takeAlong(node.in(0), getIndices(node, 1), *axis));
 }
 
 static LogicalResult importGatherNd(NodeImporter &node) {
@@ -131,8 +131,7 @@ static LogicalResult importReverseSequence(NodeImporter &node) {
   Value one = b.scalar(b.getI64Type(), 1);
   Value from = b.select(b.compare(Compare::lt, step, length),
                         b.sub(b.sub(length, one), step), step);
-  return node.set(b.create<graph::GatherElementsOp>(
-      b.getElementType(x), x, b.broadcast(from, dims), time));
+  return node.set(b.takeAlong(x, b.broadcast(from, dims), time));
 }
 
 /// A copy of the cache with `update` written at one position per batch.

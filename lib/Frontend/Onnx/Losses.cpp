@@ -45,8 +45,7 @@ static Value buildNegativeLogLikelihood(NodeImporter &node, Value logs,
     ignored = b.compare(Compare::eq, labels, index);
     safe = b.select(ignored, b.scalar(b.getI64Type(), 0), labels);
   }
-  Value picked = b.create<graph::GatherElementsOp>(
-      type, logs, b.unsqueeze(safe, 1), b.getI64IntegerAttr(1));
+  Value picked = b.takeAlong(logs, b.unsqueeze(safe, 1), 1);
   Value loss = b.unary<graph::NegOp>(b.reshape(picked, b.getDims(labels)));
   Value weight = ones;
   if (classWeight)
