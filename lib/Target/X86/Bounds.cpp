@@ -162,9 +162,8 @@ static bool isInside(Value index, int64_t extent, OpFoldResult size) {
 
 /// Writes `index` as `variable * scale + rest`; false if it is something else.
 static bool splitIndex(BoundTest &test, Region *kernel) {
-  if (isAvailableBefore(test.index, kernel)) {
+  if (isAvailableBefore(test.index, kernel))
     return true;
-  }
   SmallVector<Value> terms = {test.index};
   for (unsigned i = 0; i < terms.size();) {
     if (auto sum = matchBinary<arith::AddIOp>(terms[i])) {
@@ -255,7 +254,15 @@ void Bounds::visit(Operation *op, Value tile, Value view, ValueRange indices,
 
 /// Rows may be cut when every store leaves out the same ones: each names the
 /// class, from the same index on, in a view of the same size there.
+/// Where nothing is multiplied, masks cost less than more copies of the body.
 void Bounds::findRowEdge(tile::KernelOp kernel, const DimClasses &classes) {
+  bool multiplies = kernel
+                        .walk([](tile::MmaOp) {
+                          return WalkResult::interrupt();
+                        })
+                        .wasInterrupted();
+  if (!multiplies)
+    return;
   SmallVector<tile::StoreOp> stores;
   kernel.walk([&](tile::StoreOp store) { stores.push_back(store); });
   for (const BoundTest &test : tests) {

@@ -130,8 +130,20 @@ static bool isTile(Value value) {
   return isa<RankedTensorType>(value.getType());
 }
 
+/// Element types that vectors of x86 have, or are converted to.
+static bool isSupported(Type element) {
+  return element.isIndex() || element.isInteger(1) || element.isInteger(8) ||
+         element.isInteger(16) || element.isInteger(32) ||
+         element.isInteger(64) || isa<Float16Type, BFloat16Type, Float32Type,
+                                      Float64Type>(element);
+}
+
 LogicalResult Emitter::emitOp(Operation *op) {
   b.setLoc(op->getLoc());
+  for (Value result : op->getResults())
+    if (isTile(result) && !isSupported(getElementTypeOrSelf(result)))
+      return op->emitOpError("has elements of ")
+             << getElementTypeOrSelf(result) << ", which x86 tiles cannot hold";
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](tile::ViewOp view) { return emitView(view); })
       .Case([&](tile::LoadScalarOp load) { return emitLoadScalar(load); })
@@ -142,9 +154,11 @@ LogicalResult Emitter::emitOp(Operation *op) {
       .Case([&](scf::ForOp loop) { return emitFor(loop); })
       .Case([&](scf::IfOp branch) { return emitIf(branch); })
       .Case<tile::ProgramIdOp>([](Operation *) { return success(); })
-      .Default([&](Operation *other) {
+      .Default([&](Operation *other) -> LogicalResult {
         if (llvm::none_of(other->getResults(), isTile))
           return emitScalarOp(other);
+        if (!isDeferrable(other))
+          return other->emitOpError("has no x86 lowering");
         Value tile = other->getResult(0);
         tiles[tile] = Storage();
         return mustMaterialize(tile) ? materialize(tile) : success();
@@ -154,6 +168,12 @@ LogicalResult Emitter::emitOp(Operation *op) {
 LogicalResult Emitter::emitScalarOp(Operation *op) {
   if (op->getNumRegions() || llvm::any_of(op->getOperands(), isTile))
     return op->emitOpError("has no x86 lowering");
+  if (isa<arith::ExtFOp, arith::TruncFOp>(op)) {
+    Value vector = convertFloat(splat(mapping.lookup(op->getOperand(0))),
+                                op->getResult(0).getType());
+    mapping.map(op->getResult(0), vector::ExtractOp::create(b, vector, 0));
+    return success();
+  }
   b.clone(*op, mapping);
   return success();
 }
@@ -161,6 +181,9 @@ LogicalResult Emitter::emitScalarOp(Operation *op) {
 LogicalResult Emitter::emitView(tile::ViewOp op) {
   auto info = std::make_unique<ViewInfo>();
   info->element = op.getType().getElementType();
+  if (!isSupported(info->element))
+    return op.emitOpError("has elements of ")
+           << info->element << ", which x86 tiles cannot hold";
   info->pointer = mapping.lookup(op.getBuffer());
   if (op.getOffset())
     info->pointer =

@@ -93,6 +93,9 @@ struct Cut {
   Coord start;    ///< The first one.
 };
 
+/// Whether the op's result can be computed at any position at any time.
+bool isDeferrable(mlir::Operation *op);
+
 /// Whether a multiply reads `tile` as its left or right operand.
 bool feedsMma(mlir::Value tile);
 
@@ -107,8 +110,12 @@ public:
   /// What the body's scalars are: arguments and program ids.
   mlir::IRMapping &getMapping() { return mapping; }
 
-  /// Emits one program, choosing at run time between copies of the body.
+  /// Emits one program, choosing at run time between copies of the body. Fails
+  /// with an error on an op that has no lowering.
   mlir::LogicalResult emitProgram();
+
+  /// What the emitted code keeps on the stack.
+  int64_t getScratchBytes() const { return scratchBytes; }
 
 private:
   //===-- Control (Emitter.cpp, Versions.cpp, Loops.cpp) -------------------===//
@@ -164,6 +171,8 @@ private:
   void writeScratchElement(mlir::Value tile, mlir::Value memory,
                            const Position &position, mlir::Value vector);
   mlir::Value iota(tile::IotaOp op, const Position &position);
+  mlir::Value constant(mlir::arith::ConstantOp op, const Position &position);
+  mlir::Value harmlessDivisor(mlir::Value dividend, mlir::Value divisor);
   mlir::Value convertFloat(mlir::Value vector, mlir::Type element);
   /// 0, 1, 2, ...
   mlir::Value laneNumbers(mlir::Type element);

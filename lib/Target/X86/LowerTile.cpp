@@ -140,6 +140,10 @@ static LogicalResult lowerKernel(tile::KernelOp kernel,
   });
   if (failed(emitter.emitProgram()))
     return failure();
+  if (emitter.getScratchBytes() > unit.scratchBytes)
+    return kernel.emitOpError("keeps ")
+           << emitter.getScratchBytes() << " bytes of tiles in scratch; x86 "
+           << "allows " << unit.scratchBytes << " for one program";
   kernel.erase();
   return success();
 }

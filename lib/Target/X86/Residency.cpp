@@ -22,10 +22,11 @@ static constexpr int64_t kExpensive = 4;
 // Cost and use
 //===----------------------------------------------------------------------===//
 
-static bool isDeferrable(Operation *op) {
+bool x86::isDeferrable(Operation *op) {
   return isa<tile::LoadOp, tile::SplatOp, tile::IotaOp, tile::BroadcastOp,
              tile::TransposeOp>(op) ||
-         (OpTrait::hasElementwiseMappableTraits(op) && op->getNumResults() &&
+         (OpTrait::hasElementwiseMappableTraits(op) &&
+          op->getNumResults() == 1 &&
           isa<RankedTensorType>(op->getResult(0).getType())) ||
          isa<arith::ConstantOp>(op);
 }
@@ -93,6 +94,8 @@ bool Emitter::mustMaterialize(Value tile) {
       return true;
     return isStridedOperand(load) && vectorCount(tile) > 2;
   }
+  if (auto constant = dyn_cast<arith::ConstantOp>(op))
+    return !isa<SplatElementsAttr>(constant.getValue());
   if (costOf(tile) < kExpensive)
     return false;
 
@@ -210,6 +213,14 @@ void Emitter::fill(Value tile, Value memory) {
   if (fillTransposed(tile, memory))
     return;
   SmallVector<int64_t> shape = shapeOf(tile);
+  if (tile.getDefiningOp<arith::ConstantOp>()) {
+    // Its elements are known at known positions only.
+    forEachUnrolled(shape, static_cast<int>(shape.size()) - 1,
+                    [&](const Position &position) {
+                      writeScratch(tile, memory, position, vec(tile, position));
+                    });
+    return;
+  }
   forEachInBox(shape, static_cast<int>(shape.size()) - 1,
                [&](const Position &position) {
                  writeScratch(tile, memory, position, vec(tile, position));

@@ -4,6 +4,7 @@
 // computed from the vectors of what it depends on.
 
 #include "lib/Target/X86/Emitter.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -61,12 +62,30 @@ Value Emitter::computeVec(Value tile, const Position &position) {
         }
         return vec(op.getInput(), source);
       })
-      .Case([&](arith::ConstantOp op) {
-        auto value = cast<SplatElementsAttr>(op.getValue());
-        return constantVec(value.getElementType(),
-                           value.getSplatValue<Attribute>());
-      })
+      .Case([&](arith::ConstantOp op) { return constant(op, position); })
       .Default([&](Operation *op) { return elementwise(op, position); });
+}
+
+Value Emitter::constant(arith::ConstantOp op, const Position &position) {
+  auto value = cast<DenseElementsAttr>(op.getValue());
+  Type element = value.getElementType();
+  if (value.isSplat())
+    return constantVec(element, value.getSplatValue<Attribute>());
+  ArrayRef<int64_t> shape = value.getType().getShape();
+  auto elements = value.getValues<Attribute>();
+  SmallVector<Attribute> lanes;
+  for (int64_t lane = 0; lane < unit.lanes; ++lane) {
+    int64_t at = 0;
+    for (auto [dim, size] : llvm::enumerate(shape)) {
+      int64_t step = static_cast<int>(dim) == position.lane ? lane : 0;
+      // Lanes beyond the tile hold its last element.
+      at = at * size +
+           std::min(position.at[dim].offset + step, size - 1);
+    }
+    lanes.push_back(elements[at]);
+  }
+  return arith::ConstantOp::create(
+      b, DenseElementsAttr::get(vectorOf(element), lanes));
 }
 
 /// Ops that x86 has no 16-bit float form of are computed in f32 and rounded.
@@ -92,10 +111,34 @@ Value Emitter::elementwise(Operation *op, const Position &position) {
     if (isSmallFloat(element))
       computed = b.getF32Type();
   }
+  if (isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp,
+          arith::CeilDivSIOp, arith::CeilDivUIOp, arith::FloorDivSIOp>(op))
+    operands[1] = harmlessDivisor(operands[0], operands[1]);
   OperationState state(op->getLoc(), op->getName(), operands,
                        vectorOf(computed), op->getAttrs());
   Value result = b.create(state)->getResult(0);
   return computed == element ? result : convertFloat(result, element);
+}
+
+/// Integer division traps, also in lanes that nothing uses: by zero, and where
+/// the quotient overflows. Divides by one there.
+Value Emitter::harmlessDivisor(Value dividend, Value divisor) {
+  if (matchPattern(divisor, m_Constant()))
+    return divisor;
+  Type element = getElementTypeOrSelf(divisor);
+  unsigned width = element.isIndex() ? 64 : element.getIntOrFloatBitWidth();
+  auto equals = [&](Value vector, APInt value) -> Value {
+    return arith::CmpIOp::create(
+        b, arith::CmpIPredicate::eq, vector,
+        constantVec(element, b.getIntegerAttr(element, value)));
+  };
+  Value overflows = arith::AndIOp::create(
+      b, equals(divisor, APInt::getAllOnes(width)),
+      equals(dividend, APInt::getSignedMinValue(width)));
+  Value traps =
+      arith::OrIOp::create(b, equals(divisor, APInt(width, 0)), overflows);
+  return arith::SelectOp::create(
+      b, traps, constantVec(element, b.getIntegerAttr(element, 1)), divisor);
 }
 
 Value Emitter::convertFloat(Value vector, Type element) {

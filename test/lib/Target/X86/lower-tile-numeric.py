@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "Inputs"))
-from kernels import Kernels, guarded, levels  # noqa: E402
+from kernels import Kernels, build, guarded, levels  # noqa: E402
 
 HEAD = 'schedule <strategy = "test", tile = []>'
 
@@ -434,12 +434,89 @@ def check_range(level, rng):
     assert np.array_equal(whole, parts), level
 
 
+def check_division(level, rng):
+    """Lanes beyond the end, which hold zeros, must not trap."""
+    x, xt = view("xv", "x", "i32", ["%n"], [1])
+    d, dt = view("dv", "d", "i32", ["%n"], [1])
+    y, yt = view("yv", "y", "i32", ["%n"], [1])
+    tile = "tensor<64xi32>"
+    kernels = Kernels(f"""
+tile.kernel @f(%x: !tile.buffer<i32>, %d: !tile.buffer<i32>,
+    %y: !tile.buffer<i32> {{tile.written}}, %n: index) {HEAD} {{
+{constants(64)}
+  %i = tile.program_id 0
+  %at = arith.muli %i, %c64 : index
+{x}{d}{y}
+  %a = tile.load %xv[%at] dims [0] : {xt} -> {tile}
+  %b = tile.load %dv[%at] dims [0] : {dt} -> {tile}
+  %q = arith.divsi %a, %b : {tile}
+  tile.store %q, %yv[%at] dims [0] : {tile}, {yt}
+  tile.return
+}}""", level)
+    for n in (1, 64, 77):
+        dividends = rng.integers(-1000, 1000, n).astype(np.int32)
+        divisors = rng.integers(1, 50, n).astype(np.int32)
+        y, check = guarded(n, np.int32)
+        kernels.run("f", [dividends, divisors, y], [n], [-(-n // 64)])
+        want = np.trunc(dividends / divisors).astype(np.int32)
+        assert np.array_equal(y, want), (level, n)
+        check()
+
+
+def check_branches(level, rng):
+    """scf.if with tiles in registers and in scratch; tiles of three dims; a
+    constant with different elements."""
+    for inner in (16, 100):
+        shape, size = f"3x4x{inner}", 12 * inner
+        x, xt = view("xv", "x", "f32", ["%b", 3, 4, inner],
+                     [size, 4 * inner, inner, 1])
+        y, yt = view("yv", "y", "f32", ["%b", 3, 4, inner],
+                     [size, 4 * inner, inner, 1])
+        tile = f"tensor<{shape}xf32>"
+        kernels = Kernels(f"""
+tile.kernel @f(%x: !tile.buffer<f32>, %y: !tile.buffer<f32> {{tile.written}},
+    %b: index) {HEAD} {{
+{constants(0, 1, 2)}
+  %i = tile.program_id 0
+{x}{y}
+  %t = tile.load %xv[%i, %c0, %c0, %c0] dims [1, 2, 3] : {xt} -> {tile}
+  %odd = arith.remui %i, %c2 : index
+  %is = arith.cmpi eq, %odd, %c1 : index
+  %r = scf.if %is -> ({tile}) {{
+    %e = math.exp %t : {tile}
+    scf.yield %e : {tile}
+  }} else {{
+    %z = arith.negf %t : {tile}
+    scf.yield %z : {tile}
+  }}
+  %f = arith.constant dense<[1.0, 2.0, 4.0, 8.0]> : tensor<4xf32>
+  %g = tile.broadcast %f dims [1] : tensor<4xf32> -> {tile}
+  %o = arith.mulf %r, %g : {tile}
+  tile.store %o, %yv[%i, %c0, %c0, %c0] dims [1, 2, 3] : {tile}, {yt}
+  tile.return
+}}""", level)
+        source = rng.standard_normal((5, 3, 4, inner)).astype(np.float32)
+        y, check = guarded(source.shape, np.float32)
+        kernels.run("f", [source, y], [5], [5])
+        want = np.where(np.arange(5)[:, None, None, None] % 2, np.exp(source),
+                        -source)
+        want = want * np.array([1, 2, 4, 8])[:, None]
+        assert np.allclose(y, want, rtol=1e-5), (level, inner)
+        check()
+
+
+def check_same_bytes(level, rng):
+    text = contract(6, 64, 1, 37, 128, 64)
+    assert build(text, level) == build(text, level), level
+
+
 def main():
     for level in levels():
         rng = np.random.default_rng(0)
         for check in (check_contract, check_layer_norm, check_elements,
                       check_padding, check_transposes, check_gather,
-                      check_range, check_reductions):
+                      check_range, check_reductions, check_division,
+                      check_branches, check_same_bytes):
             check(level, rng)
 
 
