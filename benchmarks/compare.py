@@ -12,6 +12,7 @@ convolutions alone at the core's measured FMA peak.
 
 import argparse
 import sys
+import time
 
 import harness
 
@@ -24,7 +25,7 @@ def parse_shape(text):
             (item.rsplit("=", 1) for item in text.split(",") if item)}
 
 
-def compare(model, label, shapes, threads, weights=""):
+def compare(model, label, shapes, threads, weights="", clock=time.perf_counter):
     """Yields a table row per shape and number of threads."""
     options = ["--weights", weights] if weights else []
     bundle = harness.compile_model(model, *options)
@@ -43,7 +44,7 @@ def compare(model, label, shapes, threads, weights=""):
             peer_error = harness.max_error(
                 dict(zip(names, session.run(None, feeds))), expected)
             timings = harness.measure(
-                {"ort": harness.bind_ort(session, feeds), "lathe": run})
+                {"ort": harness.bind_ort(session, feeds), "lathe": run}, clock=clock)
             floor = (harness.count_flops(model, feeds)
                      / harness.peak_gflops() / 1e9 / count)
             yield [label, shape.replace(",", " ") or "fixed", weights or "f32", count,
@@ -62,12 +63,18 @@ def main():
     parser.add_argument("--shape", action="append", metavar="NAME=V[,NAME=V...]")
     parser.add_argument("--threads", default="1,2", help="numbers (default: 1,2)")
     parser.add_argument("--weights", default="", help="as for `lathe compile`")
+    parser.add_argument("--cpu-time", action="store_true",
+                        help="time of the calling thread on its core, for a busy "
+                        "machine; with --threads 1 only")
     options = parser.parse_args()
+    clock = time.thread_time if options.cpu_time else time.perf_counter
+    if options.cpu_time and options.threads != "1":
+        parser.error("--cpu-time goes with --threads 1")
     threads = [int(text) for text in options.threads.split(",")]
     print(harness.describe_machine(), "\n")
     label = options.model.rsplit("/", 1)[-1]
     harness.print_table(COLUMNS, compare(options.model, label, options.shape or [""],
-                                         threads, options.weights))
+                                         threads, options.weights, clock))
 
 
 if __name__ == "__main__":
