@@ -8,6 +8,8 @@
 #include "dialects/Graph/IR/Polynomial.h"
 #include "lib/Kernels/TileEvaluator.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
 using namespace mlir;
 using namespace lathe;
 using namespace lathe::kernels;
@@ -168,6 +170,15 @@ LogicalResult lathe::kernels::buildPadKernel(LaunchBuilder &launch,
   Dims span = windows.getSpan(), rows(span.begin(), span.end() - 1);
   SmallVector<Value> row = kernel.delinearize(kernel.getProgramId(0), rows);
   unsigned rank = windows.getRank();
+  // Where an element of the copy is in the input. What comes from a program id
+  // alone is taken to be inside a view: the limit keeps rows of padding from
+  // that.
+  auto getSource = [&](Value index, unsigned dim) -> Value {
+    if (windows.low[dim] != 0 || dim + 1 == rank)
+      return kernel.add(index, kernel.getIndex(-windows.low[dim]));
+    return arith::MinSIOp::create(kernel.getBuilder(), index,
+                                  kernel.getSize(windows.input[dim]));
+  };
   auto move = [&](Value pixel, Value channel, bool inBounds) {
     TileWindow read, write;
     write.bases.push_back(kernel.getProgramId(1));
@@ -175,8 +186,7 @@ LogicalResult lathe::kernels::buildPadKernel(LaunchBuilder &launch,
     write.bases.append({pixel, channel});
     read.bases = write.bases;
     for (unsigned i = 0; i < rank; ++i)
-      read.bases[1 + i] =
-          kernel.add(read.bases[1 + i], kernel.getIndex(-windows.low[i]));
+      read.bases[1 + i] = getSource(write.bases[1 + i], i);
     read.extents = {{rank, pixels, false}, {rank + 1, channels, inBounds}};
     write.extents = {{rank, pixels, false}, {rank + 1, channels, inBounds}};
     Value tile = kernel.load(source, from, read);

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: lathe-opt %s --split-input-file --graph-form-groups \
+// RUN:   --convert-graph-to-plan=capability=avx512 | FileCheck %s
+
+// Queries run along the lanes: 16 if there are no more, else 64. Q, K, V and
+// the result are read and written as the projections hold them.
+
+// CHECK: plan.program @softmax
+// CHECK: plan.launch [
+// CHECK-SAME: kernel = @attention_softmax_8_mask,
+// CHECK-SAME: when = #{{.*}}kernel = @attention_softmax_8_mask_2
+// CHECK: tile.kernel @attention_softmax_8_mask(
+// CHECK-SAME: tile = [16, 64, 16]
+// CHECK: tile.kernel @attention_softmax_8_mask_2(
+// CHECK-SAME: %[[Q:[^:]*]]: !tile.buffer<f32>,
+// CHECK-SAME: tile = [64, 64, 16]
+// CHECK: %[[QV:[0-9]+]] = tile.view %[[Q]] sizes [{{.*}}, 3, {{.*}}, 8] strides [{{.*}}, 8, 24, 1]
+// CHECK: tile.load %[[QV]]{{.*}} dims [3, 2] {{.*}} -> tensor<8x64xf32>
+// Whole blocks of keys: the additive mask is the start of K . Q^T.
+// CHECK: scf.for
+// CHECK: %[[MASK:[0-9]+]] = tile.load {{.*}} dims [1, -1]
+// CHECK: %[[K:[0-9]+]] = tile.load {{.*}} dims [2, 3] {{.*}} -> tensor<64x8xf32>
+// CHECK: %[[S:[0-9]+]] = tile.mma %[[K]], {{.*}}, %[[MASK]]
+// CHECK-NOT: tile.iota
+// CHECK: tile.reduce max %[[S]] axis 0
+// CHECK: math.exp
+// CHECK: %[[V:[0-9]+]] = tile.load {{.*}} dims [3, 2] {{.*}} -> tensor<8x64xf32>
+// CHECK: tile.mma %[[V]]
+// The rest of the keys, masked by position.
+// CHECK: scf.for
+// CHECK: tile.iota 0 : tensor<16x64xi32>
+// CHECK: arith.select {{.*}} : tensor<16x64xi1>, tensor<16x64xf32>
+// Rows that see no key give zeros.
+// CHECK: arith.cmpf oeq
+// CHECK: arith.divf
+// CHECK: tile.store {{.*}} dims [3, 2]
+func.func @softmax(
+    %x: tensor<?x?x24xf32> {graph.name = "x",
+      graph.dims = affine_map<()[s0, s1] -> (s0, s1, 24)>},
+    %m: tensor<?x1x1x?xf32> {graph.name = "m",
+      graph.dims = affine_map<()[s0, s1] -> (s0, 1, 1, s1)>})
+    -> (tensor<?x?x24xf32> {graph.name = "y"})
+    attributes {graph.symbols = ["batch", "seq"]} {
+  %0 = graph.reshape %x to affine_map<()[s0, s1] -> (s0, s1, 3, 8)>
+    : tensor<?x?x24xf32> -> tensor<?x?x3x8xf32>
+  %1 = graph.transpose %0 [0, 2, 1, 3]
+    : tensor<?x?x3x8xf32> -> tensor<?x3x?x8xf32>
+  %2 = graph.attention %1, %1, %1 mask %m score(#graph.softmax<scale = 0.5>)
+      select(#graph.dense)
+    : (tensor<?x3x?x8xf32>, tensor<?x3x?x8xf32>, tensor<?x3x?x8xf32>,
+       tensor<?x1x1x?xf32>) -> tensor<?x3x?x8xf32>
+  %3 = graph.transpose %2 [0, 2, 1, 3]
+    : tensor<?x3x?x8xf32> -> tensor<?x?x3x8xf32>
+  %4 = graph.reshape %3 to affine_map<()[s0, s1] -> (s0, s1, 24)>
+    : tensor<?x?x3x8xf32> -> tensor<?x?x24xf32>
+  return %4 : tensor<?x?x24xf32>
+}
+
+// -----
+
+// A causal kernel runs to the last key that its queries see, and masks only the
+// blocks at the edge. Four query heads share a key head.
+
+// CHECK: tile.kernel @attention_softmax_8_window(
+// CHECK: arith.divui {{.*}} : index
+// CHECK: arith.maxsi
+// CHECK: arith.minsi
+// CHECK: scf.for
+// CHECK-NOT: tile.iota
+// CHECK: scf.for
+// CHECK: tile.iota 0
+// CHECK: tile.iota 1
+// CHECK: arith.cmpi sle
+func.func @causal(%q: tensor<1x8x100x8xf32> {graph.name = "q"},
+                  %k: tensor<1x2x100x8xf32> {graph.name = "k"})
+    -> (tensor<1x8x100x8xf32> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %0 = graph.attention %q, %k, %k score(#graph.softmax<scale = 0.5>)
+      select(#graph.window<left = -1, right = 0>)
+    : (tensor<1x8x100x8xf32>, tensor<1x2x100x8xf32>, tensor<1x2x100x8xf32>)
+      -> tensor<1x8x100x8xf32>
+  return %0 : tensor<1x8x100x8xf32>
+}
+
+// -----
+
+// The sigmoid carries no maximum and no sum.
+
+// CHECK: tile.kernel @attention_sigmoid_8(
+// CHECK: scf.for {{.*}} -> (tensor<8x64xf32>)
+// CHECK-NOT: tile.reduce
+// CHECK: math.exp
+// CHECK: arith.divf
+// CHECK: tile.store
+func.func @sigmoid(%q: tensor<1x8x128x8xf32> {graph.name = "q"})
+    -> (tensor<1x8x128x8xf32> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %0 = graph.attention %q, %q, %q
+      score(#graph.sigmoid<scale = 0.5, bias = -4.0>) select(#graph.dense)
+    : (tensor<1x8x128x8xf32>, tensor<1x8x128x8xf32>, tensor<1x8x128x8xf32>)
+      -> tensor<1x8x128x8xf32>
+  return %0 : tensor<1x8x128x8xf32>
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: lathe-opt %s --split-input-file --graph-form-groups \
+// RUN:   --convert-graph-to-plan=capability=avx512 | FileCheck %s
+// RUN: lathe-opt %s --split-input-file --graph-form-groups \
+// RUN:   --convert-graph-to-plan=capability=avx2 \
+// RUN:   | FileCheck %s --check-prefix=AVX2
+
+// Leading dims are merged into rows. The row count selects the kernel: one row,
+// groups of rows that stay in cache, or all rows. The weight is packed in
+// panels of 64 columns, which narrower machines read in parts.
+
+// CHECK: plan.program @linear
+// CHECK: plan.constant {{.*}} pack <blocks = [1, 64], outer = [1, 0], inner = [1, 0]>
+// CHECK: plan.launch [
+// CHECK-SAME: kernel = @linear_24x70_add_gelu_add,
+// CHECK-SAME: when = #{{.*}}kernel = @linear_24x70_add_gelu_add_2
+// CHECK-SAME: when = #{{.*}}kernel = @linear_24x70_add_gelu_add_3
+
+// CHECK: tile.kernel @linear_24x70_add_gelu_add(
+// CHECK-SAME: tile = [1, 64, 1]
+// CHECK: tile.kernel @linear_24x70_add_gelu_add_2(
+// CHECK-SAME: tile = [6, 64, 1]
+// CHECK: tile.kernel @linear_24x70_add_gelu_add_3(
+// CHECK-SAME: %[[X:[^:]*]]: !tile.buffer<f32>, %[[W:[^:]*]]: !tile.buffer<f32>,
+// CHECK-SAME: %[[M:[^:]*]]: index) schedule <strategy = "contract", tile = [6, 64, 1]>
+// CHECK: %[[XV:[0-9]+]] = tile.view %[[X]] sizes [%[[M]], 24] strides [24, 1]
+// CHECK: %[[WV:[0-9]+]] = tile.view %[[W]] sizes [2, 24, 64, 1]
+// CHECK: %[[SUM:.*]] = scf.for
+// CHECK: %[[A:.*]] = tile.load %[[XV]]{{.*}} dims [0, {{-?1}}] {{.*}} -> tensor<6x1xf32>
+// CHECK: %[[B:.*]] = tile.load %[[WV]]{{.*}} dims [{{-?1}}, 2] {{.*}} -> tensor<1x64xf32>
+// CHECK: tile.mma %[[A]], %[[B]]
+// The epilogue is computed on the accumulator.
+// CHECK: %[[BIAS:.*]] = tile.load {{.*}} dims [-1, 0]
+// CHECK: arith.addf %[[SUM]], %[[BIAS]] : tensor<6x64xf32>
+// CHECK: math.erf
+// CHECK: tile.load {{.*}} dims [0, 1]
+// CHECK: tile.store
+
+// AVX2: tile.kernel @linear_24x70_add_gelu_add_3(
+// AVX2-SAME: tile = [6, 16, 1]
+// AVX2: arith.divui {{.*}} : index
+// AVX2: arith.remui {{.*}} : index
+func.func @linear(
+    %x: tensor<?x?x24xf32> {graph.name = "x",
+      graph.dims = affine_map<()[s0, s1] -> (s0, s1, 24)>},
+    %r: tensor<?x?x70xf32> {graph.name = "r",
+      graph.dims = affine_map<()[s0, s1] -> (s0, s1, 70)>})
+    -> (tensor<?x?x70xf32> {graph.name = "y"})
+    attributes {graph.symbols = ["batch", "seq"]} {
+  %w = graph.constant dense_resource<w> : tensor<24x70xf32> : tensor<24x70xf32>
+  %b = graph.constant dense_resource<b> : tensor<70xf32> : tensor<70xf32>
+  %0 = graph.contract %x, %w [#graph.branch<>]
+    : (tensor<?x?x24xf32>, tensor<24x70xf32>) -> tensor<?x?x70xf32>
+  %1 = graph.add %0, %b
+    : (tensor<?x?x70xf32>, tensor<70xf32>) -> tensor<?x?x70xf32>
+  %2 = graph.gelu %1 : tensor<?x?x70xf32>
+  %3 = graph.add %2, %r
+    : (tensor<?x?x70xf32>, tensor<?x?x70xf32>) -> tensor<?x?x70xf32>
+  return %3 : tensor<?x?x70xf32>
+}
+
+// -----
+
+// Rows are quantized by a kernel of their own; the product is taken on u8 and
+// i8, four at a time, and corrected by the sums of the weight's codes.
+
+// CHECK: plan.program @quantized
+// CHECK-DAG: buffer "codes" pack <blocks = [4, 64], outer = [1, 0], inner = [1, 0]>
+// CHECK-DAG: buffer "scales"
+// CHECK-DAG: buffer "sums"
+// CHECK: tile.kernel @quantize_30(
+// CHECK: tile.reduce max
+// CHECK: math.roundeven
+// CHECK: tile.kernel @linear_int8_30x64(
+// CHECK-SAME: tile = [5, 64, 1]
+// CHECK: tile.load {{.*}} dims [3, 2] {{.*}} -> tensor<4x64xi8>
+// CHECK: tile.mma {{.*}} {unsigned_a} : tensor<5x4xi8>, tensor<4x64xi8>, tensor<5x64xi32>
+// CHECK: arith.subi
+// CHECK: arith.sitofp
+func.func @quantized(%x: tensor<5x30xf32> {graph.name = "x"})
+    -> (tensor<5x64xf32> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %w = graph.constant dense_resource<q> : tensor<30x64xf32>
+    : tensor<30x64xf32, #graph.int8<axis = 1>>
+  %0 = graph.contract %x, %w [#graph.branch<quantizer = #graph.dynamic_int8>]
+    : (tensor<5x30xf32>, tensor<30x64xf32, #graph.int8<axis = 1>>)
+      -> tensor<5x64xf32>
+  return %0 : tensor<5x64xf32>
+}
+
+// -----
+
+// A product of activations, the second one transposed: it is written in panels
+// first. Batch dims stay program ids.
+
+// CHECK: plan.program @transposed
+// CHECK: tile.kernel @panels_8x20(
+// CHECK: tile.kernel @matmul_8x20(
+// CHECK: tile.view {{.*}} sizes [2, 3, 1, 8, 64]
+func.func @transposed(%x: tensor<2x3x16x8xf32> {graph.name = "x"},
+                      %y: tensor<2x3x20x8xf32> {graph.name = "y"})
+    -> (tensor<2x3x16x20xf32> {graph.name = "z"})
+    attributes {graph.symbols = []} {
+  %0 = graph.transpose %y [0, 1, 3, 2]
+    : tensor<2x3x20x8xf32> -> tensor<2x3x8x20xf32>
+  %1 = graph.matmul %x, %0
+    : (tensor<2x3x16x8xf32>, tensor<2x3x8x20xf32>) -> tensor<2x3x16x20xf32>
+  return %1 : tensor<2x3x16x20xf32>
+}
+
+// -----
+
+// Integers are multiplied and added in their own type.
+
+// CHECK: plan.program @integers
+// CHECK: tile.kernel @matmul_4x5(
+// CHECK: arith.muli {{.*}} : tensor<{{.*}}xi64>
+// CHECK: arith.addi {{.*}} : tensor<{{.*}}xi64>
+func.func @integers(%x: tensor<3x4xi64> {graph.name = "x"},
+                    %y: tensor<4x5xi64> {graph.name = "y"})
+    -> (tensor<3x5xi64> {graph.name = "z"})
+    attributes {graph.symbols = []} {
+  %0 = graph.matmul %x, %y
+    : (tensor<3x4xi64>, tensor<4x5xi64>) -> tensor<3x5xi64>
+  return %0 : tensor<3x5xi64>
+}
