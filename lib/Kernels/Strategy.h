@@ -127,7 +127,6 @@ public:
 
 std::unique_ptr<Strategy> createPointwiseStrategy();
 std::unique_ptr<Strategy> createReduceStrategy();
-std::unique_ptr<Strategy> createPoolStrategy();
 std::unique_ptr<Strategy> createScanStrategy();
 std::unique_ptr<Strategy> createScatterStrategy();
 std::unique_ptr<Strategy> createContractStrategy();
