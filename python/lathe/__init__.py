@@ -171,7 +171,7 @@ class _Binding:
                              f"there are: {', '.join(names)}")
         if missing := [name for name in names if name not in inputs]:
             raise LatheError(f"input {missing[0]!r} is missing")
-        self._arrays = [np.ascontiguousarray(inputs[name]) for name in names]
+        self._arrays = [np.asarray(inputs[name], order="C") for name in names]
         tensors = (_Tensor * len(names))(*map(self._wrap, self._arrays))
         options = _sized(_RunOptions)
         options.entry = model._entry
