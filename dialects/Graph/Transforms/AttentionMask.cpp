@@ -3,6 +3,7 @@
 #include "dialects/Graph/Transforms/AttentionMask.h"
 #include "dialects/Graph/IR/ConstantValues.h"
 #include "dialects/Graph/IR/Views.h"
+#include "llvm/ADT/MapVector.h"
 #include <cmath>
 
 using namespace mlir;
@@ -40,32 +41,57 @@ void MaskCollector::addTerm(Value value, Kind kind, double fill) {
         return addCondition(select.getCondition(), *shown, true);
     }
   }
-  terms.push_back({value, kind, fill});
+  terms.push_back({value, kind, fill, 0});
 }
 
 /// Below this, a logit counts as hidden for a rule about positions: e^-1e4 is
 /// zero beside any visible key.
 static constexpr double kHidden = -1e4;
 
-void MaskCollector::addCondition(Value value, double fill, bool negate) {
+/// Splits a condition that is visible if all of its parts are.
+void MaskCollector::collectConditions(Value value, bool negate,
+                                      SmallVectorImpl<Condition> &conditions) {
   value = stripBroadcast(value);
   if (auto inner = value.getDefiningOp<NotOp>())
-    return addCondition(inner.getInput(), fill, !negate);
-  // Visible if both are; hidden if either is.
+    return collectConditions(inner.getInput(), !negate, conditions);
   Operation *op = value.getDefiningOp();
   if (op && (negate ? isa<OrOp>(op) : isa<AndOp>(op))) {
-    addCondition(op->getOperand(0), fill, negate);
-    return addCondition(op->getOperand(1), fill, negate);
+    collectConditions(op->getOperand(0), negate, conditions);
+    return collectConditions(op->getOperand(1), negate, conditions);
   }
-  if (getSplatNumber(value) == (negate ? 0.0 : 1.0))
-    return;
-  if (fill <= kHidden && addWindow(value, negate))
-    return;
-  addTerm(value, negate ? Kind::Hidden : Kind::Visible, fill);
+  if (getSplatNumber(value) != (negate ? 0.0 : 1.0))
+    conditions.push_back({value, negate});
+}
+
+void MaskCollector::addCondition(Value value, double fill, bool negate) {
+  SmallVector<Condition> conditions;
+  collectConditions(value, negate, conditions);
+  auto savedLeft = left, savedRight = right;
+  SmallVector<Condition> rest;
+  if (fill <= kHidden)
+    llvm::copy_if(conditions, std::back_inserter(rest),
+                  [&](const Condition &condition) {
+                    return !addWindow(condition.value, condition.negate);
+                  });
+  else
+    rest = conditions;
+  // A finite fill leaves a row that sees nothing with equal weights for *all*
+  // keys. A window alone always shows a query its own key; beside another
+  // condition it may not, and then has to be part of the same sum.
+  if (!std::isinf(fill) && !rest.empty()) {
+    left = savedLeft;
+    right = savedRight;
+    rest = conditions;
+  }
+  unsigned group = numGroups++;
+  for (const Condition &condition : rest)
+    terms.push_back({stripBroadcast(condition.value),
+                     condition.negate ? Kind::Hidden : Kind::Visible, fill,
+                     group});
 }
 
 //===-- Rules about positions
-//------------------------------------------------===//
+//-----------------------------------------------===//
 
 /// The strides of a view over (.., queries, keys), if only those two move it.
 static std::optional<std::pair<int64_t, int64_t>>
@@ -239,7 +265,7 @@ Attribute MaskCollector::getSelection() const {
 }
 
 //===-- Building
-//-------------------------------------------------------------===//
+//------------------------------------------------------------===//
 
 static RankedTensorType withElement(Type type, Type elementType) {
   return RankedTensorType::get(cast<RankedTensorType>(type).getShape(),
@@ -258,23 +284,32 @@ Value MaskCollector::build(OpBuilder &builder, Location loc, Type elementType) {
         DenseElementsAttr::get(
             type, builder.getFloatAttr(elementType, value).getValue()));
   };
+  auto conjoin = [&](Value all, const Term &term) -> Value {
+    Value shown = term.value;
+    if (term.kind == Kind::Hidden)
+      shown = NotOp::create(builder, loc, shown);
+    return all ? AndOp::create(builder, loc, all, shown) : shown;
+  };
+  llvm::MapVector<unsigned, SmallVector<Term, 2>> groups;
   for (const Term &term : terms) {
-    if (term.kind == Kind::Additive) {
+    if (term.kind == Kind::Additive)
       add(term.value);
-      continue;
-    }
-    bool hides = term.kind == Kind::Hidden;
-    if (std::isinf(term.fill)) {
-      Value shown = term.value;
-      if (hides)
-        shown = NotOp::create(builder, loc, shown);
-      visible = visible ? AndOp::create(builder, loc, visible, shown) : shown;
-      continue;
-    }
-    Value zero = makeScalar(0.0), fill = makeScalar(term.fill);
+    else if (std::isinf(term.fill))
+      visible = conjoin(visible, term);
+    else
+      groups[term.group].push_back(term);
+  }
+  for (auto &[group, conditions] : groups) {
+    Value zero = makeScalar(0.0), fill = makeScalar(conditions.front().fill);
+    bool hides =
+        conditions.size() == 1 && conditions.front().kind == Kind::Hidden;
+    Value condition = hides ? conditions.front().value : Value();
+    if (!hides)
+      for (const Term &term : conditions)
+        condition = conjoin(condition, term);
     add(SelectOp::create(builder, loc,
-                         withElement(term.value.getType(), elementType),
-                         term.value, hides ? fill : zero, hides ? zero : fill));
+                         withElement(condition.getType(), elementType),
+                         condition, hides ? fill : zero, hides ? zero : fill));
   }
   if (!visible || !additive)
     return visible ? visible : additive;

@@ -42,6 +42,14 @@ private:
     mlir::Value value;
     Kind kind;
     double fill = 0.0; ///< Of a condition; minus infinity hides.
+    /// Conditions of one number hold together: `fill` is added once where any
+    /// of them fails.
+    unsigned group = 0;
+  };
+  /// A condition on positions, or its negation.
+  struct Condition {
+    mlir::Value value;
+    bool negate;
   };
   /// `constant + query * q + key * k` for an integer tensor read at (q, k).
   struct Position {
@@ -51,6 +59,8 @@ private:
 
   void addTerm(mlir::Value value, Kind kind, double fill = 0.0);
   void addCondition(mlir::Value value, double fill, bool negate);
+  void collectConditions(mlir::Value value, bool negate,
+                         llvm::SmallVectorImpl<Condition> &conditions);
   bool addWindow(mlir::Value condition, bool negate);
   bool addBound(CompareOp compare, bool negate);
   bool addConstantTriangle(mlir::Value condition, bool negate);
@@ -63,6 +73,7 @@ private:
   ShapeAnalysis &shapes;
   mlir::Value scores;
   llvm::SmallVector<Term> terms;
+  unsigned numGroups = 0;
   std::optional<int64_t> left, right;
 };
 

@@ -322,8 +322,14 @@ Value AttentionMatcher::rewrite(OpBuilder &builder) {
   Value query = takeFactors(builder, product.getLhs());
   for (Value factor : queryFactors)
     query = MulOp::create(builder, loc, query.getType(), query, factor);
-  Value key = withoutRepetition(builder, getKeys(builder));
-  Value value = withoutRepetition(builder, output.getRhs());
+  Value key = getKeys(builder), value = output.getRhs();
+  Value fewKeys = withoutRepetition(builder, key);
+  Value fewValues = withoutRepetition(builder, value);
+  // Where only one of them shows its repetition, both stay repeated.
+  if (typeOf(fewKeys).getDimSize(1) == typeOf(fewValues).getDimSize(1)) {
+    key = fewKeys;
+    value = fewValues;
+  }
   Type logits = typeOf(normalizer->getResult(0)).getElementType();
   Value operand = mask->build(builder, loc, logits);
   return AttentionOp::create(builder, loc, output.getType(), query, key, value,

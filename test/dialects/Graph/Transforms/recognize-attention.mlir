@@ -70,11 +70,10 @@ func.func @sdpa(%q: tensor<2x3x?x8xf32>, %k: tensor<2x?x3x8xf32>,
 // CHECK-LABEL: func.func @llama(
 // CHECK: %[[K:.*]] = graph.reshape %{{.*}} to {{.*}} -> tensor<2x2x?x8xf32>
 // CHECK: %[[V:.*]] = graph.reshape %{{.*}} to {{.*}} -> tensor<2x2x?x8xf32>
-// CHECK: graph.select %arg3
-// CHECK: graph.attention %arg0, %[[K]], %[[V]] mask %{{.*}} score(
+// CHECK: graph.attention %arg0, %[[K]], %[[V]] mask %arg3 score(
 // CHECK-SAME: select(#graph.window<left = -1, right = 0>)
 // CHECK-SAME: (tensor<2x6x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x2x?x8xf32>,
-// CHECK-SAME: tensor<2x1x1x?xf32>)
+// CHECK-SAME: tensor<2x1x1x?xi1>)
 func.func @llama(%q: tensor<2x6x?x8xf32> {graph.dims =
       affine_map<()[s0] -> (2, 6, s0, 8)>},
     %k: tensor<2x2x?x8xf32> {graph.dims = affine_map<()[s0] -> (2, 2, s0, 8)>},
@@ -83,7 +82,7 @@ func.func @llama(%q: tensor<2x6x?x8xf32> {graph.dims =
     -> tensor<2x6x?x8xf32> attributes {graph.symbols = ["seq"]} {
   %c = graph.constant dense<0.35> : tensor<f32> : tensor<f32>
   %zero = graph.constant dense<0.0> : tensor<f32> : tensor<f32>
-  %low = graph.constant dense<-3.40282347E+38> : tensor<f32> : tensor<f32>
+  %low = graph.constant dense<0xFF800000> : tensor<f32> : tensor<f32>
   %i = graph.iota 0 size affine_map<()[s0] -> (s0)> : tensor<?xi64>
   %rows = graph.reshape %i to affine_map<()[s0] -> (s0, 1)>
     : tensor<?xi64> -> tensor<?x1xi64>
@@ -211,4 +210,41 @@ func.func @scaled_mask(%q: tensor<1x1x2x8xf32>, %kt: tensor<1x1x8x2xf32>,
   %4 = graph.matmul %3, %v
     : (tensor<1x1x2x2xf32>, tensor<1x1x2x8xf32>) -> tensor<1x1x2x8xf32>
   return %4 : tensor<1x1x2x8xf32>
+}
+
+// -----
+
+// The same conditions with a finite number: where none of a row's keys is both
+// causal and no padding, all keys weigh the same, also those after the query.
+// So the causal rule may not become a selection.
+// CHECK-LABEL: func.func @finite_fill(
+// CHECK: %[[BOTH:.*]] = graph.and %arg3, %{{.*}}
+// CHECK: %[[M:.*]] = graph.select %[[BOTH]]
+// CHECK: graph.attention %arg0, %{{.*}}, %arg2 mask %[[M]] score(
+// CHECK-SAME: select(#graph.dense)
+func.func @finite_fill(
+    %q: tensor<2x3x?x8xf32> {graph.dims = affine_map<()[s0] -> (2, 3, s0, 8)>},
+    %k: tensor<2x3x8x?xf32> {graph.dims = affine_map<()[s0] -> (2, 3, 8, s0)>},
+    %v: tensor<2x3x?x8xf32> {graph.dims = affine_map<()[s0] -> (2, 3, s0, 8)>},
+    %pad: tensor<2x1x1x?xi1> {graph.dims = affine_map<()[s0] -> (2, 1, 1, s0)>})
+    -> tensor<2x3x?x8xf32> attributes {graph.symbols = ["seq"]} {
+  %zero = graph.constant dense<0.0> : tensor<f32> : tensor<f32>
+  %low = graph.constant dense<-3.40282347E+38> : tensor<f32> : tensor<f32>
+  %i = graph.iota 0 size affine_map<()[s0] -> (s0)> : tensor<?xi64>
+  %rows = graph.reshape %i to affine_map<()[s0] -> (s0, 1)>
+    : tensor<?xi64> -> tensor<?x1xi64>
+  %causal = graph.compare le %i, %rows
+    : (tensor<?xi64>, tensor<?x1xi64>) -> tensor<?x?xi1>
+  %both = graph.and %pad, %causal
+    : (tensor<2x1x1x?xi1>, tensor<?x?xi1>) -> tensor<2x1x?x?xi1>
+  %m = graph.select %both, %zero, %low
+    : (tensor<2x1x?x?xi1>, tensor<f32>, tensor<f32>) -> tensor<2x1x?x?xf32>
+  %s = graph.matmul %q, %k
+    : (tensor<2x3x?x8xf32>, tensor<2x3x8x?xf32>) -> tensor<2x3x?x?xf32>
+  %l = graph.add %s, %m
+    : (tensor<2x3x?x?xf32>, tensor<2x1x?x?xf32>) -> tensor<2x3x?x?xf32>
+  %p = graph.softmax %l axis 3 : tensor<2x3x?x?xf32>
+  %o = graph.matmul %p, %v
+    : (tensor<2x3x?x?xf32>, tensor<2x3x?x8xf32>) -> tensor<2x3x?x8xf32>
+  return %o : tensor<2x3x?x8xf32>
 }
