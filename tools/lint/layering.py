@@ -40,6 +40,9 @@ TABLE = [
     (r"lib/Support", [MLIR]),
     (r"lib/Frontend(/\w+)?",
      [r"lib/Frontend", r"dialects/Graph/IR", SUPPORT, MLIR]),
+    # The registration names each encoding, and nobody else does.
+    (r"lib/Encodings",
+     [r"lib/Encodings/\w+", r"dialects/Graph/IR", SUPPORT, MLIR]),
     # An encoding is attached to a graph weight and decodes in a tile kernel.
     (r"lib/Encodings(/\w+)?",
      [r"lib/Encodings", r"dialects/(Graph|Tile)/IR", SUPPORT, MLIR]),
