@@ -56,6 +56,9 @@ static LogicalResult reduceAs(NodeImporter &node, const ReduceForm &form) {
     x = b.reduce(form.kind, x, *axes, keep);
   if (form.after)
     x = form.after(b, x);
+  // Not a cast: the maximum of no elements is the least integer, which is true.
+  if (type.isInteger(1))
+    return node.set(b.compare(Compare::gt, x, b.scalarLike(x, 0.0)));
   return node.set(b.cast(x, type));
 }
 

@@ -242,9 +242,15 @@ class Evaluator:
         return out
 
     def op_reduce(self, args, attrs, result):
-        return REDUCE[attrs["kind"]](
-            wide(args[0]), axis=tuple(attrs["axes"]),
-            keepdims=bool(attrs.get("keep_dims")))
+        x, kind, start = wide(args[0]), attrs["kind"], {}
+        if kind in ("max", "min"):  # Of no elements: the least or the greatest.
+            floats = x.dtype.kind == "f"
+            info = None if floats else np.iinfo(x.dtype)
+            start["initial"] = {
+                "max": -np.inf if floats else info.min,
+                "min": np.inf if floats else info.max}[kind]
+        return REDUCE[kind](x, axis=tuple(attrs["axes"]),
+                            keepdims=bool(attrs.get("keep_dims")), **start)
 
     def op_arg_reduce(self, args, attrs, result):
         x, axis = args[0], attrs["axis"]

@@ -120,5 +120,6 @@ TEST(OnnxFuzz, DamagedFilesAreRefusedOrValid) {
     }
   }
   llvm::sys::fs::remove(path);
+  llvm::sys::fs::remove(path + ".round");
   RecordProperty("accepted", int(accepted));
 }
