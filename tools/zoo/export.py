@@ -80,7 +80,7 @@ def main():
                         help="only this one")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--list", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     if options.list:
         print("\n".join(architectures.ARCHITECTURES))
         return 0
