@@ -100,9 +100,7 @@ public:
   const Target *lookup(llvm::StringRef name) const;
 
   /// In the order of registration.
-  llvm::ArrayRef<std::unique_ptr<Target>> getTargets() const {
-    return targets;
-  }
+  llvm::ArrayRef<std::unique_ptr<Target>> getTargets() const { return targets; }
 
 private:
   std::vector<std::unique_ptr<Target>> targets;

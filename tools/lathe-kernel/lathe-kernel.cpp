@@ -28,8 +28,8 @@ cl::opt<std::string> targetName("target", cl::desc("Which target"),
 cl::opt<std::string> levelName("level",
                                cl::desc("Which level; default: this machine's"),
                                cl::cat(category));
-cl::opt<unsigned> optimization("O", cl::desc("0 to 3"), cl::init(3),
-                               cl::Prefix, cl::cat(category));
+cl::opt<unsigned> optimization("O", cl::desc("0 to 3"), cl::init(3), cl::Prefix,
+                               cl::cat(category));
 } // namespace
 
 static llvm::Error run() {

@@ -256,11 +256,9 @@ void Bounds::visit(Operation *op, Value tile, Value view, ValueRange indices,
 /// class, from the same index on, in a view of the same size there.
 /// Where nothing is multiplied, masks cost less than more copies of the body.
 void Bounds::findRowEdge(tile::KernelOp kernel, const DimClasses &classes) {
-  bool multiplies = kernel
-                        .walk([](tile::MmaOp) {
-                          return WalkResult::interrupt();
-                        })
-                        .wasInterrupted();
+  bool multiplies =
+      kernel.walk([](tile::MmaOp) { return WalkResult::interrupt(); })
+          .wasInterrupted();
   if (!multiplies)
     return;
   SmallVector<tile::StoreOp> stores;

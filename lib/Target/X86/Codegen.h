@@ -21,8 +21,7 @@ emitObject(mlir::ModuleOp module, const Level &level,
 /// Links a relocatable object to a shared one. It must need no symbol from
 /// elsewhere, and the result holds no path, time or build id. Serialized
 /// inside: lld keeps its state in globals.
-llvm::Expected<llvm::SmallVector<char>>
-linkShared(llvm::ArrayRef<char> object);
+llvm::Expected<llvm::SmallVector<char>> linkShared(llvm::ArrayRef<char> object);
 
 } // namespace lathe::x86
 

@@ -134,8 +134,8 @@ static bool isTile(Value value) {
 static bool isSupported(Type element) {
   return element.isIndex() || element.isInteger(1) || element.isInteger(8) ||
          element.isInteger(16) || element.isInteger(32) ||
-         element.isInteger(64) || isa<Float16Type, BFloat16Type, Float32Type,
-                                      Float64Type>(element);
+         element.isInteger(64) ||
+         isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(element);
 }
 
 LogicalResult Emitter::emitOp(Operation *op) {

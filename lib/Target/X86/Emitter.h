@@ -32,9 +32,9 @@ namespace lathe::x86 {
 
 /// What the lowering asks of a level.
 struct VectorUnit {
-  int64_t lanes = 16;          ///< 32-bit elements in a register.
-  int64_t registers = 32;      ///< Vector registers.
-  bool int8Dot = false;        ///< vpdpbusd.
+  int64_t lanes = 16;     ///< 32-bit elements in a register.
+  int64_t registers = 32; ///< Vector registers.
+  bool int8Dot = false;   ///< vpdpbusd.
   int64_t scratchBytes = 1 << 19;
   /// Vectors that an accumulator may take: the others hold operands.
   int64_t accumulators() const { return registers == 32 ? 28 : 12; }
@@ -118,7 +118,7 @@ public:
   int64_t getScratchBytes() const { return scratchBytes; }
 
 private:
-  //===-- Control (Emitter.cpp, Versions.cpp, Loops.cpp) -------------------===//
+  //===-- Control (Emitter.cpp, Versions.cpp, Loops.cpp) ------------------===//
   mlir::LogicalResult emitBlock(mlir::Block &block);
   mlir::LogicalResult emitOp(mlir::Operation *op);
   mlir::LogicalResult emitScalarOp(mlir::Operation *op);
@@ -135,7 +135,8 @@ private:
                                    llvm::SmallVectorImpl<mlir::Value> &scalars);
   mlir::LogicalResult emitIf(mlir::scf::IfOp op);
   llvm::SmallVector<Storage>
-  placeCarried(mlir::scf::ForOp op, llvm::SmallVectorImpl<mlir::Value> &scalars);
+  placeCarried(mlir::scf::ForOp op,
+               llvm::SmallVectorImpl<mlir::Value> &scalars);
   mlir::Value peeledBound(mlir::scf::ForOp op,
                           llvm::ArrayRef<const BoundTest *> tests);
   void unpackCarried(mlir::ValueRange args, mlir::ValueRange values,
@@ -157,7 +158,7 @@ private:
   mlir::LogicalResult emitTested();
   mlir::LogicalResult emitBlocked();
 
-  //===-- Values (Values.cpp) ----------------------------------------------===//
+  //===-- Values (Values.cpp) ---------------------------------------------===//
   /// The vector at `position`; `lanes` elements of the tile's element type.
   mlir::Value vec(mlir::Value tile, const Position &position);
   mlir::Value computeVec(mlir::Value tile, const Position &position);
@@ -177,7 +178,7 @@ private:
   /// 0, 1, 2, ...
   mlir::Value laneNumbers(mlir::Type element);
 
-  //===-- Residency (Residency.cpp) ----------------------------------------===//
+  //===-- Residency (Residency.cpp) ---------------------------------------===//
   /// Whether `tile` must be computed where it is defined.
   bool mustMaterialize(mlir::Value tile);
   /// Computes all of `tile` now, into registers or scratch.
@@ -203,7 +204,7 @@ private:
   void forEachUnrolled(llvm::ArrayRef<int64_t> shape, int lane,
                        llvm::function_ref<void(const Position &)> body);
 
-  //===-- Memory (Memory.cpp) ----------------------------------------------===//
+  //===-- Memory (Memory.cpp) ---------------------------------------------===//
   mlir::Value loadVec(const Access &access, const Position &position,
                       mlir::Attribute pad);
   void storeVec(const Access &access, const Position &position,
@@ -238,18 +239,17 @@ private:
   mlir::Value fromMemoryForm(mlir::Value vector, mlir::Type element);
   mlir::Value padSlot(mlir::Type element, mlir::Attribute pad);
 
-  //===-- Squares (Transpose.cpp) ------------------------------------------===//
+  //===-- Squares (Transpose.cpp) -----------------------------------------===//
   llvm::SmallVector<mlir::Value>
   transposeSquare(llvm::SmallVector<mlir::Value> rows);
-  void forEachSquare(
-      llvm::ArrayRef<int64_t> shape, int rowDim, int columnDim,
-      llvm::function_ref<void(Position, int64_t, int64_t)> body);
+  void forEachSquare(llvm::ArrayRef<int64_t> shape, int rowDim, int columnDim,
+                     llvm::function_ref<void(Position, int64_t, int64_t)> body);
   /// As `fill` and as a store, if the tile and memory run along different
   /// dims; false if this is not such a case.
   bool fillTransposed(mlir::Value tile, mlir::Value memory);
   bool storeTransposed(tile::StoreOp op, const Access &access);
 
-  //===-- Multiplication (Mma.cpp) -----------------------------------------===//
+  //===-- Multiplication (Mma.cpp) ----------------------------------------===//
   struct Block;
   bool hasByteDots(tile::MmaOp op);
   mlir::Value loadByteRow(tile::MmaOp op, Coord row);
@@ -268,7 +268,7 @@ private:
   void forEachBlock(int64_t count, int64_t block, int64_t scale,
                     llvm::function_ref<void(Coord, int64_t)> body);
 
-  //===-- Reductions (Reduce.cpp) ------------------------------------------===//
+  //===-- Reductions (Reduce.cpp) -----------------------------------------===//
   mlir::Value combine(tile::Combine kind, mlir::Value x, mlir::Value y);
   mlir::Value widen(mlir::Value vector);
   mlir::Value narrow(mlir::Value vector, mlir::Type element);
@@ -285,7 +285,7 @@ private:
   mlir::Value scanLanes(tile::Combine kind, mlir::Value vector,
                         mlir::Value carry);
 
-  //===-- Small things -----------------------------------------------------===//
+  //===-- Small things ----------------------------------------------------===//
   int64_t extent(mlir::Value tile, unsigned dim) const;
   llvm::SmallVector<int64_t> shapeOf(mlir::Value tile) const;
   Coord cutStart(mlir::Value tile, unsigned dim) const;

@@ -41,9 +41,8 @@ Value MathFunctions::constant(double value) {
 
 Value MathFunctions::bits(int64_t value) {
   Type integer = bitsType();
-  return splatConstant(
-      b, b.getLoc(), integer,
-      b.getIntegerAttr(getElementTypeOrSelf(integer), value));
+  return splatConstant(b, b.getLoc(), integer,
+                       b.getIntegerAttr(getElementTypeOrSelf(integer), value));
 }
 
 Value MathFunctions::add(Value x, Value y) {
@@ -158,21 +157,20 @@ Value MathFunctions::exp2(Value x) {
 Value MathFunctions::log(Value x) {
   int64_t mantissa = isDouble() ? 52 : 23;
   double smallest = isDouble() ? 0x1p-1022 : 0x1p-126;
-  Value isTiny =
-      test(arith::CmpFPredicate::OLT, x, constant(smallest));
-  Value normal = select(isTiny, mul(x, constant(isDouble() ? 0x1p54 : 0x1p25)),
-                        x);
+  Value isTiny = test(arith::CmpFPredicate::OLT, x, constant(smallest));
+  Value normal =
+      select(isTiny, mul(x, constant(isDouble() ? 0x1p54 : 0x1p25)), x);
   // Subtracting the bits of sqrt(1/2) leaves k in the exponent's place.
   Value pattern = arith::BitcastOp::create(b, bitsType(), normal);
   Value middle = bits(isDouble() ? 0x3fe6a09e667f3bcd : 0x3f3504f3);
   Value shifted = arith::SubIOp::create(b, pattern, middle);
   Value k = arith::ShRSIOp::create(b, shifted, bits(mantissa));
-  Value m = arith::SubIOp::create(
-      b, pattern, arith::ShLIOp::create(b, k, bits(mantissa)));
+  Value m = arith::SubIOp::create(b, pattern,
+                                  arith::ShLIOp::create(b, k, bits(mantissa)));
   Value f = sub(arith::BitcastOp::create(b, type, m), constant(1));
   Value exponent = arith::SIToFPOp::create(b, type, k);
-  exponent = sub(exponent, select(isTiny, constant(isDouble() ? 54 : 25),
-                                  constant(0)));
+  exponent = sub(exponent,
+                 select(isTiny, constant(isDouble() ? 54 : 25), constant(0)));
 
   Value s = div(f, add(f, constant(2)));
   Value z = mul(s, s);
@@ -209,14 +207,14 @@ Value MathFunctions::tanh(Value x) {
   Value small, limit;
   if (isDouble()) {
     limit = constant(0.01);
-    small = polynomial(z, {-1382.0 / 155925, 62.0 / 2835, -17.0 / 315,
-                           2.0 / 15, -1.0 / 3});
+    small = polynomial(
+        z, {-1382.0 / 155925, 62.0 / 2835, -17.0 / 315, 2.0 / 15, -1.0 / 3});
   } else {
     // From Cephes' tanhf.
     limit = constant(0.625);
-    small = polynomial(z, {-5.70498872745E-3, 2.06390887954E-2,
-                           -5.37397155531E-2, 1.33314422036E-1,
-                           -3.33332819422E-1});
+    small =
+        polynomial(z, {-5.70498872745E-3, 2.06390887954E-2, -5.37397155531E-2,
+                       1.33314422036E-1, -3.33332819422E-1});
   }
   small = fma(mul(small, z), x, x);
   return select(test(arith::CmpFPredicate::OLT, t, limit), small,
@@ -229,8 +227,7 @@ Value MathFunctions::erf(Value x) {
   Value r = fma(constant(-1.72853470e-5), t, constant(3.83197126e-4));
   Value u = fma(constant(-3.88396438e-3), t, constant(2.42546219e-2));
   r = fma(r, s, u);
-  for (double coefficient :
-       {-1.06777877e-1, -6.34846687e-1, -1.28717512e-1})
+  for (double coefficient : {-1.06777877e-1, -6.34846687e-1, -1.28717512e-1})
     r = fma(r, t, constant(coefficient));
   r = fma(r, t, sub(constant(0), t));
   Value large = copySign(sub(constant(1), exp(r)), x);
@@ -248,8 +245,8 @@ Value MathFunctions::erf(Value x) {
 Value MathFunctions::nearZero(Value x, double bound, double cubic,
                               Value large) {
   Value small = fma(mul(mul(x, x), constant(cubic)), x, x);
-  return select(test(arith::CmpFPredicate::OLT, abs(x), constant(bound)),
-                small, large);
+  return select(test(arith::CmpFPredicate::OLT, abs(x), constant(bound)), small,
+                large);
 }
 
 /// Cody and Waite's reduction by pi / 2 in three parts; fdlibm's kernels.
@@ -259,22 +256,22 @@ Value MathFunctions::sinAfter(Value x, int64_t quarter) {
   r = fma(n, constant(-6.123233995736766e-17), r);
   r = fma(n, constant(1.4973849048591833e-33), r);
   Value z = mul(r, r);
-  Value sine = polynomial(
-      z, {1.58969099521155010221e-10, -2.50507602534068634195e-08,
-          2.75573137070700676789e-06, -1.98412698298579493134e-04,
-          8.33333333332248946124e-03, -1.66666666666666324348e-01});
+  Value sine =
+      polynomial(z, {1.58969099521155010221e-10, -2.50507602534068634195e-08,
+                     2.75573137070700676789e-06, -1.98412698298579493134e-04,
+                     8.33333333332248946124e-03, -1.66666666666666324348e-01});
   sine = fma(mul(sine, z), r, r);
-  Value cosine = polynomial(
-      z, {-1.13596475577881948265e-11, 2.08757232129817482790e-09,
-          -2.75573143513906633035e-07, 2.48015872894767294178e-05,
-          -1.38888888888741095749e-03, 4.16666666666666019037e-02});
+  Value cosine =
+      polynomial(z, {-1.13596475577881948265e-11, 2.08757232129817482790e-09,
+                     -2.75573143513906633035e-07, 2.48015872894767294178e-05,
+                     -1.38888888888741095749e-03, 4.16666666666666019037e-02});
   cosine = fma(mul(z, z), cosine, fma(z, constant(-0.5), constant(1)));
   // Whole quarters of a turn, from n mod 4, which is exact.
   Value turn = add(n, constant(quarter));
   Value four = math::FloorOp::create(b, mul(turn, constant(0.25)));
   turn = fma(four, constant(-4), turn);
-  Value isOdd = test(arith::CmpFPredicate::OEQ,
-                     abs(sub(turn, constant(2))), constant(1));
+  Value isOdd =
+      test(arith::CmpFPredicate::OEQ, abs(sub(turn, constant(2))), constant(1));
   Value result = select(isOdd, cosine, sine);
   Value isUpper = test(arith::CmpFPredicate::OGE, turn, constant(2));
   return select(isUpper, sub(constant(0), result), result);
@@ -311,8 +308,8 @@ Value MathFunctions::atan2(Value y, Value x) {
                  constant(1), ratio);
   Value angle = atan(ratio);
   angle = select(isSteep, sub(constant(kHalfPi), angle), angle);
-  Value isLeft = test(arith::CmpFPredicate::OLT, copySign(constant(1), x),
-                      constant(0));
+  Value isLeft =
+      test(arith::CmpFPredicate::OLT, copySign(constant(1), x), constant(0));
   angle = select(isLeft, sub(constant(2 * kHalfPi), angle), angle);
   Value isNaN = test(arith::CmpFPredicate::UNO, x, y);
   return select(isNaN, constant(kNaN), copySign(angle, y));
@@ -332,8 +329,8 @@ Value MathFunctions::acos(Value x) {
 Value MathFunctions::sinh(Value x) {
   // Half of e^|x| as the square of e^(|x| / 2): no overflow before the result.
   Value e = exp(mul(abs(x), constant(0.5)));
-  Value large = sub(mul(mul(e, constant(0.5)), e),
-                    div(constant(0.5), mul(e, e)));
+  Value large =
+      sub(mul(mul(e, constant(0.5)), e), div(constant(0.5), mul(e, e)));
   return nearZero(x, 1e-4, 1.0 / 6, copySign(large, x));
 }
 
@@ -390,16 +387,15 @@ Value MathFunctions::pow(Value x, Value y) {
   Value half = mul(y, constant(0.5));
   Value floor = math::FloorOp::create(b, y);
   Value isWhole = test(arith::CmpFPredicate::OEQ, floor, y);
-  Value isEven = test(arith::CmpFPredicate::OEQ,
-                      math::FloorOp::create(b, half), half);
+  Value isEven =
+      test(arith::CmpFPredicate::OEQ, math::FloorOp::create(b, half), half);
   Value negated = sub(constant(0), result);
-  Value ofNegative = select(isWhole, select(isEven, result, negated),
-                            constant(kNaN));
+  Value ofNegative =
+      select(isWhole, select(isEven, result, negated), constant(kNaN));
   // An infinite base has a power of any exponent.
-  Value isFinite =
-      test(arith::CmpFPredicate::OGT, x, constant(-kInfinity));
-  ofNegative = select(isFinite, ofNegative,
-                      select(isWhole, ofNegative, result));
+  Value isFinite = test(arith::CmpFPredicate::OGT, x, constant(-kInfinity));
+  ofNegative =
+      select(isFinite, ofNegative, select(isWhole, ofNegative, result));
   result = select(test(arith::CmpFPredicate::OLT, x, constant(0)), ofNegative,
                   result);
   Value isOne = test(arith::CmpFPredicate::OEQ, x, constant(1));

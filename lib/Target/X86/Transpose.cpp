@@ -108,23 +108,22 @@ bool Emitter::storeTransposed(tile::StoreOp op, const Access &access) {
       element.isInteger(1))
     return false;
   Value nothing = constantVec(element, Attribute());
-  forEachSquare(shape, along, last,
-                [&](Position place, int64_t rows, int64_t columns) {
-                  SmallVector<Value> lines;
-                  for (int64_t i = 0; i < unit.lanes; ++i) {
-                    Position line = place;
-                    line.lane = last;
-                    line.at[along] = line.at[along] + i;
-                    lines.push_back(i < rows ? vec(op.getTile(), line)
-                                             : nothing);
-                  }
-                  lines = transposeSquare(lines);
-                  for (int64_t i = 0; i < columns; ++i) {
-                    Position line = place;
-                    line.lane = along;
-                    line.at[last] = line.at[last] + i;
-                    storeVec(access, line, lines[i]);
-                  }
-                });
+  forEachSquare(
+      shape, along, last, [&](Position place, int64_t rows, int64_t columns) {
+        SmallVector<Value> lines;
+        for (int64_t i = 0; i < unit.lanes; ++i) {
+          Position line = place;
+          line.lane = last;
+          line.at[along] = line.at[along] + i;
+          lines.push_back(i < rows ? vec(op.getTile(), line) : nothing);
+        }
+        lines = transposeSquare(lines);
+        for (int64_t i = 0; i < columns; ++i) {
+          Position line = place;
+          line.lane = along;
+          line.at[last] = line.at[last] + i;
+          storeVec(access, line, lines[i]);
+        }
+      });
   return true;
 }

@@ -79,8 +79,7 @@ Value Emitter::constant(arith::ConstantOp op, const Position &position) {
     for (auto [dim, size] : llvm::enumerate(shape)) {
       int64_t step = static_cast<int>(dim) == position.lane ? lane : 0;
       // Lanes beyond the tile hold its last element.
-      at = at * size +
-           std::min(position.at[dim].offset + step, size - 1);
+      at = at * size + std::min(position.at[dim].offset + step, size - 1);
     }
     lanes.push_back(elements[at]);
   }
@@ -132,9 +131,9 @@ Value Emitter::harmlessDivisor(Value dividend, Value divisor) {
         b, arith::CmpIPredicate::eq, vector,
         constantVec(element, b.getIntegerAttr(element, value)));
   };
-  Value overflows = arith::AndIOp::create(
-      b, equals(divisor, APInt::getAllOnes(width)),
-      equals(dividend, APInt::getSignedMinValue(width)));
+  Value overflows =
+      arith::AndIOp::create(b, equals(divisor, APInt::getAllOnes(width)),
+                            equals(dividend, APInt::getSignedMinValue(width)));
   Value traps =
       arith::OrIOp::create(b, equals(divisor, APInt(width, 0)), overflows);
   return arith::SelectOp::create(

@@ -5,8 +5,8 @@
 //   %y = math.exp %x : vector<16xf32>
 //
 // becomes multiplications, additions and integer ops (MathFunctions.h), so that
-// no call of libm is left. What remains of `math` (sqrt, fma, floor, ...) has an
-// instruction.
+// no call of libm is left. What remains of `math` (sqrt, fma, floor, ...) has
+// an instruction.
 
 #include "lib/Target/X86/MathFunctions.h"
 #include "lib/Target/X86/Passes.h"
@@ -63,8 +63,8 @@ static bool hasInstruction(Operation *op) {
              math::CountLeadingZerosOp, math::CountTrailingZerosOp,
              math::CtPopOp, math::FloorOp, math::FmaOp, math::RoundEvenOp,
              math::RoundOp, math::RsqrtOp, math::SqrtOp, math::TruncOp,
-             math::IsFiniteOp, math::IsInfOp, math::IsNaNOp,
-             math::IsNormalOp>(op);
+             math::IsFiniteOp, math::IsInfOp, math::IsNaNOp, math::IsNormalOp>(
+      op);
 }
 
 static Type withElement(Type type, Type element) {
@@ -107,14 +107,15 @@ struct X86LowerMathPass
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
-      if (isa<arith::RemFOp>(op) ||
-          op->getDialect()->getNamespace() == "math")
+      if (isa<arith::RemFOp>(op) || op->getDialect()->getNamespace() == "math")
         ops.push_back(op);
     });
     for (Operation *op : ops) {
       StringRef name = op->getName().getStringRef();
-      const Lowering *found = llvm::find_if(
-          kLowerings, [&](const Lowering &entry) { return entry.name == name; });
+      const Lowering *found =
+          llvm::find_if(kLowerings, [&](const Lowering &entry) {
+            return entry.name == name;
+          });
       if (found == std::end(kLowerings)) {
         if (hasInstruction(op))
           continue;

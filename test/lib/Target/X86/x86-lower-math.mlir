@@ -1,0 +1,43 @@
+// RUN: lathe-opt --x86-lower-math --split-input-file --verify-diagnostics %s \
+// RUN:   | FileCheck %s
+// RUN: lathe-opt --x86-lower-math=avx512=true --split-input-file \
+// RUN:   --verify-diagnostics %s | FileCheck %s --check-prefix=AVX512
+
+// Powers of two are made in integer registers, or by AVX-512's vscalefps.
+// CHECK-LABEL: func.func @exp
+// CHECK-NOT: math.exp
+// CHECK: math.roundeven
+// CHECK: math.fma
+// CHECK: arith.shli
+// AVX512-LABEL: func.func @exp
+// AVX512: llvm.x86.avx512.mask.scalef.ps.512
+func.func @exp(%x: vector<16xf32>) -> vector<16xf32> {
+  %y = math.exp %x : vector<16xf32>
+  return %y : vector<16xf32>
+}
+
+// Functions without an f32 form are computed in f64; scalars as vectors are.
+// CHECK-LABEL: func.func @sin
+// CHECK: arith.extf {{.*}} : f32 to f64
+// CHECK-NOT: math.sin
+// CHECK: arith.truncf {{.*}} : f64 to f32
+func.func @sin(%x: f32) -> f32 {
+  %y = math.sin %x : f32
+  return %y : f32
+}
+
+// What has an instruction stays.
+// CHECK-LABEL: func.func @sqrt
+// CHECK: math.sqrt
+func.func @sqrt(%x: vector<8xf32>) -> vector<8xf32> {
+  %y = math.sqrt %x : vector<8xf32>
+  return %y : vector<8xf32>
+}
+
+// -----
+
+func.func @erf(%x: f64) -> f64 {
+  // expected-error @+1 {{on f64 has no x86 lowering; f32 has}}
+  %y = math.erf %x : f64
+  return %y : f64
+}
