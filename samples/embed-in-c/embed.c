@@ -42,7 +42,10 @@ static lathe_tensor_t make_input(const lathe_bundle_t *bundle, size_t index,
                   ? info.dims[d].size
                   : symbol_value(info.dims[d].text, argc, argv);
     size *= (size_t)dims[d];
-    printf(" %s=%" PRId64, info.dims[d].text, dims[d]);
+    if (info.dims[d].size < 0)
+      printf(" %s=%" PRId64, info.dims[d].text, dims[d]);
+    else
+      printf(" %" PRId64, dims[d]);
   }
   printf("\n");
   lathe_tensor_t tensor = {calloc(size + 1, 1), info.dtype, info.rank, dims};

@@ -7,6 +7,7 @@
 #include "dialects/Graph/IR/ShapeAnalysis.h"
 #include "dialects/Graph/IR/ShapeFunctions.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include <limits>
 
 using namespace mlir;
 using namespace lathe::graph;
@@ -126,7 +127,9 @@ AffineExpr ContentsEvaluator::compare(Compare kind, AffineExpr a,
 /// `a / b` as C has it; null if the sign of a rounded quotient is open.
 static AffineExpr divide(AffineExpr a, AffineExpr b, bool wantRemainder) {
   std::optional<int64_t> left = asConstant(a), right = asConstant(b);
-  if (right == 0)
+  // The one quotient that has no int64, and the one that there is not.
+  bool overflows = right == -1 && left == std::numeric_limits<int64_t>::min();
+  if (right == 0 || overflows)
     return AffineExpr();
   if (left && right)
     return getAffineConstantExpr(

@@ -25,7 +25,7 @@ def Tile_ScheduleAttr : AttrDef<Tile_Dialect, "Schedule"> {
   }];
 }
 
-//===-- Enumerations as attributes -----------------------------------------===//
+//===-- Enumerations as attributes ----------------------------------------===//
 
 def Tile_CombineAttr : EnumAttr<Tile_Dialect, Tile_Combine, "combine"> {
   let assemblyFormat = "$value";

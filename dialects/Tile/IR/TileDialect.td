@@ -33,7 +33,8 @@ def Tile_Dialect : Dialect {
           -> (tensor<6x64xf32>) {
         %a = tile.load %xv[%row, %k] dims [0, 1] : ... -> tensor<6x1xf32>
         %b = tile.load %wv[%j, %k, %c0] dims [1, 2] : ... -> tensor<1x64xf32>
-        %d = tile.mma %a, %b, %c : tensor<6x1xf32>, tensor<1x64xf32>, tensor<6x64xf32>
+        %d = tile.mma %a, %b, %c
+          : tensor<6x1xf32>, tensor<1x64xf32>, tensor<6x64xf32>
         scf.yield %d : tensor<6x64xf32>
       }
       tile.store %acc, %yv[%row, %col] dims [0, 1] : tensor<6x64xf32>, ...

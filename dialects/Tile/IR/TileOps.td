@@ -19,9 +19,10 @@ class Tile_Op<string mnemonic, list<Trait> traits = []>
 /// A tile: a tensor of static shape.
 def Tile_Tile : StaticShapeTensorOf<[AnyType]>;
 
-//===-- Kernels ----------------------------------------------------------------//
+//===-- Kernels --------------------------------------------------------------//
 
-def Tile_KernelOp : Tile_Op<"kernel", [FunctionOpInterface, IsolatedFromAbove]> {
+def Tile_KernelOp : Tile_Op<"kernel",
+    [FunctionOpInterface, IsolatedFromAbove]> {
   let summary = "One kernel: a grid of programs";
   let description = [{
     Arguments are buffers, then `index` scalars (dims, strides, offsets). The
@@ -73,7 +74,7 @@ def Tile_ProgramIdOp : Tile_Op<"program_id", [Pure]> {
   let assemblyFormat = "$axis attr-dict";
 }
 
-//===-- Views, loads, stores ---------------------------------------------------//
+//===-- Views, loads, stores -------------------------------------------------//
 
 def Tile_ViewOp : Tile_Op<"view", [Pure, AttrSizedOperandSegments]> {
   let summary = "Gives a buffer dims and strides";
@@ -178,7 +179,7 @@ def Tile_StoreOp : Tile_Op<"store", [MemoryEffects<[MemWrite]>]> {
   let hasVerifier = 1;
 }
 
-//===-- Compute ----------------------------------------------------------------//
+//===-- Compute --------------------------------------------------------------//
 
 def Tile_MmaOp : Tile_Op<"mma", [Pure, AllTypesMatch<["acc", "result"]>]> {
   let summary = "acc + a . b";

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # Tensors in files beside the model, and those that must not be read.
 #
 # RUN: %python %s %t
@@ -12,7 +13,8 @@
 # CHECK: graph.constant dense_resource<w> : tensor<1024xf32>
 # PARENT: tensor 'w': external data location '{{.*}}' must be a path below the model's folder
 # LINK: external data location 'link.bin' leads out of the model's folder
-# SHORT: tensor 'w' needs 4096 bytes, its external data is 4096 bytes at 8192 of 'data.bin', which has 8192
+# SHORT: tensor 'w' needs 4096 bytes, its external data is 4096 bytes at 8192 of
+# SHORT-SAME: 'data.bin', which has 8192
 # MISSING: external data '{{.*}}none.bin': No such file or directory
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # What stays of a model: names, dims, locations, constants; what is inlined.
 #
 # RUN: %python %s %t

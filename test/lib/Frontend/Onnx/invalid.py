@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # Models that are wrong: one error each, which names the place.
 #
 # RUN: %python %s %t
@@ -9,8 +10,10 @@
 # RUN: not lathe-translate --import-onnx %t/huge.onnx 2>&1 | FileCheck %s --check-prefix=HUGE
 # RUN: not lathe-translate --import-onnx %t/attribute.onnx 2>&1 | FileCheck %s --check-prefix=ATTR
 # RUN: not lathe-translate --import-onnx %t/inputs.onnx 2>&1 | FileCheck %s --check-prefix=INPUTS
-# RUN: not lathe-translate --import-onnx %t/recursive.onnx 2>&1 | FileCheck %s --check-prefix=RECURSIVE
-# RUN: not lathe-translate --import-onnx %t/truncated.onnx 2>&1 | FileCheck %s --check-prefix=TRUNCATED
+# RUN: not lathe-translate --import-onnx %t/recursive.onnx 2>&1 \
+# RUN:   | FileCheck %s --check-prefix=RECURSIVE
+# RUN: not lathe-translate --import-onnx %t/truncated.onnx 2>&1 \
+# RUN:   | FileCheck %s --check-prefix=TRUNCATED
 # RUN: not lathe-translate --import-onnx %t/output.onnx 2>&1 | FileCheck %s --check-prefix=OUTPUT
 
 import os
@@ -26,7 +29,8 @@ node = helper.make_node
 out = sys.argv[1]
 x, y = info("x", ["n", 3]), info("y", None)
 
-# ORDER: order.onnx: node '/a' (Abs): input 0 ('b') is not defined before the node; nodes must stand in topological order
+# ORDER: order.onnx: node '/a' (Abs): input 0 ('b') is not defined before the node;
+# ORDER-SAME: nodes must stand in topological order
 save(model([node("Abs", ["b"], ["a"], "/a"), node("Abs", ["a"], ["b"])],
            [x], [info("b", None)]), out, "order.onnx")
 
@@ -70,7 +74,8 @@ again = helper.make_function("test", "Again", ["a"], ["b"],
 save(model([node("Again", ["x"], ["y"], domain="test")], [x], [y],
            functions=[again], domains=["test"]), out, "recursive.onnx")
 
-# TRUNCATED: truncated.onnx: not an ONNX model: byte {{[0-9]+}}: the field's length exceeds the {{[0-9]+}} bytes left; the file is truncated or damaged
+# TRUNCATED: truncated.onnx: not an ONNX model: byte {{[0-9]+}}: the field's length exceeds
+# TRUNCATED-SAME: the {{[0-9]+}} bytes left; the file is truncated or damaged
 save(model([node("Abs", ["x"], ["y"])], [x], [y]), out, "truncated.onnx")
 os.truncate(os.path.join(out, "truncated.onnx"), 40)
 

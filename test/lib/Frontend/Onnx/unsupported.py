@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # All that Lathe cannot do is reported at once: node, op, opset, reason.
 #
 # RUN: %python %s %t
