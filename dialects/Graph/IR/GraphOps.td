@@ -460,8 +460,8 @@ def Graph_GatherOp : Graph_PureOp<"gather"> {
   let summary = "Rows of `axis` by index, as NumPy's take";
   let description = [{
     Result dims are input dims before `axis`, index dims, input dims after it.
-    Negative indices count from the end; others out of range are an error at
-    run time.
+    Negative indices count from the end; what is out of range even so reads the
+    nearest row, so that no kernel leaves its buffer.
 
     ```mlir
     %e = graph.gather %table, %ids axis 0
