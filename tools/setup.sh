@@ -12,7 +12,7 @@ PACKAGES=(
   libmlir-22-dev mlir-22-tools llvm-22-dev llvm-22-tools clang-22 lld-22
   liblld-22-dev clang-format-22 clang-tidy-22 libclang-rt-22-dev
   cmake ninja-build make ccache git pkg-config python3 python3-venv
-  libpthreadpool-dev flatbuffers-compiler libflatbuffers-dev
+  flatbuffers-compiler libflatbuffers-dev
   libprotobuf-dev protobuf-compiler libgtest-dev libbenchmark-dev
   zlib1g-dev libzstd-dev
 )

@@ -222,7 +222,7 @@ Value TileKernel::loadPacked(const ContractBranch &branch, Value k) {
     // A buffer of the weight's rank is tiled as the weight; the others hold
     // one element per column.
     bool isFull = buffer.type.getRank() == logical.getRank();
-    // TODO(encodings): buffers that decode does not read should not be loaded.
+    // What decode does not read is erased with the other unused ops.
     tiles.push_back(isFull ? loadPanel(branch, buffer.name, k, 1)
                            : loadColumns(operand, buffer.name, false));
   }

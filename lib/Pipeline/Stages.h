@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The five stages, in the order in which data flows. Each is a file beside
-// this one and a pipeline that lathe-opt runs by name.
+// The five stages, in the order in which data flows, a file each beside this
+// one. lathe-opt runs those that are passes by the names given.
 //
 //   Import    --lathe-import     a model file to `graph`
 //   Optimize  --lathe-optimize   `graph` to groups, each one kernel
 //   Kernels   --lathe-kernels    groups to `tile` kernels and a `plan`
-//   Target    --lathe-target     `tile` kernels to a code object
+//   Target    --x86-to-llvm      `tile` kernels to a code object
 //   Bundle    (writes a file)    plan, constants and code to a bundle
 
 #ifndef LATHE_LIB_PIPELINE_STAGES_H
