@@ -77,7 +77,7 @@ endfunction()
 # whose .td files stand in the current folder. All but GraphOps.td are optional.
 #
 #   GraphDialect.td    (or GraphOps.td)   GraphDialect.{h,cpp}.inc
-#   GraphOps.td                           GraphOps.{h,cpp}.inc
+#   GraphOps.td                           GraphOps.{h,cpp}.inc, includes Graph<Kind>Ops.td
 #   GraphTypes.td                         GraphTypes.{h,cpp}.inc
 #   GraphAttrs.td                         GraphAttrs.{h,cpp}.inc
 #   GraphEnums.td                         GraphEnums.{h,cpp}.inc
