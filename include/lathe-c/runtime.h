@@ -279,6 +279,9 @@ typedef struct lathe_kernel_info_t {
   const char *schedule; /* printed; may be "" */
   uint32_t num_buffers;
   uint32_t num_scalars;
+  /* What it computes, for which class of sizes; kernels that share it differ in
+   * their schedule only. "" if it has no alternatives. */
+  const char *workload;
 } lathe_kernel_info_t;
 LATHE_API LATHE_MUST_CHECK lathe_status_t
 lathe_bundle_kernel(const lathe_bundle_t *bundle, size_t variant, size_t kernel,
@@ -303,6 +306,9 @@ typedef struct lathe_model_options_t {
   uint32_t num_threads;
   /* The level of the variant to take, as in "x86-64-v3". NULL: the best. */
   const char *variant;
+  /* For tuners: which of the kernels that a launch may choose from for the same
+   * sizes runs, modulo how many there are. 0: the one the compiler prefers. */
+  uint32_t alternative;
 } lathe_model_options_t;
 
 /* Picks the best variant that this machine can run and loads its code. When

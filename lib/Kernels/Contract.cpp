@@ -15,34 +15,38 @@ using namespace lathe::kernels;
 
 namespace {
 
-/// A schedule and when it is preferred to later ones: `condition >= 0`, or
-/// always if null.
-struct Candidate {
-  ContractSchedule schedule;
-  AffineExpr condition;
+/// Row counts that are served alike, and schedules for them, the preferred one
+/// first.
+struct RowClass {
+  std::string name;
+  AffineExpr condition; ///< `condition >= 0`, or always if null.
+  SmallVector<ContractSchedule> schedules;
 };
 
 } // namespace
 
-/// Columns and rows of the accumulator. It takes most registers, leaving room
-/// for one row of the weight and a repeated input element.
-static ContractSchedule getMicroTile(const Capability &capability,
-                                     const Contraction &c) {
+/// Shapes of the accumulator, the preferred one first. It takes most registers,
+/// leaving room for one row of the weight and a repeated input element.
+static SmallVector<ContractSchedule> getMicroTiles(const Capability &capability,
+                                                   const Contraction &c) {
   int64_t lanes = capability.getLanes(32);
   bool isWide = capability.vectorRegisters >= 32;
-  int64_t vectors = isWide ? 4 : 2;
+  int64_t most = isWide ? 4 : 2;
   if (auto n = getConstantSize(c.n))
-    vectors = std::clamp<int64_t>(llvm::divideCeil(*n, lanes), 1, vectors);
-  if (vectors == 3) // Panels split into 1, 2 or 4 vectors.
-    vectors = 4;
-  ContractSchedule schedule;
-  schedule.columns = std::min(vectors * lanes, kPanelColumns);
+    most = std::clamp<int64_t>(llvm::divideCeil(*n, lanes), 1, most);
   // Measured on AVX-512 (prototypes/cpu): 6x64 157, 14x32 157 GFLOP/s.
   int64_t wideRows[] = {24, 14, 8, 6}, narrowRows[] = {12, 6, 4, 3};
-  schedule.rows = (isWide ? wideRows : narrowRows)[vectors - 1];
-  if (auto m = getConstantSize(c.m))
-    schedule.rows = std::clamp<int64_t>(*m, 1, schedule.rows);
-  return schedule;
+  SmallVector<ContractSchedule> tiles;
+  // Panels split into 1, 2 or 4 vectors.
+  for (int64_t vectors = llvm::PowerOf2Ceil(most); vectors; vectors /= 2) {
+    ContractSchedule schedule;
+    schedule.columns = std::min(vectors * lanes, kPanelColumns);
+    schedule.rows = (isWide ? wideRows : narrowRows)[vectors - 1];
+    if (auto m = getConstantSize(c.m))
+      schedule.rows = std::clamp<int64_t>(*m, 1, schedule.rows);
+    tiles.push_back(schedule);
+  }
+  return tiles;
 }
 
 /// Row tiles whose input fills half of the second-level cache; 0 if k is not
@@ -56,27 +60,35 @@ static int64_t getGroupTiles(const Capability &capability, const Contraction &c,
   return std::max<int64_t>(capability.l2Bytes / 2 / (rows * bytesPerRow), 4);
 }
 
-static SmallVector<Candidate> getCandidates(const Capability &capability,
-                                            const Contraction &c) {
-  ContractSchedule micro = getMicroTile(capability, c);
-  SmallVector<Candidate> candidates;
+static SmallVector<RowClass> getRowClasses(const Capability &capability,
+                                           const Contraction &c) {
+  SmallVector<ContractSchedule> micro = getMicroTiles(capability, c);
+  SmallVector<RowClass> classes;
   auto m = getConstantSize(c.m);
   if (!m) {
-    ContractSchedule single = micro;
-    single.rows = 1;
-    candidates.push_back({single, 1 - c.m});
+    RowClass single{"one row", 1 - c.m, micro};
+    for (ContractSchedule &schedule : single.schedules)
+      schedule.rows = 1;
+    classes.push_back(single);
   }
-  int64_t tiles = getGroupTiles(capability, c, micro.rows);
+  RowClass some{m ? std::to_string(*m) + " rows" : "rows", AffineExpr(), micro};
+  int64_t tiles = getGroupTiles(capability, c, micro.front().rows);
   // The last group may be almost empty: worth it from three groups on.
-  int64_t fromRows = 3 * tiles * micro.rows;
+  int64_t fromRows = 3 * tiles * micro.front().rows;
   if (tiles > 0 && (!m || *m >= fromRows)) {
-    ContractSchedule grouped = micro;
-    grouped.groupTiles = tiles;
-    candidates.push_back({grouped, m ? AffineExpr() : c.m - fromRows});
+    RowClass many = some;
+    if (!m) {
+      many.name = "many rows";
+      many.condition = c.m - fromRows;
+    }
+    for (ContractSchedule &schedule : many.schedules)
+      schedule.groupTiles = getGroupTiles(capability, c, schedule.rows);
+    many.schedules.append(micro);
+    classes.push_back(many);
   }
-  if (candidates.empty() || candidates.back().condition)
-    candidates.push_back({micro, AffineExpr()});
-  return candidates;
+  if (classes.empty() || classes.back().condition)
+    classes.push_back(some);
+  return classes;
 }
 
 static std::string getName(graph::GroupOp group, const Contraction &c) {
@@ -147,17 +159,21 @@ public:
       return failure();
     LaunchBuilder launch(group, context);
     launch.setTemporaries(lowered.temporaries);
-    for (const Candidate &candidate : getCandidates(context.capability, *c)) {
-      const ContractSchedule &schedule = candidate.schedule;
-      KernelBuilder kernel =
-          launch.addKernel("contract", {schedule.rows, schedule.columns, 1});
-      if (candidate.condition)
-        kernel.addCondition(candidate.condition);
-      if (failed(buildContractKernel(launch, *c, schedule, kernel)))
+    std::string name = getName(group, *c);
+    for (const RowClass &rows : getRowClasses(context.capability, *c)) {
+      SmallVector<SmallVector<int64_t, 3>> tiles;
+      for (const ContractSchedule &schedule : rows.schedules)
+        tiles.push_back({schedule.rows, schedule.columns, schedule.groupTiles});
+      auto build = [&](KernelBuilder &kernel, unsigned index) {
+        if (rows.condition)
+          kernel.addCondition(rows.condition);
+        return buildContractKernel(launch, *c, rows.schedules[index], kernel);
+      };
+      if (failed(launch.addKernels("contract", name + ", " + rows.name, tiles,
+                                   build)))
         return group.emitError("cannot build a kernel for ") << *c->root;
     }
-    lowered.launches.push_back(
-        launch.finish(getName(group, *c), c->getFlops()));
+    lowered.launches.push_back(launch.finish(name, c->getFlops()));
     return lowered;
   }
 };

@@ -395,6 +395,12 @@ unsigned LaunchBuilder::getScalarPosition(AffineExpr expr) {
   return position;
 }
 
+static tile::ScheduleAttr getSchedule(MLIRContext *context, StringRef strategy,
+                                      ArrayRef<int64_t> tile) {
+  return tile::ScheduleAttr::get(context, strategy, tile, /*stages=*/1,
+                                 /*warps=*/4);
+}
+
 KernelBuilder LaunchBuilder::addKernel(StringRef strategy,
                                        ArrayRef<int64_t> tile) {
   MLIRContext *mlirContext = group.getContext();
@@ -406,17 +412,37 @@ KernelBuilder LaunchBuilder::addKernel(StringRef strategy,
     for (const BufferRef &ref : refs)
       inputs.push_back(tile::BufferType::get(mlirContext, getElementType(ref)));
   inputs.append(scalars.size(), IndexType::get(mlirContext));
-  auto schedule = tile::ScheduleAttr::get(mlirContext, strategy, tile,
-                                          /*stages=*/1, /*warps=*/4);
-  auto kernel = tile::KernelOp::create(
-      atEnd, group.getLoc(), "kernel",
-      FunctionType::get(mlirContext, inputs, {}), schedule);
+  auto kernel =
+      tile::KernelOp::create(atEnd, group.getLoc(), "kernel",
+                             FunctionType::get(mlirContext, inputs, {}),
+                             getSchedule(mlirContext, strategy, tile));
   state->choice.kernel = kernel;
   state->builder =
       std::make_unique<ImplicitLocOpBuilder>(ImplicitLocOpBuilder::atBlockEnd(
           group.getLoc(), &kernel.getBody().front()));
   kernels.push_back(std::move(state));
   return KernelBuilder(kernels.back().get());
+}
+
+LogicalResult LaunchBuilder::addKernels(
+    StringRef strategy, StringRef workload,
+    ArrayRef<SmallVector<int64_t, 3>> tiles,
+    llvm::function_ref<LogicalResult(KernelBuilder &, unsigned)> build) {
+  auto listed = llvm::map_to_vector(tiles, [&](ArrayRef<int64_t> tile) {
+    return getSchedule(group.getContext(), strategy, tile);
+  });
+  bool isStale;
+  for (unsigned i : context.schedules.select(workload, listed, isStale)) {
+    KernelBuilder kernel = addKernel(strategy, tiles[i]);
+    kernel.state->choice.kernel.setWorkload(workload);
+    if (failed(build(kernel, i)))
+      return failure();
+  }
+  if (isStale)
+    group.emitWarning("the tuning table names a schedule for '")
+        << workload << "' that there is no longer; " << listed.front()
+        << " is used";
+  return success();
 }
 
 /// Erases what turned out not to be needed.

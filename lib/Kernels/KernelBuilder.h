@@ -155,6 +155,17 @@ public:
   KernelBuilder addKernel(llvm::StringRef strategy,
                           llvm::ArrayRef<int64_t> tile);
 
+  /// Adds a kernel for each of `tiles` that is to be built (Schedules.h), the
+  /// cost model's choice being the first one; `build` completes the kernel for
+  /// tiles[index]. `workload` says what they compute and for which sizes:
+  /// "linear_384x1536_gelu, rows".
+  llvm::LogicalResult
+  addKernels(llvm::StringRef strategy, llvm::StringRef workload,
+             llvm::ArrayRef<llvm::SmallVector<int64_t, 3>> tiles,
+             llvm::function_ref<llvm::LogicalResult(KernelBuilder &kernel,
+                                                    unsigned index)>
+                 build);
+
   /// Completes the signatures, names the kernels (`name`, then `name_2` for a
   /// different kernel of that name) and exchanges them for equal old ones.
   LaunchSpec finish(llvm::StringRef name, mlir::AffineExpr flops);

@@ -11,6 +11,7 @@
 #include "dialects/Graph/IR/Views.h"
 #include "dialects/Tile/IR/Tile.h"
 #include "lib/Kernels/Capability.h"
+#include "lib/Kernels/Schedules.h"
 #include <memory>
 #include <string>
 #include <vector>
@@ -57,7 +58,9 @@ struct Condition {
   bool isEquality = false;
 };
 
-/// A kernel, its grid, and when to run it (all conditions hold).
+/// A kernel, its grid, and when to run it (all conditions hold). Neighbours
+/// with the same conditions are alternatives: the first one runs, the others
+/// are there for a tuner.
 struct KernelChoice {
   tile::KernelOp kernel;
   llvm::SmallVector<mlir::AffineExpr, 3> grid;
@@ -101,6 +104,7 @@ private:
 /// What a strategy may use.
 struct LoweringContext {
   const Capability &capability;
+  const Schedules &schedules;
   KernelCache &cache;
   /// Dims of every value of the function, inside groups too.
   std::function<llvm::ArrayRef<mlir::AffineExpr>(mlir::Value)> dimsOf;

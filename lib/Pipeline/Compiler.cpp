@@ -32,6 +32,8 @@ public:
 private:
   Error checkOptions();
   Error importAndOptimize(std::vector<Finding> &findings);
+  Error readTuningTable();
+  kernels::Schedules getSchedules(const CompiledVariant &variant) const;
   Error planVariants();
   Error compileVariants();
   Error runPasses(ModuleOp module,
@@ -52,6 +54,7 @@ private:
   std::mutex mutex; ///< Guards messages: passes run on several threads.
   std::string firstError;
   OwningOpRef<ModuleOp> module;
+  std::shared_ptr<const tuning::TuningTable> tuningTable;
   std::vector<CompiledVariant> variants;
   CompileReport report;
   std::chrono::steady_clock::time_point stageStart;
@@ -189,6 +192,25 @@ Error Compilation::importAndOptimize(std::vector<Finding> &findings) {
   return Error::success();
 }
 
+Error Compilation::readTuningTable() {
+  if (options.tuning.empty())
+    return Error::success();
+  Expected<tuning::TuningTable> table =
+      tuning::TuningTable::read(options.tuning);
+  if (!table)
+    return table.takeError();
+  tuningTable = std::make_shared<const tuning::TuningTable>(std::move(*table));
+  return Error::success();
+}
+
+kernels::Schedules
+Compilation::getSchedules(const CompiledVariant &variant) const {
+  if (options.allSchedules)
+    return kernels::Schedules::getAll();
+  return kernels::Schedules::getTuned(tuningTable, variant.target->getName(),
+                                      variant.level.name);
+}
+
 Error Compilation::planVariants() {
   for (const TargetRequest &request : options.targets) {
     auto levels = resolveTarget(request);
@@ -205,7 +227,8 @@ Error Compilation::planVariants() {
   begin("kernels", 0.3);
   for (CompiledVariant &variant : variants) {
     if (Error error = runPasses(*variant.plan, [&](OpPassManager &passes) {
-          buildKernelsPipeline(passes, variant.level.capabilities);
+          buildKernelsPipeline(passes, variant.level.capabilities,
+                               getSchedules(variant));
         }))
       return error;
     if (Error error = dump(*variant.plan, "3-kernels-" + variant.level.name))
@@ -221,7 +244,8 @@ Error Compilation::compileVariants() {
   llvm::ThreadPoolTaskGroup group(threads);
   for (auto [variant, error] : llvm::zip_equal(variants, errors)) {
     std::string kernels = takeKernels(variant);
-    group.async([&, kernels = std::move(kernels)] {
+    group.async([this, &variant = variant, &error = error,
+                 kernels = std::move(kernels)] {
       if (Error failure = compileKernels(
               kernels, variant, registry,
               [this](Diagnostic &diagnostic) { receive(diagnostic); }))
@@ -238,6 +262,8 @@ Error Compilation::compileVariants() {
 
 Expected<CompileReport> Compilation::compile(StringRef output) {
   if (Error error = checkOptions())
+    return std::move(error);
+  if (Error error = readTuningTable())
     return std::move(error);
   std::vector<Finding> findings;
   if (Error error = importAndOptimize(findings))

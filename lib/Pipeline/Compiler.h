@@ -33,6 +33,11 @@ struct CompileOptions {
   std::string weights;
   /// Symbols held at a value: `--specialize seq=128`.
   std::vector<std::pair<std::string, int64_t>> specialize;
+  /// A table of `lathe tune` to take schedules from; empty: none.
+  std::string tuning;
+  /// Every schedule of each kernel is built, for `lathe tune` to measure. The
+  /// bundle computes the same, from the first one of each.
+  bool allSchedules = false;
   /// Leaves the IR after each numbered stage here; empty: nowhere.
   std::string dumpDirectory;
   /// How many threads compile; 0: one for each core. No effect on the bytes.

@@ -24,8 +24,10 @@ getCapability(const TargetCapabilities &capabilities) {
 }
 
 void lathe::buildKernelsPipeline(OpPassManager &passes,
-                                 const TargetCapabilities &capabilities) {
+                                 const TargetCapabilities &capabilities,
+                                 const kernels::Schedules &schedules) {
   passes.addPass(createConvertGraphToPlanPass(getCapability(capabilities),
+                                              schedules,
                                               /*emitRemarks=*/true));
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());

@@ -13,6 +13,7 @@
 #define LATHE_LIB_PIPELINE_STAGES_H
 
 #include "lib/Bundle/Writer.h"
+#include "lib/Kernels/Schedules.h"
 #include "lib/Pipeline/Compiler.h"
 #include "lib/Target/Target.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -54,9 +55,10 @@ void buildOptimizePipeline(mlir::OpPassManager &passes,
 //===-- 3: Kernels
 //------------------------------------------------------------//
 
-/// Chooses schedules for a device with these capabilities.
-void buildKernelsPipeline(mlir::OpPassManager &passes,
-                          const TargetCapabilities &capabilities);
+/// Builds kernels for a device with these capabilities.
+void buildKernelsPipeline(
+    mlir::OpPassManager &passes, const TargetCapabilities &capabilities,
+    const kernels::Schedules &schedules = kernels::Schedules());
 
 //===-- 4: Target
 //-------------------------------------------------------------//

@@ -64,6 +64,7 @@ std::string lathe::takeKernels(CompiledVariant &variant) {
     table->buffers = kernel.getNumBuffers();
     table->scalars = kernel.getArgumentTypes().size() - table->buffers;
     llvm::raw_string_ostream(table->schedule) << kernel.getSchedule();
+    table->workload = kernel.getWorkload().value_or("").str();
     variant.kernels.push_back(std::move(table));
     kernel->moveBefore(kernels->getBody(), kernels->getBody()->end());
   }

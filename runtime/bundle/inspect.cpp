@@ -362,6 +362,7 @@ static Status getKernel(const lathe_bundle_t *self, size_t variantIndex,
   lathe_kernel_info_t value = LATHE_INIT(lathe_kernel_info_t);
   value.symbol = textOf(kernel->symbol());
   value.schedule = textOf(kernel->schedule());
+  value.workload = textOf(kernel->workload());
   value.num_buffers = kernel->buffers();
   value.num_scalars = kernel->scalars();
   return copyInfo(value, "lathe_kernel_info_t", info);

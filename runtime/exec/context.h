@@ -88,6 +88,8 @@ private:
   Status placeOutput(uint32_t buffer, bool *placed);
   Status placeBuffers(uint32_t phase);
   Status prepareLaunches(uint32_t phase);
+  /// The offset, from choice `first`, of the alternative the model asks for.
+  uint32_t alternativeOf(const bundle::Launch &launch, uint32_t first) const;
   Status choose(const bundle::Launch &launch,
                 const bundle::Choice **choice) const;
   Status prepareLaunch(const bundle::Launch &launch, const StepPlan &plan);

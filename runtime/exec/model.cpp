@@ -58,6 +58,7 @@ const bundle::Variant &lathe_model_t::variantTable() const {
 Status lathe_model_t::load(const lathe_model_options_t &options) {
   LATHE_TRY(chooseVariant(options));
   threads = options.num_threads ? options.num_threads : type->defaultThreads();
+  alternativeIndex = options.alternative;
   LATHE_TRY(
       annotate(loadCode(), "variant '%s'", textOf(variantTable().level())));
   const auto *entries = source->manifest().entries();

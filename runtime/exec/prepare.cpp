@@ -329,6 +329,27 @@ Status Context::prepareLaunches(uint32_t phase) {
   return ok();
 }
 
+static bool sameConditions(const Choice &a, const Choice &b) {
+  if (sizeOf(a.conditions()) != sizeOf(b.conditions()))
+    return false;
+  for (uint32_t i = 0; i < sizeOf(a.conditions()); ++i)
+    if (a.conditions()->Get(i) != b.conditions()->Get(i))
+      return false;
+  return true;
+}
+
+uint32_t Context::alternativeOf(const Launch &launch, uint32_t first) const {
+  uint32_t wanted = owner.alternative();
+  if (wanted == 0)
+    return 0;
+  uint32_t count = 1;
+  while (first + count < sizeOf(launch.choices()) &&
+         sameConditions(*launch.choices()->Get(first),
+                        *launch.choices()->Get(first + count)))
+    ++count;
+  return wanted % count;
+}
+
 Status Context::choose(const Launch &launch, const Choice **chosen) const {
   for (uint32_t i = 0; i < sizeOf(launch.choices()); ++i) {
     const Choice &choice = *launch.choices()->Get(i);
@@ -339,9 +360,10 @@ Status Context::choose(const Launch &launch, const Choice **chosen) const {
           checkedValue(choice.conditions()->Get(c), "a condition", &found));
       holds &= found >= 0;
     }
-    *chosen = &choice;
-    if (holds)
+    if (holds) {
+      *chosen = launch.choices()->Get(i + alternativeOf(launch, i));
       return ok();
+    }
   }
   return error(LATHE_FAILED_PRECONDITION, "no kernel takes these sizes (%s)",
                describeSymbols().c_str());

@@ -14,6 +14,7 @@ extern const Command runCommand;
 extern const Command benchCommand;
 extern const Command inspectCommand;
 extern const Command verifyCommand;
+extern const Command tuneCommand;
 
 // In `lathe-compile`.
 extern const Command compileCommand;

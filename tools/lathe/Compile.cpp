@@ -34,6 +34,15 @@ static cl::opt<std::string>
                      "are)"),
             cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string>
+    tuning("tuning", cl::value_desc("TABLE"),
+           cl::desc("Schedules measured by 'lathe tune' (default: those of the "
+                    "cost model)"),
+           cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<bool> allSchedules(
+    "all-schedules",
+    cl::desc("Build every schedule of each kernel, for 'lathe tune BUNDLE'"),
+    cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<std::string>
     calibration("calibration", cl::value_desc("DIR_OR_NPZ"),
                 cl::desc("Sample inputs for encodings that are fitted to data"),
                 cl::sub(parser), cl::cat(optionCategory));
@@ -76,6 +85,10 @@ static Expected<CompileOptions> readOptions() {
   if (!sizes)
     return sizes.takeError();
   options.specialize = std::move(*sizes);
+  if (allSchedules && !tuning.empty())
+    return usageError("--all-schedules and --tuning exclude each other");
+  options.tuning = tuning;
+  options.allSchedules = allSchedules;
   options.dumpDirectory = dumpDirectory;
   options.jobs = jobs;
   options.producer = "lathe " LATHE_VERSION;

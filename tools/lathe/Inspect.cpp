@@ -240,6 +240,7 @@ static void writeVariant(json::OStream &out, const Contents &contents,
           out.attribute("buffers", kernel.num_buffers);
           out.attribute("scalars", kernel.num_scalars);
           out.attribute("schedule", kernel.schedule);
+          out.attribute("workload", kernel.workload);
         });
     });
   });

@@ -51,6 +51,8 @@ struct SessionOptions {
   std::string device; ///< Empty: the best there is.
   std::string entry;  ///< Empty: the only one, or the first.
   unsigned threads = 0;
+  /// Of kernels for the same sizes, which one runs: lathe_model_options_t.
+  unsigned alternative = 0;
 };
 
 /// A loaded model and the entry to run.

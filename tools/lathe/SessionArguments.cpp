@@ -6,8 +6,8 @@ using namespace llvm;
 
 namespace lathe::tool {
 
-SessionArguments::SessionArguments(cl::SubCommand &parser)
-    : bundle(cl::Positional, cl::desc("BUNDLE"), cl::sub(parser),
+SessionArguments::SessionArguments(cl::SubCommand &parser, StringRef positional)
+    : bundle(cl::Positional, cl::desc(positional), cl::sub(parser),
              cl::cat(optionCategory)),
       device("device", cl::value_desc("cpu"),
              cl::desc("cpu, cuda[:N], vulkan[:N] or hip[:N] (default: the best "

@@ -12,11 +12,12 @@ namespace lathe::tool {
 /// --device, --threads, --entry. A static object beside the subcommand.
 class SessionArguments {
 public:
-  explicit SessionArguments(llvm::cl::SubCommand &parser);
+  explicit SessionArguments(llvm::cl::SubCommand &parser,
+                            llvm::StringRef positional = "BUNDLE");
 
   const std::string &getBundle() const { return bundle; }
   SessionOptions getOptions() const {
-    return {bundle, device, entry, threads.getValue()};
+    return {bundle, device, entry, threads.getValue(), /*alternative=*/0};
   }
 
 private:

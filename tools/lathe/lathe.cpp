@@ -6,14 +6,12 @@
 // `lathe-compile`.
 
 #include "tools/lathe/Commands.h"
+#include "tools/lathe/CompilerProgram.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
-#include "llvm/Support/Path.h"
 #include "llvm/Support/WithColor.h"
 #include <cerrno>
-#include <cstring>
 #include <unistd.h>
 
 using namespace llvm;
@@ -36,19 +34,12 @@ Exit codes: 0 done; 1 the input or the machine can't do it; 2 wrong usage.)";
 
 /// Returns only if it fails.
 static int becomeCompiler(char **argv) {
-  static int anchor;
-  std::string self = sys::fs::getMainExecutable(argv[0], &anchor);
-  SmallString<128> program(sys::path::parent_path(self));
-  sys::path::append(program, LATHE_LIBEXEC, "lathe-compile");
-  sys::path::remove_dots(program, /*remove_dot_dot=*/true);
+  std::string program = getCompilerProgram();
   // Crash reports find their symbols by it.
-  argv[0] = const_cast<char *>(program.c_str());
+  argv[0] = program.data();
   execv(argv[0], argv);
-  int error = errno;
-  WithColor::error(errs(), "lathe") << program << ": " << std::strerror(error)
-                                    << "; 'lathe compile' and 'lathe check' "
-                                       "are a program of their own, which "
-                                       "this installation lacks\n";
+  WithColor::error(errs(), "lathe")
+      << describeMissingCompiler(program, errno) << '\n';
   return 1;
 }
 
@@ -75,7 +66,7 @@ int main(int argc, char **argv) {
     return becomeCompiler(argv);
 
   const Command commands[] = {runCommand, benchCommand, inspectCommand,
-                              verifyCommand};
+                              verifyCommand, tuneCommand};
   bool known = any_of(commands, [&](const Command &command) {
     return command.parser->getName() == name;
   });

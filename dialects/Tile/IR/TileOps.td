@@ -30,10 +30,14 @@ def Tile_KernelOp : Tile_Op<"kernel",
     varies fastest in the order in which one core runs programs. Programs are
     independent. Unit of caching, tuning, profiling and naming. A buffer
     argument with `tile.written` is written, others are only read.
+
+    Kernels of one `workload` compute the same for the same class of sizes:
+    they differ in their schedule, and a tuner may exchange them.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
                        TypeAttrOf<FunctionType>:$function_type,
                        Tile_ScheduleAttr:$schedule,
+                       OptionalAttr<StrAttr>:$workload,
                        OptionalAttr<DictArrayAttr>:$arg_attrs,
                        OptionalAttr<DictArrayAttr>:$res_attrs);
   let regions = (region AnyRegion:$body);

@@ -22,6 +22,7 @@ using namespace lathe;
 /// that an error leaves the input readable.
 static LogicalResult convertModule(ModuleOp module,
                                    const kernels::Capability &capability,
+                                   const kernels::Schedules &schedules,
                                    bool emitRemarks) {
   kernels::KernelCache cache(module);
   auto strategies = kernels::createStrategies();
@@ -30,9 +31,9 @@ static LogicalResult convertModule(ModuleOp module,
   for (func::FuncOp function : functions) {
     if (function.isDeclaration())
       continue;
-    isComplete &= succeeded(
-        ProgramBuilder(function, capability, strategies, cache, emitRemarks)
-            .build());
+    isComplete &= succeeded(ProgramBuilder(function, capability, schedules,
+                                           strategies, cache, emitRemarks)
+                                .build());
   }
   if (!isComplete)
     return failure();
@@ -45,8 +46,9 @@ namespace {
 struct ConvertGraphToPlanPass
     : lathe::impl::ConvertGraphToPlanPassBase<ConvertGraphToPlanPass> {
   using Base::Base;
-  ConvertGraphToPlanPass(const kernels::Capability &machine, bool remarks)
-      : machine(machine) {
+  ConvertGraphToPlanPass(const kernels::Capability &machine,
+                         const kernels::Schedules &schedules, bool remarks)
+      : machine(machine), schedules(schedules) {
     emitRemarks = remarks;
   }
   ConvertGraphToPlanPass(const ConvertGraphToPlanPass &other) = default;
@@ -60,16 +62,21 @@ struct ConvertGraphToPlanPass
           << capability << "'; known are avx2, avx512 and gpu";
       return signalPassFailure();
     }
-    if (failed(convertModule(getOperation(), *chosen, emitRemarks)))
+    if (allSchedules)
+      schedules = kernels::Schedules::getAll();
+    if (failed(convertModule(getOperation(), *chosen, schedules, emitRemarks)))
       signalPassFailure();
   }
 
   std::optional<kernels::Capability> machine;
+  kernels::Schedules schedules;
 };
 } // namespace
 
 std::unique_ptr<Pass>
 lathe::createConvertGraphToPlanPass(const kernels::Capability &capability,
+                                    const kernels::Schedules &schedules,
                                     bool emitRemarks) {
-  return std::make_unique<ConvertGraphToPlanPass>(capability, emitRemarks);
+  return std::make_unique<ConvertGraphToPlanPass>(capability, schedules,
+                                                  emitRemarks);
 }

@@ -24,6 +24,8 @@ def ConvertGraphToPlanPass
   let options = [
     Option<"capability", "capability", "std::string", "\"avx512\"",
            "The machine to shape kernels for: avx2, avx512 or gpu">,
+    Option<"allSchedules", "all-schedules", "bool", "false",
+           "Build every schedule that a strategy lists, for a tuner">,
     Option<"emitRemarks", "emit-remarks", "bool", "false",
            "Say which kernel each group became">
   ];

@@ -10,11 +10,12 @@ using namespace lathe::kernels;
 
 ProgramBuilder::ProgramBuilder(func::FuncOp function,
                                const Capability &capability,
+                               const Schedules &schedules,
                                ArrayRef<std::unique_ptr<Strategy>> strategies,
                                KernelCache &cache, bool emitRemarks)
     : function(function), strategies(strategies), emitRemarks(emitRemarks),
       shapes(function),
-      context{capability, cache,
+      context{capability, schedules, cache,
               [this](Value value) { return shapes.getDims(value); }},
       builder(function.getContext()) {}
 

@@ -17,6 +17,7 @@ public:
   /// `strategies` and `cache` are shared by all functions of a module.
   ProgramBuilder(mlir::func::FuncOp function,
                  const kernels::Capability &capability,
+                 const kernels::Schedules &schedules,
                  llvm::ArrayRef<std::unique_ptr<kernels::Strategy>> strategies,
                  kernels::KernelCache &cache, bool emitRemarks);
 

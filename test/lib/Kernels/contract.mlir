@@ -17,12 +17,12 @@
 // CHECK-SAME: when = #{{.*}}kernel = @linear_24x70_add_gelu_add_3
 
 // CHECK: tile.kernel @linear_24x70_add_gelu_add(
-// CHECK-SAME: tile = [1, 64, 1]
+// CHECK-SAME: tile = [1, 64, 0]
 // CHECK: tile.kernel @linear_24x70_add_gelu_add_2(
-// CHECK-SAME: tile = [6, 64, 1]
+// CHECK-SAME: tile = [6, 64, 1820]
 // CHECK: tile.kernel @linear_24x70_add_gelu_add_3(
 // CHECK-SAME: %[[X:[^:]*]]: !tile.buffer<f32>, %[[W:[^:]*]]: !tile.buffer<f32>,
-// CHECK-SAME: %[[M:[^:]*]]: index) schedule <strategy = "contract", tile = [6, 64, 1]>
+// CHECK-SAME: %[[M:[^:]*]]: index) schedule <strategy = "contract", tile = [6, 64, 0]>
 // CHECK: %[[XV:[0-9]+]] = tile.view %[[X]] sizes [%[[M]], 24] strides [24, 1]
 // CHECK: %[[WV:[0-9]+]] = tile.view %[[W]] sizes [2, 24, 64, 1]
 // CHECK: %[[SUM:.*]] = scf.for
@@ -37,7 +37,7 @@
 // CHECK: tile.store
 
 // AVX2: tile.kernel @linear_24x70_add_gelu_add_3(
-// AVX2-SAME: tile = [6, 16, 1]
+// AVX2-SAME: tile = [6, 16, 0]
 // AVX2: arith.divui {{.*}} : index
 // AVX2: arith.remui {{.*}} : index
 func.func @linear(
@@ -72,7 +72,7 @@ func.func @linear(
 // CHECK: tile.reduce max
 // CHECK: math.roundeven
 // CHECK: tile.kernel @linear_int8_30x64(
-// CHECK-SAME: tile = [5, 64, 1]
+// CHECK-SAME: tile = [5, 64, 0]
 // CHECK: tile.load {{.*}} dims [3, 2] {{.*}} -> tensor<4x64xi8>
 // CHECK: tile.mma {{.*}} {unsigned_a} : tensor<5x4xi8>, tensor<4x64xi8>, tensor<5x64xi32>
 // CHECK: arith.subi
