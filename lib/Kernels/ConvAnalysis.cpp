@@ -139,10 +139,20 @@ static void setWeight(graph::GroupOp group, Convolution &conv,
       to.push_back(dimsOf(conv.weight)[dim]);
     conv.weightAccess.push_back(ViewStep::getTranspose(to, conv.weightDims));
   }
-  auto argument = dyn_cast<BlockArgument>(conv.weight);
-  if (argument && group.getInputs()[argument.getArgNumber()]
-                      .getDefiningOp<graph::ConstantOp>())
-    conv.packedOperand = argument.getArgNumber();
+  // A constant, or a transpose of one, is packed.
+  Access access = conv.weightAccess;
+  auto argument =
+      dyn_cast<BlockArgument>(graph::traceViews(conv.weight, access, dimsOf));
+  if (!argument || !group.getInputs()[argument.getArgNumber()]
+                        .getDefiningOp<graph::ConstantOp>())
+    return;
+  if (access.size() > 1 ||
+      (access.size() == 1 && access[0].kind != ViewStep::Kind::Transpose))
+    return;
+  conv.weightDims = llvm::to_vector<5>(llvm::seq<int64_t>(0, rank + 2));
+  if (!access.empty())
+    conv.weightDims.assign(access[0].numbers.begin(), access[0].numbers.end());
+  conv.packedOperand = argument.getArgNumber();
 }
 
 static bool checkConvolution(const Convolution &conv, std::string &reason) {

@@ -27,6 +27,9 @@ void lathe::buildOptimizePipeline(OpPassManager &passes, StringRef weights) {
   cleanUp();
   // After attention, whose products are not linear layers.
   functions.addPass(graph::createLinearToContractPass());
+  functions.addPass(graph::createPropagateLayoutPass());
+  functions.addPass(graph::createPropagateTransposesPass());
+  cleanUp();
   if (!weights.empty()) {
     graph::QuantizeWeightsPassOptions options;
     options.encoding = weights.str();

@@ -114,8 +114,8 @@ private:
   void growEpilogue(Plan &plan);
   void planPointwise(Operation *sink);
 
-  /// Adds `op` to the plan if all stays strided; a remark says why not.
-  bool tryAdd(Plan &plan, Operation *op, Value result);
+  /// Adds `ops` to the plan if all stays strided; a remark says why not.
+  bool tryAdd(Plan &plan, ArrayRef<Operation *> ops, Value result);
   bool isStrided(const Plan &plan, std::string &reason);
   bool areOperandsStrided(const Plan &plan, std::string &reason);
   bool isWalkable(const Plan &plan, Value value, const Access &access,
@@ -123,6 +123,7 @@ private:
   bool mayFuseProducer(const Plan &plan, Operation *producer);
   bool isNeededBy(Operation *op, Operation *user);
   bool feedsAttention(Operation *view);
+  SmallVector<Operation *> findDiamond(Value value);
   Operation *getOnlyUser(Value value);
   void refuse(Operation *op, const Twine &reason);
 
@@ -184,15 +185,15 @@ bool Planner::isStrided(const Plan &plan, std::string &reason) {
   return isWalkable(plan, plan.result, *access, reason);
 }
 
-bool Planner::tryAdd(Plan &plan, Operation *op, Value result) {
+bool Planner::tryAdd(Plan &plan, ArrayRef<Operation *> ops, Value result) {
   Value before = plan.result;
-  plan.ops.insert(op);
+  plan.ops.insert(ops.begin(), ops.end());
   plan.result = result;
   std::string reason;
   if (isStrided(plan, reason))
     return true;
-  refuse(op, "does not join the group of its neighbor: " + reason);
-  plan.ops.remove(op);
+  refuse(ops.front(), "does not join the group of its neighbor: " + reason);
+  plan.ops.remove_if([&](Operation *op) { return llvm::is_contained(ops, op); });
   plan.result = before;
   return false;
 }
@@ -205,19 +206,56 @@ bool Planner::feedsAttention(Operation *view) {
   return isa_and_nonnull<AttentionOp>(view);
 }
 
+/// Elementwise ops from `value` to where all that is computed from it is one
+/// value again (x * f(x)), in order. Empty if there is no such place nearby.
+SmallVector<Operation *> Planner::findDiamond(Value value) {
+  constexpr unsigned maxOps = 8;
+  SmallVector<Operation *> ops;
+  auto isInside = [&](Operation *op) { return llvm::is_contained(ops, op); };
+  auto findNext = [&](Value from, Operation *&next) {
+    for (Operation *user : from.getUsers())
+      if (user->getBlock() == &block && !isInside(user) &&
+          (!next || user->isBeforeInBlock(next)))
+        next = user;
+  };
+  while (ops.size() < maxOps) {
+    Operation *next = nullptr;
+    findNext(value, next);
+    for (Operation *op : ops)
+      findNext(op->getResult(0), next);
+    if (!next || !isElementwise(next) || taken.contains(next))
+      return {};
+    ops.push_back(next);
+    bool isClosed = llvm::all_of(value.getUsers(), isInside);
+    for (Operation *op : ArrayRef(ops).drop_back())
+      isClosed &= llvm::all_of(op->getUsers(), isInside);
+    if (isClosed)
+      return ops;
+  }
+  return {};
+}
+
 void Planner::growEpilogue(Plan &plan) {
-  while (Operation *user = getOnlyUser(plan.result)) {
-    if (taken.contains(user) || user->getBlock() != &block ||
-        user->getNumResults() != 1)
+  while (true) {
+    SmallVector<Operation *> ops;
+    if (Operation *user = getOnlyUser(plan.result))
+      ops.push_back(user);
+    else
+      ops = findDiamond(plan.result);
+    if (ops.empty())
       return;
-    bool isPlainView = isa<ReshapeOp, TransposeOp>(user);
-    if (!isElementwise(user) && !isPlainView)
+    Operation *last = ops.back();
+    if (taken.contains(last) || last->getBlock() != &block ||
+        last->getNumResults() != 1)
       return;
-    if (isPlainView && feedsAttention(user))
+    bool isPlainView = isa<ReshapeOp, TransposeOp>(last);
+    if (!isElementwise(last) && !isPlainView)
       return;
-    if (!tryAdd(plan, user, user->getResult(0)))
+    if (isPlainView && feedsAttention(last))
       return;
-    taken.insert(user);
+    if (!tryAdd(plan, ops, last->getResult(0)))
+      return;
+    taken.insert(ops.begin(), ops.end());
   }
 }
 

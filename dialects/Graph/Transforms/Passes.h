@@ -11,6 +11,8 @@
 //   graph-recognize-activations
 //   graph-recognize-attention  needs softmax, matmul and views as imported
 //   graph-linear-to-contract   after attention, which takes matmuls
+//   graph-propagate-layout     convolutions become channels-last or contracts
+//   graph-propagate-transposes what that put around them meets and cancels
 //   graph-quantize-weights     (option) needs contracts
 //   canonicalize, cse
 //   graph-form-groups          last: everything else matches single ops

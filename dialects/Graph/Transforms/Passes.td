@@ -130,6 +130,40 @@ def LinearToContractPass
   ];
 }
 
+def PropagateLayoutPass
+    : Pass<"graph-propagate-layout", "::mlir::func::FuncOp"> {
+  let summary = "Give convolutions and pools channels-last inputs and results";
+  let description = [{
+    Every channels-first `conv` and `pool` becomes its channels-last form
+    between transposes. A convolution whose kernel is one element, with unit
+    strides, no padding, one group and a constant weight, becomes a `contract`
+    over pixels. Inputs and results of the function keep their layout.
+
+    Numeric contract: reassociates (sums run in another order).
+  }];
+  let statistics = [
+    Statistic<"numRewritten", "rewritten", "ops made channels-last">
+  ];
+}
+
+def PropagateTransposesPass
+    : Pass<"graph-propagate-transposes", "::mlir::func::FuncOp"> {
+  let summary = "Move transposes towards results until they cancel";
+  let description = [{
+    A transpose passes elementwise ops whose other operands are equally
+    transposed, constants, or have any order of dims (scalars, biases, results
+    of global pools); reshapes that split or merge dims which stay neighbors;
+    broadcasts, concatenations, pads, slices, reductions, softmax and running
+    sums. Transposes of transposes merge, and one that moves only unit dims is
+    a reshape. None is ever added where there was none.
+
+    Numeric contract: exact.
+  }];
+  let statistics = [
+    Statistic<"numMoved", "moved", "ops that transposes passed or left">
+  ];
+}
+
 def QuantizeWeightsPass
     : Pass<"graph-quantize-weights", "::mlir::func::FuncOp"> {
   let summary = "Store the weights of contractions in a smaller encoding";

@@ -147,3 +147,40 @@ func.func @immediate(%x: tensor<4x8xf32>) -> tensor<32xf32> {
     : tensor<4x8xf32> -> tensor<32xf32>
   return %1 : tensor<32xf32>
 }
+
+// x * f(x): the ops between a result and where it is one value again.
+// CHECK-LABEL: func.func @diamond(
+// CHECK: graph.group contract (
+// CHECK-NEXT: graph.constant
+// CHECK-NEXT: graph.contract
+// CHECK-NEXT: %[[B:.*]] = graph.add
+// CHECK-NEXT: %[[C:.*]] = graph.add %[[B]]
+// CHECK-NEXT: %[[D:.*]] = graph.logistic %[[C]]
+// CHECK-NEXT: %[[E:.*]] = graph.mul %[[B]], %[[D]]
+// CHECK-NEXT: graph.yield %[[E]]
+// Here a reduction reads one of them: the group ends before.
+// CHECK: graph.group contract (
+// CHECK-NEXT: graph.contract
+// CHECK-NEXT: graph.yield
+// CHECK: graph.group pointwise
+// CHECK: graph.group reduce
+// CHECK: graph.group pointwise
+func.func @diamond(%x: tensor<8x4xf32>, %b: tensor<4xf32>)
+    -> (tensor<8x4xf32>, tensor<8x4xf32>, tensor<8xf32>) {
+  %one = graph.constant dense<1.0> : tensor<f32> : tensor<f32>
+  %w = graph.constant dense_resource<w> : tensor<4x4xf32> : tensor<4x4xf32>
+  %0 = graph.contract %x, %w [#graph.branch<>]
+    : (tensor<8x4xf32>, tensor<4x4xf32>) -> tensor<8x4xf32>
+  %1 = graph.add %0, %b : (tensor<8x4xf32>, tensor<4xf32>) -> tensor<8x4xf32>
+  %2 = graph.add %1, %one : (tensor<8x4xf32>, tensor<f32>) -> tensor<8x4xf32>
+  %3 = graph.logistic %2 : tensor<8x4xf32>
+  %4 = graph.mul %1, %3
+    : (tensor<8x4xf32>, tensor<8x4xf32>) -> tensor<8x4xf32>
+  %5 = graph.contract %4, %w [#graph.branch<>]
+    : (tensor<8x4xf32>, tensor<4x4xf32>) -> tensor<8x4xf32>
+  %6 = graph.exp %5 : tensor<8x4xf32>
+  %7 = graph.reduce sum %6 axes [1] : tensor<8x4xf32> -> tensor<8xf32>
+  %8 = graph.mul %5, %6
+    : (tensor<8x4xf32>, tensor<8x4xf32>) -> tensor<8x4xf32>
+  return %4, %8, %7 : tensor<8x4xf32>, tensor<8x4xf32>, tensor<8xf32>
+}
