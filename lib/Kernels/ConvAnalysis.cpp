@@ -33,6 +33,13 @@ bool Windows::reachesOutside() const {
   return false;
 }
 
+Dims Windows::getKernelDims() const {
+  Dims dims;
+  for (int64_t size : kernel)
+    dims.push_back(getAffineConstantExpr(size, root->getContext()));
+  return dims;
+}
+
 Dims Windows::getSpace(ArrayRef<AffineExpr> spatial, AffineExpr last) const {
   Dims space{batch};
   space.append(spatial.begin(), spatial.end());
@@ -209,8 +216,12 @@ lathe::kernels::analyzeConvolution(graph::GroupOp group, graph::DimsOf dimsOf,
   if (!conv.packedOperand &&
       !isStrided(conv.weight, conv.weightAccess, dimsOf, reason))
     return std::nullopt;
+  windows.copiesChannelsFirst =
+      windows.getInputView(dimsOf).strides.back() !=
+      getAffineConstantExpr(1, group.getContext());
   auto channels = getConstantSize(windows.channels);
   conv.isDepthwise = conv.groups > 1 && channels == conv.groups &&
                      getConstantSize(conv.outputs) == conv.groups;
+  windows.copiesChannelsFirst &= !conv.isDepthwise;
   return conv;
 }

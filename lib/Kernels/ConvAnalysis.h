@@ -27,12 +27,16 @@ struct Windows {
   /// output.., channels of the result).
   graph::Access resultAccess;
   llvm::SmallVector<graph::Access, 1> yieldAccesses;
+  /// Whether a padded copy of the input has its channels before the spatial
+  /// dims, as the input does.
+  bool copiesChannelsFirst = false;
 
   unsigned getRank() const { return kernel.size(); }
   /// What the windows span: the sizes of a padded copy of the input.
   graph::Dims getSpan() const;
   /// Whether windows reach outside the input, so that a padded copy is needed.
   bool reachesOutside() const;
+  graph::Dims getKernelDims() const;
   /// (batch, spatial.., channels).
   graph::Dims getSpace(llvm::ArrayRef<mlir::AffineExpr> spatial,
                        mlir::AffineExpr channels) const;

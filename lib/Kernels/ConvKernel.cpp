@@ -39,9 +39,10 @@ private:
   }
   bool hasGroups() const { return conv.groups > 1; }
   void findGroup();
-  Value loadInput(ArrayRef<Value> at, Value channel);
-  Value loadWeight(ArrayRef<Value> at, Value channel);
-  Value loadPanel(ArrayRef<Value> at, Value channel);
+  void findLoops();
+  Value loadInput(ArrayRef<Value> at);
+  Value loadWeight(ArrayRef<Value> at);
+  Value loadPanel(ArrayRef<Value> at);
   Value accumulate();
   LogicalResult store(Value tile);
 
@@ -53,6 +54,12 @@ private:
   ImplicitLocOpBuilder &b;
   ConvPosition position; ///< `channel` is within the group.
   Value group;
+  /// What is summed over, as loops: (kernel.., channels of a group), or the
+  /// same elements in an order that is better to read.
+  Dims loops;
+  BlockArgument inputBuffer;
+  StridedView input; ///< Over (batch, output.., loops..).
+  SmallVector<int64_t> weightOrder; ///< The weight's dims as loops.., outputs.
 };
 
 } // namespace
@@ -67,40 +74,64 @@ void ConvKernel::findGroup() {
   group = arith::RemUIOp::create(b, both, count);
 }
 
+/// A row of the window lies in one piece if its channels do; channels that are
+/// apart come before the last dim of the kernel.
+void ConvKernel::findLoops() {
+  std::tie(inputBuffer, input) = getWindowInput(kernel, launch, windows);
+  loops = windows.getKernelDims();
+  loops.push_back(conv.getGroupChannels());
+  weightOrder.assign(conv.weightDims.begin(), conv.weightDims.end());
+  if (!isPacked() || hasGroups())
+    return;
+  unsigned rank = windows.getRank(), channel = 2 * rank + 1;
+  if (windows.copiesChannelsFirst) {
+    auto permutation =
+        llvm::to_vector(llvm::seq<int64_t>(0, input.dims.size()));
+    std::swap(permutation[channel - 1], permutation[channel]);
+    input.transpose(permutation);
+    std::swap(loops[rank - 1], loops[rank]);
+    std::swap(weightOrder[rank - 1], weightOrder[rank]);
+    return;
+  }
+  Dims merged(ArrayRef(input.dims).drop_back(2));
+  merged.push_back(graph::canonicalizeSize(loops[rank - 1] * loops[rank]));
+  if (!input.reshape(merged))
+    return;
+  loops.pop_back();
+  loops.back() = merged.back();
+}
+
 /// [pixels, 1] of the input.
-Value ConvKernel::loadInput(ArrayRef<Value> at, Value channel) {
-  auto [buffer, view] = getWindowInput(kernel, launch, windows);
+Value ConvKernel::loadInput(ArrayRef<Value> at) {
   TileWindow window;
   window.bases = position.outer;
   window.bases.push_back(position.pixel);
   window.bases.append(at.begin(), at.end());
   Value first = kernel.mul(group, kernel.getSize(conv.getGroupChannels()));
-  window.bases.push_back(kernel.add(first, channel));
-  unsigned rank = windows.getRank();
+  window.bases.back() = kernel.add(first, at.back());
+  unsigned rank = windows.getRank(), last = window.bases.size() - 1;
   window.extents.push_back(
       {rank, schedule.pixels,
        dividesSize(schedule.pixels, windows.output.back())});
-  window.extents.push_back({2 * rank + 1, 1, true});
-  return toComputeType(b, kernel.load(buffer, view, window));
+  window.extents.push_back({last, 1, true});
+  return toComputeType(b, kernel.load(inputBuffer, input, window));
 }
 
-/// [1, channels] of a weight stored as [panels][kernel..][channels][columns].
-Value ConvKernel::loadPanel(ArrayRef<Value> at, Value channel) {
+/// [1, channels] of a weight stored as [panels][loops..][columns].
+Value ConvKernel::loadPanel(ArrayRef<Value> at) {
   MLIRContext *context = b.getContext();
-  unsigned outputDim = conv.weightDims.back();
+  unsigned outputDim = weightOrder.back();
   BufferRef ref = BufferRef::operand(*conv.packedOperand);
   Packing packing;
-  packing.blocks.assign(conv.weightDims.size(), 1);
+  packing.blocks.assign(weightOrder.size(), 1);
   packing.blocks[outputDim] = kPanelColumns;
   packing.outer.push_back(outputDim);
-  packing.outer.append(conv.weightDims.begin(), conv.weightDims.end() - 1);
-  packing.inner.assign(conv.weightDims.begin(), conv.weightDims.end());
+  packing.outer.append(weightOrder.begin(), weightOrder.end() - 1);
+  packing.inner.assign(weightOrder.begin(), weightOrder.end());
   ref.packing = std::move(packing);
 
   Dims stored{conv.outputs.ceilDiv(kPanelColumns)};
-  for (int64_t size : windows.kernel)
-    stored.push_back(getAffineConstantExpr(size, context));
-  stored.push_back(conv.getGroupChannels());
+  llvm::append_range(stored, loops);
   stored.push_back(getAffineConstantExpr(kPanelColumns, context));
   StridedView view = StridedView::getContiguous(context, stored);
 
@@ -110,24 +141,23 @@ Value ConvKernel::loadPanel(ArrayRef<Value> at, Value channel) {
   TileWindow window;
   window.bases.push_back(arith::DivUIOp::create(b, column, columns));
   window.bases.append(at.begin(), at.end());
-  window.bases.push_back(channel);
   Value inner = kernel.getIndex(0);
   if (schedule.channels < kPanelColumns)
     inner = arith::RemUIOp::create(b, column, columns);
   window.bases.push_back(inner);
-  unsigned rank = windows.getRank();
-  window.extents = {{rank + 1, 1, true}, {rank + 2, schedule.channels, true}};
+  unsigned last = window.bases.size() - 1;
+  window.extents = {{last - 1, 1, true}, {last, schedule.channels, true}};
   return toComputeType(b, kernel.load(kernel.getBuffer(ref), view, window));
 }
 
 /// [1, channels] of the weight; null after an error.
-Value ConvKernel::loadWeight(ArrayRef<Value> at, Value channel) {
+Value ConvKernel::loadWeight(ArrayRef<Value> at) {
   if (isPacked())
-    return loadPanel(at, channel);
+    return loadPanel(at);
   Value first = kernel.mul(group, kernel.getSize(conv.getGroupOutputs()));
   TileWindow window;
   window.bases.assign(at.begin(), at.end());
-  window.bases.append({channel, kernel.add(first, position.channel)});
+  window.bases.push_back(kernel.add(first, position.channel));
   unsigned rank = windows.getRank();
   bool inBounds = !hasGroups() && dividesSize(schedule.channels, conv.outputs);
   window.extents = {{rank, 1, true}, {rank + 1, schedule.channels, inBounds}};
@@ -141,19 +171,12 @@ Value ConvKernel::accumulate() {
   bool failed = false;
   Value zero =
       kernel.getSplat({schedule.pixels, schedule.channels}, b.getF32Type(), 0);
-  auto atPosition = [&](ArrayRef<Value> at, Value sum) -> Value {
-    auto step = [&](Value channel, ValueRange carried) -> SmallVector<Value> {
-      Value x = loadInput(at, channel), w = loadWeight(at, channel);
-      failed = !x || !w;
-      if (failed)
-        return {carried[0]};
-      return {tile::MmaOp::create(b, x, w, carried[0])};
-    };
-    return kernel.forEach(kernel.getIndex(0),
-                          kernel.getSize(conv.getGroupChannels()),
-                          kernel.getIndex(1), {sum}, step)[0];
+  auto step = [&](ArrayRef<Value> at, Value sum) -> Value {
+    Value x = loadInput(at), w = loadWeight(at);
+    failed = !x || !w;
+    return failed ? sum : Value(tile::MmaOp::create(b, x, w, sum));
   };
-  Value sum = forEachKernelPosition(kernel, windows, zero, atPosition);
+  Value sum = forEachIndex(kernel, loops, zero, step);
   return failed ? Value() : sum;
 }
 
@@ -189,6 +212,7 @@ LogicalResult ConvKernel::store(Value tile) {
 
 LogicalResult ConvKernel::build() {
   findGroup();
+  findLoops();
   Value tile = accumulate();
   if (!tile || failed(store(tile)))
     return failure();
@@ -282,7 +306,7 @@ LogicalResult lathe::kernels::buildDepthwiseKernel(LaunchBuilder &launch,
   };
   Value zero =
       kernel.getSplat({schedule.pixels, schedule.channels}, b.getF32Type(), 0);
-  Value sum = forEachKernelPosition(kernel, windows, zero, step);
+  Value sum = forEachIndex(kernel, windows.getKernelDims(), zero, step);
   if (!isLoaded ||
       failed(buildConvEpilogue(
           kernel, launch, windows.root, sum,

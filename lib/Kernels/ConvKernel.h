@@ -18,15 +18,17 @@ struct ConvSchedule {
   int64_t pixels = 1, channels = 1;
 };
 
-/// Most channels, and pixels that divide the rows well, for accumulators that
+/// Pixels of a row of `row`, and channels of `channels`, whose accumulators
 /// `capability` can hold in registers.
 ConvSchedule getConvSchedule(const Capability &capability,
                              mlir::AffineExpr channels, mlir::AffineExpr row);
 
-/// A copy of the input as (batch, span.., channels), `outside` around it.
+/// A copy of the input with `outside` around it, and its view over (batch,
+/// span.., channels).
 Temporary getPaddedInput(const Windows &windows);
-llvm::LogicalResult buildPadKernel(LaunchBuilder &launch,
-                                   const Windows &windows, double outside);
+graph::StridedView getPaddedView(const Windows &windows);
+void buildPadKernel(LaunchBuilder &launch, const Windows &windows,
+                    double outside);
 
 /// The input over (batch, output.., kernel.., channels), and its buffer: the
 /// operand, or temporary 0 if there is a padded copy.
@@ -52,9 +54,10 @@ void setConvGrid(KernelBuilder &kernel, const Windows &windows,
                  mlir::AffineExpr channels, const ConvSchedule &schedule,
                  int64_t groups);
 
-/// Calls `body` for every position in a window's kernel, as nested loops.
-mlir::Value forEachKernelPosition(
-    KernelBuilder &kernel, const Windows &windows, mlir::Value carried,
+/// Calls `body` for every index below `sizes`, as nested loops.
+mlir::Value forEachIndex(
+    KernelBuilder &kernel, llvm::ArrayRef<mlir::AffineExpr> sizes,
+    mlir::Value carried,
     llvm::function_ref<mlir::Value(llvm::ArrayRef<mlir::Value>, mlir::Value)>
         body);
 

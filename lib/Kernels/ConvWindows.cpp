@@ -6,6 +6,7 @@
 #include "lib/Kernels/ConvKernel.h"
 
 #include "dialects/Graph/IR/Polynomial.h"
+#include "lib/Kernels/MicroTile.h"
 #include "lib/Kernels/TileEvaluator.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -17,24 +18,15 @@ using graph::Dims;
 using graph::StridedView;
 
 bool lathe::kernels::dividesSize(int64_t size, AffineExpr dim) {
-  auto constant = getConstantSize(dim);
-  return size == 1 || (constant && *constant % size == 0);
+  return size == 1 || isMultipleOf(dim, size);
 }
 
 ConvSchedule lathe::kernels::getConvSchedule(const Capability &capability,
                                              AffineExpr channels,
                                              AffineExpr row) {
-  int64_t lanes = capability.getLanes(32);
-  bool isWide = capability.vectorRegisters >= 32;
-  int64_t vectors = isWide ? 4 : 2;
-  if (auto count = getConstantSize(channels))
-    while (vectors > 1 && vectors / 2 * lanes >= *count)
-      vectors /= 2;
-  int64_t wideRows[] = {24, 14, 7, 7}, narrowRows[] = {10, 6, 4, 3};
-  int64_t pixels = (isWide ? wideRows : narrowRows)[vectors - 1];
-  if (auto size = getConstantSize(row); size && *size > 0)
-    pixels = llvm::divideCeil(*size, llvm::divideCeil(*size, pixels));
-  return {pixels, vectors * lanes};
+  MicroTile tile = chooseMicroTile(capability, getConstantSize(row),
+                                   getConstantSize(channels), kPanelColumns);
+  return {tile.rows, tile.columns};
 }
 
 //===----------------------------------------------------------------------===//
@@ -86,12 +78,9 @@ void lathe::kernels::setConvGrid(KernelBuilder &kernel, const Windows &windows,
 std::pair<BlockArgument, StridedView>
 lathe::kernels::getWindowInput(KernelBuilder &kernel, LaunchBuilder &launch,
                                const Windows &windows) {
-  if (windows.reachesOutside()) {
-    StridedView padded = StridedView::getContiguous(
-        kernel.getContext(), getPaddedInput(windows).dims);
+  if (windows.reachesOutside())
     return {kernel.getBuffer(BufferRef::temporary(0)),
-            windows.getWindowView(padded)};
-  }
+            windows.getWindowView(getPaddedView(windows))};
   auto dimsOf = [&](Value value) { return launch.getDims(value); };
   unsigned operand = windows.argument.getArgNumber();
   return {kernel.getBuffer(BufferRef::operand(operand)),
@@ -99,29 +88,29 @@ lathe::kernels::getWindowInput(KernelBuilder &kernel, LaunchBuilder &launch,
 }
 
 static Value
-forEachFrom(KernelBuilder &kernel, const Windows &windows,
+forEachFrom(KernelBuilder &kernel, ArrayRef<AffineExpr> sizes,
             SmallVector<Value> &at, Value carried,
             llvm::function_ref<Value(ArrayRef<Value>, Value)> body) {
-  if (at.size() == windows.getRank())
+  if (at.size() == sizes.size())
     return body(at, carried);
   auto step = [&](Value index, ValueRange values) -> SmallVector<Value> {
     at.push_back(index);
-    Value next = forEachFrom(kernel, windows, at, values[0], body);
+    Value next = forEachFrom(kernel, sizes, at, values[0], body);
     at.pop_back();
     return {next};
   };
-  int64_t size = windows.kernel[at.size()];
-  if (size == 1)
+  AffineExpr size = sizes[at.size()];
+  if (getConstantSize(size) == 1)
     return step(kernel.getIndex(0), carried)[0];
-  return kernel.forEach(kernel.getIndex(0), kernel.getIndex(size),
+  return kernel.forEach(kernel.getIndex(0), kernel.getSize(size),
                         kernel.getIndex(1), {carried}, step)[0];
 }
 
-Value lathe::kernels::forEachKernelPosition(
-    KernelBuilder &kernel, const Windows &windows, Value carried,
+Value lathe::kernels::forEachIndex(
+    KernelBuilder &kernel, ArrayRef<AffineExpr> sizes, Value carried,
     llvm::function_ref<Value(ArrayRef<Value>, Value)> body) {
   SmallVector<Value> at;
-  return forEachFrom(kernel, windows, at, carried, body);
+  return forEachFrom(kernel, sizes, at, carried, body);
 }
 
 LogicalResult lathe::kernels::buildConvEpilogue(
@@ -144,67 +133,136 @@ LogicalResult lathe::kernels::buildConvEpilogue(
 // The padded copy
 //===----------------------------------------------------------------------===//
 
+/// (batch, span.., channels), or (batch, channels, span..).
+static Dims getPaddedDims(const Windows &windows) {
+  Dims dims = windows.getSpace(windows.getSpan(), windows.channels);
+  if (windows.copiesChannelsFirst)
+    std::rotate(dims.begin() + 1, dims.end() - 1, dims.end());
+  return dims;
+}
+
 Temporary lathe::kernels::getPaddedInput(const Windows &windows) {
   Type element =
       cast<RankedTensorType>(windows.argument.getType()).getElementType();
-  return {element, windows.getSpace(windows.getSpan(), windows.channels)};
+  return {element, getPaddedDims(windows)};
 }
 
-/// One program copies one row: all but the last spatial dim are fixed.
-LogicalResult lathe::kernels::buildPadKernel(LaunchBuilder &launch,
-                                             const Windows &windows,
-                                             double outside) {
-  constexpr int64_t pixels = 4;
-  const Capability &capability = launch.getContext().capability;
-  int64_t channels = capability.getLanes(32);
-  KernelBuilder kernel = launch.addKernel("conv", {pixels, channels});
-  ImplicitLocOpBuilder &b = kernel.getBuilder();
+StridedView lathe::kernels::getPaddedView(const Windows &windows) {
+  StridedView view = StridedView::getContiguous(windows.root->getContext(),
+                                                getPaddedDims(windows));
+  if (windows.copiesChannelsFirst) {
+    SmallVector<int64_t> permutation{0};
+    for (unsigned i = 0; i < windows.getRank(); ++i)
+      permutation.push_back(2 + i);
+    permutation.push_back(1);
+    view.transpose(permutation);
+  }
+  return view;
+}
+
+namespace {
+/// One program copies one row: it stands at one place in all dims but the last
+/// spatial one and, if they lie within it, the channels.
+class PadKernel {
+public:
+  PadKernel(LaunchBuilder &launch, const Windows &windows, double outside)
+      : launch(launch), windows(windows), outside(outside),
+        lanes(launch.getContext().capability.getLanes(32)),
+        kernel(launch.addKernel(
+            "conv", {windows.copiesChannelsFirst ? lanes : pixels,
+                     windows.copiesChannelsFirst ? 1 : lanes})) {}
+
+  void build();
+
+private:
+  static constexpr int64_t pixels = 4;
+  Value getSource(Value index, unsigned dim);
+  void move(Value pixel, Value channel, bool inBounds);
+  void moveRow();
+
+  LaunchBuilder &launch;
+  const Windows &windows;
+  double outside;
+  int64_t lanes;
+  KernelBuilder kernel;
+  SmallVector<Value> row;
+  Value channel; ///< If it is the program's.
+};
+} // namespace
+
+/// Where an element of the copy is in the input. What comes from a program id
+/// alone is taken to be inside a view: the limit keeps rows of padding from
+/// that.
+Value PadKernel::getSource(Value index, unsigned dim) {
+  if (windows.low[dim] != 0 || dim + 1 == windows.getRank())
+    return kernel.add(index, kernel.getIndex(-windows.low[dim]));
+  return arith::MinSIOp::create(kernel.getBuilder(), index,
+                                kernel.getSize(windows.input[dim]));
+}
+
+void PadKernel::move(Value pixel, Value channel, bool inBounds) {
   auto dimsOf = [&](Value value) { return launch.getDims(value); };
   unsigned operand = windows.argument.getArgNumber();
-  BlockArgument source = kernel.getBuffer(BufferRef::operand(operand));
-  BlockArgument target = kernel.getWrittenBuffer(BufferRef::temporary(0));
-  StridedView from = windows.getInputView(dimsOf);
-  StridedView to = StridedView::getContiguous(kernel.getContext(),
-                                              getPaddedInput(windows).dims);
-
-  Dims span = windows.getSpan(), rows(span.begin(), span.end() - 1);
-  SmallVector<Value> row = kernel.delinearize(kernel.getProgramId(0), rows);
   unsigned rank = windows.getRank();
-  // Where an element of the copy is in the input. What comes from a program id
-  // alone is taken to be inside a view: the limit keeps rows of padding from
-  // that.
-  auto getSource = [&](Value index, unsigned dim) -> Value {
-    if (windows.low[dim] != 0 || dim + 1 == rank)
-      return kernel.add(index, kernel.getIndex(-windows.low[dim]));
-    return arith::MinSIOp::create(kernel.getBuilder(), index,
-                                  kernel.getSize(windows.input[dim]));
+  TileWindow read, write;
+  write.bases.push_back(kernel.getProgramId(1));
+  write.bases.append(row.begin(), row.end());
+  write.bases.append({pixel, channel});
+  read.bases = write.bases;
+  for (unsigned i = 0; i < rank; ++i)
+    read.bases[1 + i] = getSource(write.bases[1 + i], i);
+  if (windows.copiesChannelsFirst) {
+    read.extents = {{rank, lanes, false}};
+    write.extents = {{rank, lanes, inBounds}};
+  } else {
+    read.extents = {{rank, pixels, false}, {rank + 1, lanes, inBounds}};
+    write.extents = read.extents;
+  }
+  Value tile = kernel.load(kernel.getBuffer(BufferRef::operand(operand)),
+                           windows.getInputView(dimsOf), read);
+  if (auto load = tile.getDefiningOp<tile::LoadOp>(); load && outside != 0.0)
+    load.setPadAttr(kernel.getBuilder().getFloatAttr(
+        cast<RankedTensorType>(tile.getType()).getElementType(), outside));
+  kernel.store(tile, kernel.getWrittenBuffer(BufferRef::temporary(0)),
+               getPaddedView(windows), write);
+}
+
+void PadKernel::moveRow() {
+  AffineExpr width = windows.getSpan().back();
+  using Values = SmallVector<Value>;
+  if (windows.copiesChannelsFirst) {
+    kernel.forEachTile(width, lanes, {}, [&](Value pixel, ValueRange, bool in) {
+      move(pixel, channel, in);
+      return Values();
+    });
+    return;
+  }
+  auto movePixels = [&](Value pixel, ValueRange) -> Values {
+    kernel.forEachTile(windows.channels, lanes, {},
+                       [&](Value channel, ValueRange, bool in) {
+                         move(pixel, channel, in);
+                         return Values();
+                       });
+    return {};
   };
-  auto move = [&](Value pixel, Value channel, bool inBounds) {
-    TileWindow read, write;
-    write.bases.push_back(kernel.getProgramId(1));
-    write.bases.append(row.begin(), row.end());
-    write.bases.append({pixel, channel});
-    read.bases = write.bases;
-    for (unsigned i = 0; i < rank; ++i)
-      read.bases[1 + i] = getSource(write.bases[1 + i], i);
-    read.extents = {{rank, pixels, false}, {rank + 1, channels, inBounds}};
-    write.extents = {{rank, pixels, false}, {rank + 1, channels, inBounds}};
-    Value tile = kernel.load(source, from, read);
-    if (auto load = tile.getDefiningOp<tile::LoadOp>(); load && outside != 0.0)
-      load.setPadAttr(b.getFloatAttr(
-          cast<RankedTensorType>(tile.getType()).getElementType(), outside));
-    kernel.store(tile, target, to, write);
-  };
-  kernel.forEach(kernel.getIndex(0), kernel.getSize(span.back()),
-                 kernel.getIndex(pixels), {}, [&](Value pixel, ValueRange) {
-                   kernel.forEachTile(windows.channels, channels, {},
-                                      [&](Value channel, ValueRange,
-                                          bool inBounds) -> SmallVector<Value> {
-                                        move(pixel, channel, inBounds);
-                                        return {};
-                                      });
-                   return SmallVector<Value>();
-                 });
-  kernel.setGrid({graph::getProduct(kernel.getContext(), rows), windows.batch});
-  return success();
+  kernel.forEach(kernel.getIndex(0), kernel.getSize(width),
+                 kernel.getIndex(pixels), {}, movePixels);
+}
+
+void PadKernel::build() {
+  Dims rows = windows.getSpan();
+  rows.pop_back();
+  if (windows.copiesChannelsFirst)
+    rows.push_back(windows.channels);
+  row = kernel.delinearize(kernel.getProgramId(0), rows);
+  if (windows.copiesChannelsFirst)
+    channel = row.pop_back_val();
+  moveRow();
+  kernel.setGrid(
+      {graph::getProduct(kernel.getContext(), rows), windows.batch});
+}
+
+void lathe::kernels::buildPadKernel(LaunchBuilder &launch,
+                                    const Windows &windows, double outside) {
+  PadKernel(launch, windows, outside).build();
 }

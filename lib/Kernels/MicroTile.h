@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The tile of accumulators that one program of a matrix product or convolution
+// keeps in registers while k runs.
+
+#ifndef LATHE_KERNELS_MICROTILE_H
+#define LATHE_KERNELS_MICROTILE_H
+
+#include "lib/Kernels/Capability.h"
+
+namespace lathe::kernels {
+
+/// Rows and columns of accumulators; columns are whole vectors of f32.
+struct MicroTile {
+  int64_t rows = 1, columns = 1;
+};
+
+/// The tile that takes the fewest cycles for all of `rows` x `columns`,
+/// rounded up to whole tiles; what is not known is taken to be large. At most
+/// `maxColumns` columns, a power of two of vectors.
+///
+/// The model, per step of k: two multiply-adds and two loads a cycle, a few
+/// bytes of the weight, and at least as many cycles as a multiply-add takes. An
+/// element of the input is one load if a register is left for it, else one per
+/// vector.
+MicroTile chooseMicroTile(const Capability &capability,
+                          std::optional<int64_t> rows,
+                          std::optional<int64_t> columns, int64_t maxColumns);
+
+} // namespace lathe::kernels
+
+#endif // LATHE_KERNELS_MICROTILE_H
