@@ -216,9 +216,8 @@ lathe::kernels::analyzeConvolution(graph::GroupOp group, graph::DimsOf dimsOf,
   if (!conv.packedOperand &&
       !isStrided(conv.weight, conv.weightAccess, dimsOf, reason))
     return std::nullopt;
-  windows.copiesChannelsFirst =
-      windows.getInputView(dimsOf).strides.back() !=
-      getAffineConstantExpr(1, group.getContext());
+  windows.copiesChannelsFirst = windows.getInputView(dimsOf).strides.back() !=
+                                getAffineConstantExpr(1, group.getContext());
   auto channels = getConstantSize(windows.channels);
   conv.isDepthwise = conv.groups > 1 && channels == conv.groups &&
                      getConstantSize(conv.outputs) == conv.groups;

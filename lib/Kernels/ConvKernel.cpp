@@ -58,7 +58,7 @@ private:
   /// same elements in an order that is better to read.
   Dims loops;
   BlockArgument inputBuffer;
-  StridedView input; ///< Over (batch, output.., loops..).
+  StridedView input;                ///< Over (batch, output.., loops..).
   SmallVector<int64_t> weightOrder; ///< The weight's dims as loops.., outputs.
 };
 

@@ -168,9 +168,9 @@ public:
   PadKernel(LaunchBuilder &launch, const Windows &windows, double outside)
       : launch(launch), windows(windows), outside(outside),
         lanes(launch.getContext().capability.getLanes(32)),
-        kernel(launch.addKernel(
-            "conv", {windows.copiesChannelsFirst ? lanes : pixels,
-                     windows.copiesChannelsFirst ? 1 : lanes})) {}
+        kernel(launch.addKernel("conv",
+                                {windows.copiesChannelsFirst ? lanes : pixels,
+                                 windows.copiesChannelsFirst ? 1 : lanes})) {}
 
   void build();
 
@@ -258,8 +258,7 @@ void PadKernel::build() {
   if (windows.copiesChannelsFirst)
     channel = row.pop_back_val();
   moveRow();
-  kernel.setGrid(
-      {graph::getProduct(kernel.getContext(), rows), windows.batch});
+  kernel.setGrid({graph::getProduct(kernel.getContext(), rows), windows.batch});
 }
 
 void lathe::kernels::buildPadKernel(LaunchBuilder &launch,

@@ -35,8 +35,8 @@ MicroTile lathe::kernels::chooseMicroTile(const Capability &capability,
                                           std::optional<int64_t> columns,
                                           int64_t maxColumns) {
   int64_t lanes = capability.getLanes(32);
-  int64_t most = std::max<int64_t>(
-      capability.vectorRegisters - kOtherRegisters, 1);
+  int64_t most =
+      std::max<int64_t>(capability.vectorRegisters - kOtherRegisters, 1);
   MicroTile best{1, lanes};
   double fewest = 0.0;
   for (int64_t vectors = 1; vectors <= most && vectors * lanes <= maxColumns;

@@ -193,7 +193,8 @@ bool Planner::tryAdd(Plan &plan, ArrayRef<Operation *> ops, Value result) {
   if (isStrided(plan, reason))
     return true;
   refuse(ops.front(), "does not join the group of its neighbor: " + reason);
-  plan.ops.remove_if([&](Operation *op) { return llvm::is_contained(ops, op); });
+  plan.ops.remove_if(
+      [&](Operation *op) { return llvm::is_contained(ops, op); });
   plan.result = before;
   return false;
 }

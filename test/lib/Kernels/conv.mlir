@@ -2,33 +2,58 @@
 // RUN: lathe-opt %s --split-input-file --graph-form-groups \
 // RUN:   --convert-graph-to-plan=capability=avx512 | FileCheck %s
 
-// Padding is written out once; then windows are strided reads. Seven pixels of
-// a row by a panel of 64 output channels.
+// Padding is written out once; then windows are strided reads. A row of the
+// window is one loop. Fourteen pixels of a row by two vectors of channels.
 
 // CHECK: plan.program @conv
-// CHECK: plan.constant {{.*}} pack <blocks = [64, 1, 1, 1], outer = [0, 2, 3, 1], inner = [2, 3, 1, 0]>
+// CHECK: plan.constant {{.*}} pack <blocks = [1, 1, 1, 64], outer = [3, 0, 1, 2], inner = [0, 1, 2, 3]>
 // CHECK: plan.alloc : <f32, () -> (2, 16, 16, 20)>
 // CHECK: tile.kernel @pad_20(
-// CHECK: tile.kernel @conv_3x3_20x70_relu(
-// CHECK-SAME: tile = [7, 64]
-// CHECK: tile.view {{.*}} sizes [2, 14, 14, 3, 3, 20] strides [5120, 320, 20, 320, 20, 1]
+// CHECK: tile.kernel @conv_3x3_20x96_relu(
+// CHECK-SAME: tile = [14, 32]
+// CHECK: tile.view {{.*}} sizes [2, 14, 14, 3, 60] strides [5120, 320, 20, 320, 1]
 // CHECK: scf.for
 // CHECK: scf.for
-// CHECK: scf.for
-// CHECK: tile.mma {{.*}} : tensor<7x1xf32>, tensor<1x64xf32>, tensor<7x64xf32>
+// CHECK-NOT: scf.for
+// CHECK: tile.mma {{.*}} : tensor<14x1xf32>, tensor<1x32xf32>, tensor<14x32xf32>
 // CHECK: arith.maximumf
 // CHECK: tile.store
-func.func @conv(%x: tensor<2x20x14x14xf32> {graph.name = "x"})
-    -> (tensor<2x70x14x14xf32> {graph.name = "y"})
+func.func @conv(%x: tensor<2x14x14x20xf32> {graph.name = "x"})
+    -> (tensor<2x14x14x96xf32> {graph.name = "y"})
     attributes {graph.symbols = []} {
-  %w = graph.constant dense_resource<w> : tensor<70x20x3x3xf32>
-    : tensor<70x20x3x3xf32>
+  %w = graph.constant dense_resource<w> : tensor<3x3x20x96xf32>
+    : tensor<3x3x20x96xf32>
   %0 = graph.conv %x, %w strides [1, 1] dilations [1, 1] pads [1, 1, 1, 1]
-      groups 1
-    : (tensor<2x20x14x14xf32>, tensor<70x20x3x3xf32>)
-      -> tensor<2x70x14x14xf32>
-  %1 = graph.relu %0 : tensor<2x70x14x14xf32>
-  return %1 : tensor<2x70x14x14xf32>
+      groups 1 channels_last
+    : (tensor<2x14x14x20xf32>, tensor<3x3x20x96xf32>)
+      -> tensor<2x14x14x96xf32>
+  %1 = graph.relu %0 : tensor<2x14x14x96xf32>
+  return %1 : tensor<2x14x14x96xf32>
+}
+
+// -----
+
+// Channels first, as the input of a model: the copy and the loops keep that
+// order, the result comes with its channels last.
+
+// CHECK: plan.program @stem
+// CHECK: plan.constant {{.*}} pack <blocks = [64, 1, 1, 1], outer = [0, 2, 1, 3], inner = [2, 1, 3, 0]>
+// CHECK: plan.alloc : <f32, () -> (1, 3, 37, 37)>
+// CHECK: tile.kernel @conv_7x7_3x64(
+// CHECK: tile.view {{.*}} sizes [1, 16, 16, 7, 3, 7] strides [4107, 74, 2, 37, 1369, 1]
+func.func @stem(%x: tensor<1x3x32x32xf32> {graph.name = "x"})
+    -> (tensor<1x16x16x64xf32> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %w = graph.constant dense_resource<w> : tensor<64x3x7x7xf32>
+    : tensor<64x3x7x7xf32>
+  %0 = graph.transpose %x [0, 2, 3, 1]
+    : tensor<1x3x32x32xf32> -> tensor<1x32x32x3xf32>
+  %1 = graph.transpose %w [2, 3, 1, 0]
+    : tensor<64x3x7x7xf32> -> tensor<7x7x3x64xf32>
+  %2 = graph.conv %0, %1 strides [2, 2] dilations [1, 1] pads [3, 3, 3, 3]
+      groups 1 channels_last
+    : (tensor<1x32x32x3xf32>, tensor<7x7x3x64xf32>) -> tensor<1x16x16x64xf32>
+  return %2 : tensor<1x16x16x64xf32>
 }
 
 // -----
