@@ -192,7 +192,7 @@ bool Planner::tryAdd(Plan &plan, ArrayRef<Operation *> ops, Value result) {
   std::string reason;
   if (isStrided(plan, reason))
     return true;
-  refuse(ops.front(), "does not join the group of its neighbor: " + reason);
+  refuse(ops[0], "does not join the group of its neighbor: " + reason);
   plan.ops.remove_if(
       [&](Operation *op) { return llvm::is_contained(ops, op); });
   plan.result = before;
