@@ -83,8 +83,9 @@ void lathe::huggingface::buildBert(ModelBuilder &m) {
 
   Value x = embed(m, c, ids, types);
   Value additive = m.additiveMask(mask);
-  for (int64_t i = 0; i < c.layers; ++i)
-    x = encode(m, c, x, additive, "encoder.layer." + Twine(i));
+  x = m.repeat(c.layers, x, [&](Value x, int64_t i) {
+    return encode(m, c, x, additive, "encoder.layer." + Twine(i));
+  });
   m.output("last_hidden_state", x);
 
   if (!m.hasWeight("pooler.dense.weight"))

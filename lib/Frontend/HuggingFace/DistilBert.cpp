@@ -65,7 +65,8 @@ void lathe::huggingface::buildDistilBert(ModelBuilder &m) {
   Value x = m.layerNorm(b.add(words, positions), "embeddings.LayerNorm", c.dim,
                         c.epsilon);
   Value additive = m.additiveMask(mask);
-  for (int64_t i = 0; i < c.layers; ++i)
-    x = encode(m, c, x, additive, "transformer.layer." + Twine(i));
+  x = m.repeat(c.layers, x, [&](Value x, int64_t i) {
+    return encode(m, c, x, additive, "transformer.layer." + Twine(i));
+  });
   m.output("last_hidden_state", x);
 }

@@ -190,6 +190,13 @@ Value ModelBuilder::activation(Value x, llvm::StringRef name) {
   return {};
 }
 
+Value ModelBuilder::repeat(int64_t count, Value x,
+                           llvm::function_ref<Value(Value, int64_t)> layer) {
+  for (int64_t i = 0; i < count && error.empty() && !builder->hasFailed(); ++i)
+    x = layer(x, i);
+  return x;
+}
+
 Value ModelBuilder::splitHeads(Value x, int64_t heads) {
   GraphBuilder &b = *builder;
   AffineExpr width = b.getDim(x, 2).floorDiv(heads);

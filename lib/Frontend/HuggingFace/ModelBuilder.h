@@ -68,6 +68,11 @@ public:
   /// `[batch, 1, 1, seq]` of the lowest f32 and 0.
   Value additiveMask(Value mask);
 
+  /// `x = layer(x, i)` for i from 0 to `count`. Stops at the first error: a
+  /// configuration may claim any number of layers, the checkpoint has few.
+  Value repeat(int64_t count, Value x,
+               llvm::function_ref<Value(Value, int64_t)> layer);
+
   /// Writes function type and results. The first error, if there was any.
   llvm::Error finish();
 

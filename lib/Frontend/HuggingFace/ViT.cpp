@@ -92,8 +92,9 @@ void lathe::huggingface::buildViT(ModelBuilder &m) {
                          {"batch", std::to_string(c.channels),
                           std::to_string(c.image), std::to_string(c.image)});
   Value x = embed(m, c, pixels);
-  for (int64_t i = 0; i < c.layers; ++i)
-    x = encode(m, c, x, "encoder.layer." + Twine(i));
+  x = m.repeat(c.layers, x, [&](Value x, int64_t i) {
+    return encode(m, c, x, "encoder.layer." + Twine(i));
+  });
   x = m.layerNorm(x, "layernorm", c.hidden, c.epsilon);
   m.output("last_hidden_state", x);
 
