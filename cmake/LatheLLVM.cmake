@@ -29,3 +29,6 @@ include_directories(SYSTEM ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS}
   ${LLD_INCLUDE_DIRS})
 separate_arguments(definitions NATIVE_COMMAND ${LLVM_DEFINITIONS})
 add_definitions(${definitions})
+
+add_compile_options("$<$<AND:$<CONFIG:Debug>,$<COMPILE_LANGUAGE:CXX>>:SHELL:\
+-include ${PROJECT_SOURCE_DIR}/cmake/statistics.h>")
