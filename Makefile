@@ -3,8 +3,11 @@
 
 PRESET ?= release
 BUILD  := $(if $(filter release,$(PRESET)),build,build/$(PRESET))
+# A git worktree shares the environment of the main checkout.
+PYTHON := $(dir $(shell git rev-parse --path-format=absolute \
+  --git-common-dir))/.venv/bin/python
 
-.PHONY: help setup configure build test test-sanitize demo bench lint docs
+.PHONY: help setup configure build test test-sanitize fuzz demo bench lint docs
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -26,6 +29,13 @@ test: $(BUILD)/build.ninja ## Build and run every test
 
 test-sanitize: ## The same under ASan and UBSan
 	@$(MAKE) --no-print-directory test PRESET=sanitize
+
+# One core for an hour or two. RUNS and SEED may be given.
+fuzz: ## Read 100,000 damaged files of each kind under ASan
+	@$(MAKE) --no-print-directory build PRESET=sanitize
+	@ninja -C build/sanitize lathe-fuzz write-test-bundle
+	@$(PYTHON) tools/lathe-fuzz/fuzz.py build/sanitize --runs $(or $(RUNS),100000) \
+	  --seed $(or $(SEED),1)
 
 lint: ## Check layering, names, sizes and format
 	@python3 tools/lint/lint.py

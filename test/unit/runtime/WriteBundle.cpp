@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Writes a small bundle for tests that have no compiler at hand:
-// y = x + x over f32 [n, 3].
+// Writes a bundle for tests that have no compiler at hand:
+//
+//   write-test-bundle OUT.lathe               y = x + x over f32 [n, 3]
+//   write-test-bundle OUT.lathe everything    something of everything
 
 #include "TestBundle.h"
 
+#include <cstring>
 #include <fstream>
 
 using namespace lathe::test;
 using lathe::bundle::DType;
 using lathe::bundle::ExprOp;
 
-int main(int argc, char **argv) {
-  if (argc != 2)
-    return 2;
+static TestBundle makeSmall() {
   TestBundle b;
   int32_t n = b.symbol("n"), three = b.constant(3);
   int32_t count = b.binary(ExprOp::Mul, n, three);
@@ -23,7 +24,46 @@ int main(int argc, char **argv) {
            b.binary(ExprOp::CeilDiv, count, b.constant(16)), {count}, {x, x},
            {y});
   b.output("y", y);
-  Bytes bytes = b.write();
+  return b;
+}
+
+/// Steps, buffers, options and expressions of each kind, for lathe-fuzz.
+static TestBundle makeEverything() {
+  TestBundle b;
+  int32_t n = b.symbol("n"), two = b.constant(2);
+  int32_t found = b.symbol("found"), count = b.symbol("count");
+  int32_t total = b.binary(ExprOp::Mul, n, two);
+  int32_t programs = b.binary(ExprOp::CeilDiv, total, b.constant(16));
+  uint32_t x = b.input("x", DType::F32, {n, two});
+  uint32_t size = b.input("size", DType::I64, {two});
+  float values[64] = {1, 2, 3};
+  uint32_t w = b.weight(DType::F32, {b.constant(64)}, values, sizeof(values));
+  uint32_t sum = b.transient(DType::F32, {n, two});
+  uint32_t flat = b.alias(sum, DType::F32, {total}, b.constant(0));
+  uint32_t where = b.transient(DType::I64, {two, found});
+  uint32_t list = b.transient(DType::I64, {count});
+  b.check({n, b.binary(ExprOp::Max, n, two)}, "n is fine");
+  b.launch(b.kernel("add", 3, 1), programs, {total}, {x, x}, {sum}, "first");
+  b.launch(b.kernel("scale", 2, 2), b.constant(1), {two, two}, {w}, {sum});
+  auto &call = b.builtin("nonzero", {sum}, {where}, {1});
+  setOption(call, "axis", int64_t(-1));
+  setOption(call, "list", std::vector<int64_t>{1, 2});
+  b.bind(2, size, 1);
+  b.launch(b.kernel("iota", 1, 1),
+           b.binary(ExprOp::CeilDiv, count, b.constant(16)), {count}, {},
+           {list});
+  b.output("flat", flat);
+  b.output("where", where);
+  b.output("list", list);
+  b.variant().features = {"sse2"};
+  return b;
+}
+
+int main(int argc, char **argv) {
+  if (argc < 2 || argc > 3)
+    return 2;
+  bool everything = argc == 3 && !std::strcmp(argv[2], "everything");
+  Bytes bytes = (everything ? makeEverything() : makeSmall()).write();
   std::ofstream file(argv[1], std::ios::binary);
   file.write(reinterpret_cast<const char *>(bytes.data()),
              static_cast<std::streamsize>(bytes.size()));
