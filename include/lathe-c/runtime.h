@@ -309,6 +309,10 @@ typedef struct lathe_model_options_t {
   /* For tuners: which of the kernels that a launch may choose from for the same
    * sizes runs, modulo how many there are. 0: the one the compiler prefers. */
   uint32_t alternative;
+  /* Not 0: looks for kernels that read or write outside of their operands. Each
+   * launch runs twice, on copies that begin or end at a page that may not be
+   * touched; a kernel that does is stopped there by SIGSEGV. Slow. */
+  uint32_t guard;
 } lathe_model_options_t;
 
 /* Picks the best variant that this machine can run and loads its code. When

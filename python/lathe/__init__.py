@@ -57,7 +57,8 @@ class _TensorInfo(c.Structure):
 class _ModelOptions(c.Structure):
     _fields_ = [("struct_size", c.c_size_t), ("allocator", c.c_void_p),
                 ("device", c.c_char_p), ("num_threads", c.c_uint32),
-                ("variant", c.c_char_p)]
+                ("variant", c.c_char_p), ("alternative", c.c_uint32),
+                ("guard", c.c_uint32)]
 
 
 class _RunOptions(c.Structure):
@@ -93,9 +94,10 @@ class Model:
     """A bundle on this machine's processor, ready to run. Any number of Python
     threads may run it at the same time."""
 
-    def __init__(self, path, threads=0, variant=None, entry="main"):
+    def __init__(self, path, threads=0, variant=None, entry="main", guard=False):
         """Opens the bundle at `path`. `threads` = 0 takes all cores; `variant`
-        is a level as in "x86-64-v3", None the best one that fits."""
+        is a level as in "x86-64-v3", None the best one that fits. With `guard`
+        a kernel that leaves its operands ends the process; that is slow."""
         self._bundle, self._model = c.c_void_p(), c.c_void_p()
         self._library = _load_library()
         self._call("lathe_bundle_open", os.fsencode(path), None,
@@ -103,6 +105,7 @@ class Model:
         options = _sized(_ModelOptions)
         options.num_threads = threads
         options.variant = variant.encode() if variant else None
+        options.guard = guard
         self._call("lathe_model_create", self._bundle, c.byref(options),
                    c.byref(self._model))
         index = c.c_size_t()

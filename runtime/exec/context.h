@@ -104,8 +104,10 @@ private:
   // execute.cpp
   Status runSteps(lathe_profile_t *profile);
   Status runStep(uint32_t index, lathe_profile_t *profile);
-  void launch(const bundle::Launch &launch, const StepPlan &step,
-              lathe_profile_t *profile);
+  Status launch(const bundle::Launch &launch, const StepPlan &step,
+                lathe_profile_t *profile);
+  Status launchChecked(const bundle::Launch &launch, uint32_t kernel,
+                       const LaunchArgs &args) const;
   Status callBuiltin(const bundle::BuiltinCall &call, const StepPlan &step,
                      lathe_profile_t *profile);
   Status bindResults(const bundle::BuiltinCall &call, const StepPlan &step,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "runtime/exec/context.h"
+#include "runtime/exec/guard.h"
 
 #include <cinttypes>
 #include <cstring>
@@ -71,8 +72,7 @@ Status Context::runStep(uint32_t index, lathe_profile_t *profile) {
   const StepPlan &facts = plan.steps[index];
   switch (step.body_type()) {
   case StepBody::Launch:
-    launch(*step.body_as_Launch(), facts, profile);
-    return ok();
+    return launch(*step.body_as_Launch(), facts, profile);
   case StepBody::BuiltinCall: {
     const BuiltinCall &call = *step.body_as_BuiltinCall();
     return annotate(callBuiltin(call, facts, profile), "%s '%s'",
@@ -90,8 +90,25 @@ Status Context::runStep(uint32_t index, lathe_profile_t *profile) {
 // Launches
 //===----------------------------------------------------------------------===//
 
-void Context::launch(const Launch &launch, const StepPlan &step,
-                     lathe_profile_t *profile) {
+/// The launch between guard pages.
+Status Context::launchChecked(const Launch &launch, uint32_t kernel,
+                              const LaunchArgs &args) const {
+  uint32_t numReads = sizeOf(launch.reads());
+  Array<GuardedOperand> guarded;
+  LATHE_TRY(guarded.allocate(allocator, numReads + sizeOf(launch.writes())));
+  for (uint32_t i = 0; i < guarded.size(); ++i) {
+    bool written = i >= numReads;
+    uint32_t buffer =
+        written ? launch.writes()->Get(i - numReads) : launch.reads()->Get(i);
+    guarded[i] = {buffers[buffer].address, buffers[buffer].bytes, written};
+  }
+  return annotate(launchGuarded(owner.executable(), kernel, args,
+                                {guarded.data(), guarded.size()}, allocator),
+                  "launch '%s'", textOf(launch.label()));
+}
+
+Status Context::launch(const Launch &launch, const StepPlan &step,
+                       lathe_profile_t *profile) {
   const LaunchState &state = launches[step.launch];
   uint64_t begin = profile ? now() : 0;
   uint32_t threads = 1;
@@ -106,15 +123,19 @@ void Context::launch(const Launch &launch, const StepPlan &step,
                        {state.grid[0], state.grid[1], state.grid[2]},
                        state.flops,
                        state.bytes};
-    threads = owner.executable().launch(state.kernel, args);
+    if (owner.isGuarded())
+      LATHE_TRY(launchChecked(launch, state.kernel, args));
+    else
+      threads = owner.executable().launch(state.kernel, args);
   }
   if (!profile)
-    return;
+    return ok();
   const Kernel &kernel = *owner.variantTable().kernels()->Get(state.kernel);
   profile->add({sizeof(lathe_profile_step_t), textOf(launch.label()),
                 textOf(kernel.symbol()), textOf(kernel.schedule()),
                 now() - begin, state.flops, state.bytes, state.programs,
                 threads});
+  return ok();
 }
 
 //===----------------------------------------------------------------------===//

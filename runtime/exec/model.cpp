@@ -57,6 +57,7 @@ const bundle::Variant &lathe_model_t::variantTable() const {
 
 Status lathe_model_t::load(const lathe_model_options_t &options) {
   LATHE_TRY(chooseVariant(options));
+  guarded = options.guard != 0;
   threads = options.num_threads ? options.num_threads : type->defaultThreads();
   alternativeIndex = options.alternative;
   LATHE_TRY(

@@ -29,6 +29,7 @@ public:
   uint32_t variant() const { return variantIndex; }
   const lathe::bundle::Variant &variantTable() const;
   uint32_t numThreads() const { return threads; }
+  bool isGuarded() const { return guarded; }
   /// Which of several kernels for the same sizes a launch takes.
   uint32_t alternative() const { return alternativeIndex; }
   size_t numEntries() const { return plans.size(); }
@@ -57,6 +58,7 @@ private:
   const lathe::rt::DeviceType *type = nullptr;
   uint32_t variantIndex = 0;
   uint32_t threads = 0;
+  bool guarded = false;
   uint32_t alternativeIndex = 0;
   lathe::rt::Executable *code = nullptr;
   lathe::rt::Array<lathe::rt::ProgramPlan> plans;

@@ -51,6 +51,8 @@ Expected<Session> openSession(const SessionOptions &options) {
   lathe_model_options_t model = LATHE_INIT(lathe_model_options_t);
   model.device = options.device.empty() ? nullptr : options.device.c_str();
   model.num_threads = options.threads;
+  model.variant = options.level.empty() ? nullptr : options.level.c_str();
+  model.guard = options.guard;
   model.alternative = options.alternative;
   lathe_model_t *loaded = nullptr;
   if (Error error =

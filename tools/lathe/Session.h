@@ -50,7 +50,9 @@ struct SessionOptions {
   std::string bundle;
   std::string device; ///< Empty: the best there is.
   std::string entry;  ///< Empty: the only one, or the first.
+  std::string level;  ///< Empty: the best that fits.
   unsigned threads = 0;
+  bool guard = false; ///< As in lathe_model_options_t.
   /// Of kernels for the same sizes, which one runs: lathe_model_options_t.
   unsigned alternative = 0;
 };

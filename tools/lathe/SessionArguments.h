@@ -9,7 +9,8 @@
 namespace lathe::tool {
 
 /// The arguments that every subcommand that runs a bundle takes: BUNDLE,
-/// --device, --threads, --entry. A static object beside the subcommand.
+/// --device, --level, --threads, --entry, --guard. A static object beside the
+/// subcommand.
 class SessionArguments {
 public:
   explicit SessionArguments(llvm::cl::SubCommand &parser,
@@ -17,12 +18,16 @@ public:
 
   const std::string &getBundle() const { return bundle; }
   SessionOptions getOptions() const {
-    return {bundle, device, entry, threads.getValue(), /*alternative=*/0};
+    SessionOptions options = {bundle, device, entry, level};
+    options.threads = threads;
+    options.guard = guard;
+    return options;
   }
 
 private:
-  llvm::cl::opt<std::string> bundle, device, entry;
+  llvm::cl::opt<std::string> bundle, device, entry, level;
   llvm::cl::opt<unsigned> threads;
+  llvm::cl::opt<bool> guard;
 };
 
 } // namespace lathe::tool

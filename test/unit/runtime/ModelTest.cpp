@@ -185,6 +185,29 @@ TEST(Model, PicksTheHighestRankOrTheOneAskedFor) {
             "");
 }
 
+TEST(Model, GuardStopsKernelsThatLeaveTheirOperands) {
+  auto options = LATHE_INIT(lathe_model_options_t);
+  options.num_threads = 1;
+  options.guard = 1;
+  auto run = [&](int64_t excess) {
+    TestBundle b = addAndScale();
+    bundle::LaunchT &add = *b.program().steps[0]->body.AsLaunch();
+    add.scalars[0] =
+        b.binary(bundle::ExprOp::Add, add.scalars[0], b.constant(excess));
+    LoadedModel loaded(b);
+    lathe_model_t *model = nullptr;
+    EXPECT_EQ(take(lathe_model_create(loaded.bundle.get(), &options, &model)),
+              "");
+    loaded.model.reset(model);
+    Tensor<float> x = ramp(3, 1); // 15 elements of the 16 of a program.
+    ResultsPtr results = runModel(loaded, {x.view(), x.view()});
+    return elements<float>(*lathe_results_tensor(results.get(), 0)) ==
+           expected(x, x);
+  };
+  EXPECT_TRUE(run(0));
+  EXPECT_DEATH(run(1), "");
+}
+
 TEST(Model, RefusesUnknownBuiltins) {
   TestBundle b;
   int32_t one = b.constant(1);

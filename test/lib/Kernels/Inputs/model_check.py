@@ -5,6 +5,9 @@
     x = model.input("x", np.float32, ["n", 5])
     model.output(model.node("Relu", [x]), np.float32)
     model.check({"n": 3}, {"x": ...})
+
+Kernels run between guard pages (`lathe run --guard`), at the level that
+LATHE_CPU_LEVEL names or the best of this machine.
 """
 
 import os
@@ -23,6 +26,9 @@ TYPES = {np.dtype(k): v for k, v in {
     "int8": TensorProto.INT8, "uint8": TensorProto.UINT8,
     "uint16": TensorProto.UINT16, "uint32": TensorProto.UINT32,
     "uint64": TensorProto.UINT64, "bool": TensorProto.BOOL}.items()}
+
+# What `lathe run` takes as well, if it is set.
+LEVEL = os.environ.get("LATHE_CPU_LEVEL", "native")
 
 
 class Model:
@@ -71,11 +77,11 @@ class Model:
             path = os.path.join(folder, "model")
             onnx.save(model, path + ".onnx")
             run("lathe", "compile", path + ".onnx", "-o", path + ".lathe",
-                "--target", "x86:cpu=native")
+                "--target", "x86:cpu=" + LEVEL)
             for feed in feeds:
                 np.savez(path + ".in.npz", **feed)
                 run("lathe", "run", path + ".lathe", "--inputs",
-                    path + ".in.npz", "--outputs", path + ".out.npz")
+                    path + ".in.npz", "--outputs", path + ".out.npz", "--guard")
                 wanted = expected or dict(zip(
                     [o.name for o in self.outputs], reference.run(None, feed)))
                 self.compare(np.load(path + ".out.npz"), wanted, feed)

@@ -2,11 +2,15 @@
 """Compiles tile kernels with lathe-kernel and calls them on NumPy arrays."""
 
 import ctypes
+import mmap
 import os
 import subprocess
 import tempfile
 
 import numpy as np
+
+LIBC = ctypes.CDLL(None)
+LIBC.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 def levels():
@@ -44,27 +48,40 @@ class Kernels:
             self.library = ctypes.CDLL(file.name)
 
     def run(self, name, buffers, scalars=(), grid=(1, ), begin=0, end=None):
-        """Runs programs [begin, end), by default all of the grid."""
+        """Runs programs [begin, end), by default all of the grid, twice: on
+        copies of the buffers that begin at a guard page, and that end at one."""
         grid = tuple(grid) + (1, ) * (3 - len(grid))
         function = getattr(self.library, name)
         function.restype = None
         function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2
-        pointers = (ctypes.c_void_p * len(buffers))(
-            *[buffer.ctypes.data for buffer in buffers])
         numbers = (ctypes.c_int64 * max(1, len(scalars)))(*scalars)
         sizes = (ctypes.c_int64 * 3)(*grid)
         if end is None:
             end = grid[0] * grid[1] * grid[2]
-        function(pointers, numbers, sizes, begin, end)
+        fences = [Fence(buffer.nbytes) for buffer in buffers]
+        for at_end in (False, True):
+            pointers = (ctypes.c_void_p * len(buffers))(
+                *[fence.place(at_end) for fence in fences])
+            for pointer, buffer in zip(pointers, buffers):
+                ctypes.memmove(pointer, buffer.ctypes.data, buffer.nbytes)
+            function(pointers, numbers, sizes, begin, end)
+        for pointer, buffer in zip(pointers, buffers):
+            if buffer.flags.writeable:
+                ctypes.memmove(buffer.ctypes.data, pointer, buffer.nbytes)
 
 
-def guarded(shape, dtype):
-    """A zeroed array with a canary after it, and a check of the canary."""
-    size = int(np.prod(shape))
-    store = np.zeros(size + 64, dtype)
-    store[size:] = 77
+class Fence:
+    """Memory for one buffer between pages that may not be touched: a kernel that
+    leaves its buffer ends the test with SIGSEGV."""
 
-    def check():
-        assert (store[size:] == 77).all(), "written beyond the end"
+    def __init__(self, size):
+        self.size = size
+        self.body = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+        self.memory = mmap.mmap(-1, self.body + 2 * mmap.PAGESIZE)
+        self.base = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
+        for page in (0, mmap.PAGESIZE + self.body):
+            assert LIBC.mprotect(self.base + page, mmap.PAGESIZE, 0) == 0
 
-    return store[:size].reshape(shape), check
+    def place(self, at_end):
+        """Where the buffer begins if it ends, or begins, at such a page."""
+        return self.base + mmap.PAGESIZE + at_end * (self.body - self.size)
