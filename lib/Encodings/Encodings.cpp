@@ -2,7 +2,9 @@
 
 #include "lib/Encodings/Encodings.h"
 #include "lib/Encodings/Int8/Int8.h"
+#include "lib/Encodings/Narrow/Narrow.h"
 
 void lathe::registerEncodings(mlir::DialectRegistry &registry) {
   registerInt8Encoding(registry);
+  registerNarrowEncoding(registry);
 }

@@ -126,6 +126,16 @@ static void findPacking(graph::GroupOp group, ContractBranch &branch,
   branch.packedOperand = argument.getArgNumber();
 }
 
+/// Whether an encoded weight has buffers that are not tiled as it is.
+static bool hasBuffersPerColumn(Value weight) {
+  auto type = cast<RankedTensorType>(weight.getType());
+  auto encoding = cast<graph::EncodingInterface>(type.getEncoding());
+  return llvm::any_of(encoding.getBuffers(graph::getDenseType(type)),
+                      [&](const graph::EncodedBuffer &buffer) {
+                        return buffer.type.getRank() != type.getRank();
+                      });
+}
+
 /// Checks the encoding of a packed or plain weight.
 static bool findEncoding(graph::GroupOp group, ContractBranch &branch,
                          Attribute quantizer, std::string &reason) {
@@ -143,7 +153,8 @@ static bool findEncoding(graph::GroupOp group, ContractBranch &branch,
     reason = "an encoded weight must be a constant matrix, read as it is";
     return false;
   }
-  if (branch.encoding && branch.isTransposed && !quantizer) {
+  if (branch.encoding && branch.isTransposed && !quantizer &&
+      hasBuffersPerColumn(group.getInputs()[*branch.packedOperand])) {
     reason = "an encoded weight that is decoded must lie as [K, N]";
     return false;
   }
@@ -256,6 +267,36 @@ static bool setBranches(graph::GroupOp group, Contraction &c,
   return true;
 }
 
+/// Sees that operands are multiplied as bf16 where both are stored so, pairs
+/// of k beside each other.
+static void findPairs(Contraction &c, graph::DimsOf dimsOf) {
+  auto k = getConstantSize(c.k);
+  Access access = c.inputAccess;
+  Value value = graph::traceViews(c.input, access, dimsOf);
+  auto cast = value.getDefiningOp<graph::CastOp>();
+  if (!k || *k % kBF16Group != 0 || !cast)
+    return;
+  value = graph::traceViews(cast.getInput(), access, dimsOf);
+  auto argument = dyn_cast<BlockArgument>(value);
+  if (!argument || !getElementTypeOrSelf(value).isBF16())
+    return;
+  auto view = graph::applyAccess(
+      graph::StridedView::getContiguous(value.getContext(), dimsOf(value)),
+      access);
+  if (!view || getConstantSize(view->strides.back()) != 1)
+    return;
+  for (ContractBranch &branch : c.branches) {
+    auto narrow =
+        dyn_cast_or_null<graph::NarrowAttr>(Attribute(branch.encoding));
+    if (!narrow || !narrow.getType().isBF16() ||
+        branch.kind != ContractKind::Mma)
+      continue;
+    branch.kind = ContractKind::BF16Pairs;
+    c.narrowInput = argument.getArgNumber();
+    c.narrowView = *view;
+  }
+}
+
 std::optional<Contraction>
 lathe::kernels::analyzeContraction(graph::GroupOp group, graph::DimsOf dimsOf,
                                    std::string &reason) {
@@ -275,12 +316,15 @@ lathe::kernels::analyzeContraction(graph::GroupOp group, graph::DimsOf dimsOf,
   ArrayRef<AffineExpr> rows = ArrayRef(dims.result).drop_back();
   if (dims.weight.size() == 2) {
     c.m = graph::getProduct(group.getContext(), rows);
-    if (setAccesses(group, c, dims, /*mergeRows=*/true, dimsOf, reason))
+    if (setAccesses(group, c, dims, /*mergeRows=*/true, dimsOf, reason)) {
+      findPairs(c, dimsOf);
       return c;
+    }
   }
   c.batch.assign(rows.begin(), rows.end() - 1);
   c.m = rows.back();
-  if (setAccesses(group, c, dims, /*mergeRows=*/false, dimsOf, reason))
-    return c;
-  return std::nullopt;
+  if (!setAccesses(group, c, dims, /*mergeRows=*/false, dimsOf, reason))
+    return std::nullopt;
+  findPairs(c, dimsOf);
+  return c;
 }

@@ -21,11 +21,14 @@ namespace lathe::kernels {
 inline constexpr int64_t kPanelColumns = 64;
 /// Consecutive k that an i8 dot product takes.
 inline constexpr int64_t kInt8Group = 4;
+/// Consecutive k that a bf16 dot product takes.
+inline constexpr int64_t kBF16Group = 2;
 
 /// How a branch multiplies.
 enum class ContractKind {
   Mma,         ///< Float operands, f32 accumulators.
   MultiplyAdd, ///< Other types: multiply and add in the result's type.
+  BF16Pairs,   ///< Pairs of bf16 along k, f32 accumulators.
   DynamicInt8, ///< u8 rows quantized at run time, i8 weights, i32 sums.
 };
 
@@ -54,6 +57,10 @@ struct Contraction {
   /// The root's input, and how it is read over (batch.., m, k).
   mlir::Value input;
   graph::Access inputAccess;
+  /// Set if the input is a bf16 tensor of the group's operands, widened: that
+  /// operand, and how it is read over (batch.., m, k).
+  std::optional<unsigned> narrowInput;
+  graph::StridedView narrowView;
   llvm::SmallVector<ContractBranch, 1> branches;
   /// From the root's result to (batch.., m, n).
   graph::Access resultAccess;

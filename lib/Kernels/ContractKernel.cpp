@@ -30,6 +30,7 @@ private:
   Value buildBranch(const ContractBranch &branch);
   Value buildMma(const ContractBranch &branch);
   Value buildMultiplyAdd(const ContractBranch &branch);
+  Value buildBF16Pairs(const ContractBranch &branch);
   Value buildInt8(const ContractBranch &branch);
   Value loadInput(Value k);
   Value loadWeight(const ContractBranch &branch, Value k);
@@ -248,6 +249,21 @@ Value TileKernel::buildMma(const ContractBranch &branch) {
   return failed ? Value() : sum;
 }
 
+Value TileKernel::buildBF16Pairs(const ContractBranch &branch) {
+  BlockArgument input = kernel.getBuffer(BufferRef::operand(*c.narrowInput));
+  auto body = [&](Value k, ValueRange carried) -> SmallVector<Value> {
+    Value x =
+        kernel.load(input, c.narrowView,
+                    getWindow(row, schedule.rows, divides(schedule.rows, c.m),
+                              k, kBF16Group, true));
+    Value w = loadPanel(branch, "values", k, kBF16Group);
+    return {tile::MmaOp::create(b, x, w, carried[0])};
+  };
+  return kernel.forEach(kernel.getIndex(0), kernel.getSize(c.k),
+                        kernel.getIndex(kBF16Group), {getZero(b.getF32Type())},
+                        body)[0];
+}
+
 /// Repeats a tile that is 1 long along `unit`.
 static Value repeat(ImplicitLocOpBuilder &b, Value tile, int64_t unit,
                     RankedTensorType to) {
@@ -329,6 +345,9 @@ Value TileKernel::buildBranch(const ContractBranch &branch) {
     break;
   case ContractKind::MultiplyAdd:
     sum = buildMultiplyAdd(branch);
+    break;
+  case ContractKind::BF16Pairs:
+    sum = buildBF16Pairs(branch);
     break;
   case ContractKind::DynamicInt8:
     sum = buildInt8(branch);

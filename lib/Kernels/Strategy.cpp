@@ -36,13 +36,21 @@ std::string lathe::kernels::getShapeName(ArrayRef<AffineExpr> dims) {
   return name;
 }
 
+/// Casts of `--precision`: so many that names say nothing else.
+static bool isBetweenFloats(Operation *op) {
+  return isa<graph::CastOp>(op) &&
+         isa<FloatType>(getElementTypeOrSelf(op->getOperand(0))) &&
+         isa<FloatType>(getElementTypeOrSelf(op->getResult(0)));
+}
+
 std::string lathe::kernels::getOpsName(graph::GroupOp group,
                                        Operation *except) {
   constexpr size_t maxLength = 40;
   std::string name;
   for (Operation &op : group.getBody().front().without_terminator()) {
     StringRef mnemonic = op.getName().stripDialect();
-    if (&op == except || isa<graph::ConstantOp>(op) || graph::isView(&op))
+    if (&op == except || isa<graph::ConstantOp>(op) || graph::isView(&op) ||
+        isBetweenFloats(&op))
       continue;
     if (name.size() + mnemonic.size() > maxLength)
       return name + "_etc";

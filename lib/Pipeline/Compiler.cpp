@@ -34,6 +34,9 @@ private:
   Error importAndOptimize(std::vector<Finding> &findings);
   Error readTuningTable();
   kernels::Schedules getSchedules(const CompiledVariant &variant) const;
+  Error planVariant(CompiledVariant &variant,
+                    const kernels::Schedules &schedules);
+  Error lowerLevel(CompiledVariant &variant);
   Error planVariants();
   Error compileVariants();
   Error runPasses(ModuleOp module,
@@ -154,10 +157,10 @@ Error Compilation::runPasses(ModuleOp module,
 }
 
 Error Compilation::checkOptions() {
-  if (options.precision != "keep" && options.precision != "f32")
+  constexpr StringLiteral precisions[] = {"keep", "f32", "bf16", "f16"};
+  if (!llvm::is_contained(precisions, options.precision))
     return llvm::createStringError(
-        "precision '%s' is not supported by the targets that are built in; "
-        "use keep or f32",
+        "precision '%s' is not known; there are: keep, f32, bf16, f16",
         options.precision.c_str());
   if (!options.weights.empty() && options.weights != "int8")
     return llvm::createStringError("weight encoding '%s' is not known; there "
@@ -183,7 +186,7 @@ Error Compilation::importAndOptimize(std::vector<Finding> &findings) {
 
   begin("optimize", 0.2);
   if (Error error = runPasses(*module, [&](OpPassManager &passes) {
-        buildOptimizePipeline(passes, options.weights);
+        buildOptimizePipeline(passes, options.weights, options.precision);
       }))
     return error;
   if (Error error = dump(*module, "2-optimize"))
@@ -211,7 +214,37 @@ Compilation::getSchedules(const CompiledVariant &variant) const {
                                       variant.level.name);
 }
 
+Error Compilation::planVariant(CompiledVariant &variant,
+                               const kernels::Schedules &schedules) {
+  variant.plan = module->clone();
+  return runPasses(*variant.plan, [&](OpPassManager &passes) {
+    buildKernelsPipeline(passes, variant.level.capabilities, schedules);
+  });
+}
+
+/// Goes down to the least demanding level with the same kernels: more would
+/// only shut out machines, or repeat code.
+Error Compilation::lowerLevel(CompiledVariant &variant) {
+  auto below =
+      variant.target->getLevels().take_until([&](const TargetLevel &level) {
+        return level.name == variant.level.name;
+      });
+  for (const TargetLevel &level : llvm::reverse(below)) {
+    CompiledVariant lower;
+    lower.target = variant.target;
+    lower.level = level;
+    if (Error error = planVariant(lower, kernels::Schedules()))
+      return error;
+    if (!OperationEquivalence::isEquivalentTo(
+            *lower.plan, *variant.plan, OperationEquivalence::IgnoreLocations))
+      return Error::success();
+    variant = std::move(lower);
+  }
+  return Error::success();
+}
+
 Error Compilation::planVariants() {
+  begin("kernels", 0.3);
   for (const TargetRequest &request : options.targets) {
     auto levels = resolveTarget(request);
     if (!levels)
@@ -220,20 +253,25 @@ Error Compilation::planVariants() {
       CompiledVariant variant;
       variant.target = target;
       variant.level = level;
-      variant.plan = module->clone();
-      variants.push_back(std::move(variant));
+      // Levels are compared by the cost model's choices.
+      if (Error error = planVariant(variant, kernels::Schedules()))
+        return error;
+      if (Error error = lowerLevel(variant))
+        return error;
+      if (tuningTable || options.allSchedules)
+        if (Error error = planVariant(variant, getSchedules(variant)))
+          return error;
+      bool isNew = llvm::none_of(variants, [&](const CompiledVariant &other) {
+        return other.target == variant.target &&
+               other.level.name == variant.level.name;
+      });
+      if (isNew)
+        variants.push_back(std::move(variant));
     }
   }
-  begin("kernels", 0.3);
-  for (CompiledVariant &variant : variants) {
-    if (Error error = runPasses(*variant.plan, [&](OpPassManager &passes) {
-          buildKernelsPipeline(passes, variant.level.capabilities,
-                               getSchedules(variant));
-        }))
-      return error;
+  for (CompiledVariant &variant : variants)
     if (Error error = dump(*variant.plan, "3-kernels-" + variant.level.name))
       return error;
-  }
   end();
   return Error::success();
 }

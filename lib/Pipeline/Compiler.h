@@ -27,7 +27,8 @@ struct TargetRequest {
 /// What is asked of a compilation. Defaults are those of the command line.
 struct CompileOptions {
   std::vector<TargetRequest> targets = {{"x86", {}}};
-  /// "keep", "f32" ("bf16" and "f16" are refused by targets without them).
+  /// "keep" and "f32": types as the model says. "bf16", "f16": f32 weights of
+  /// contractions and f32 activations between kernels are kept so.
   std::string precision = "keep";
   /// Encoding of linear weights: empty for as they are, or "int8".
   std::string weights;

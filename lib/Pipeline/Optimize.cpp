@@ -10,7 +10,8 @@
 using namespace mlir;
 using namespace lathe;
 
-void lathe::buildOptimizePipeline(OpPassManager &passes, StringRef weights) {
+void lathe::buildOptimizePipeline(OpPassManager &passes, StringRef weights,
+                                  StringRef precision) {
   OpPassManager &functions = passes.nest<func::FuncOp>();
   auto cleanUp = [&] {
     functions.addPass(createCanonicalizerPass());
@@ -35,12 +36,12 @@ void lathe::buildOptimizePipeline(OpPassManager &passes, StringRef weights) {
     options.encoding = weights.str();
     functions.addPass(graph::createQuantizeWeightsPass(options));
   }
+  bool isNarrow = precision == "bf16" || precision == "f16";
+  if (isNarrow)
+    functions.addPass(graph::createNarrowWeightsPass({precision.str()}));
   cleanUp();
-  if (!weights.empty()) {
-    graph::QuantizeWeightsPassOptions options;
-    options.encoding = weights.str();
-    functions.addPass(graph::createQuantizeWeightsPass(options));
-  }
-  // Last: everything above matches single ops.
+  // Everything above matches single ops.
   functions.addPass(graph::createFormGroupsPass());
+  if (isNarrow)
+    functions.addPass(graph::createNarrowActivationsPass({precision.str()}));
 }

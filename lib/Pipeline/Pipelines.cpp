@@ -25,6 +25,9 @@ namespace {
 struct OptimizeStageOptions : PassPipelineOptions<OptimizeStageOptions> {
   Option<std::string> weights{*this, "weights",
                               llvm::cl::desc("Encoding of linear weights")};
+  Option<std::string> precision{
+      *this, "precision", llvm::cl::desc("Type of weights and activations"),
+      llvm::cl::init("keep")};
 };
 
 struct KernelsStageOptions : PassPipelineOptions<KernelsStageOptions> {
@@ -59,7 +62,7 @@ void lathe::registerStagePipelines() {
   PassPipelineRegistration<OptimizeStageOptions>(
       "lathe-optimize", "Stage 2: graph to groups, each one kernel",
       [](OpPassManager &passes, const OptimizeStageOptions &options) {
-        buildOptimizePipeline(passes, options.weights);
+        buildOptimizePipeline(passes, options.weights, options.precision);
       });
   PassPipelineRegistration<KernelsStageOptions>(
       "lathe-kernels", "Stage 3: groups to tile kernels and a plan",

@@ -48,9 +48,9 @@ void buildImportPipeline(mlir::OpPassManager &passes);
 //===-- 2: Optimize
 //-----------------------------------------------------------//
 
-/// `weights` as in CompileOptions.
-void buildOptimizePipeline(mlir::OpPassManager &passes,
-                           llvm::StringRef weights);
+/// `weights` and `precision` as in CompileOptions.
+void buildOptimizePipeline(mlir::OpPassManager &passes, llvm::StringRef weights,
+                           llvm::StringRef precision);
 
 //===-- 3: Kernels
 //------------------------------------------------------------//

@@ -25,8 +25,8 @@ static cl::opt<std::string>
            cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string> precision(
     "precision", cl::init("keep"), cl::value_desc("keep|f32|bf16|f16"),
-    cl::desc("Type of activations and unencoded weights (default: keep, as the "
-             "model says)"),
+    cl::desc("Type of f32 activations between kernels and of unencoded f32 "
+             "weights (default: keep, as the model says)"),
     cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string>
     weights("weights", cl::value_desc("ENCODING"),

@@ -58,6 +58,13 @@ bool BlockListAttr::isSelected(int64_t head, int64_t query, int64_t key,
   return llvm::is_contained(columns, key / getBlock());
 }
 
+LogicalResult NarrowAttr::verify(function_ref<InFlightDiagnostic()> error,
+                                 Type type) {
+  if (type.isBF16() || type.isF16())
+    return success();
+  return error() << "a narrow float is bf16 or f16, got " << type;
+}
+
 LogicalResult BlockListAttr::verify(function_ref<InFlightDiagnostic()> error,
                                     int64_t block, int64_t heads, int64_t rows,
                                     DenseI32ArrayAttr rowOffsets,

@@ -37,6 +37,20 @@ def Graph_Int8Attr : Graph_Attr<"Int8", "int8"> {
   let assemblyFormat = "`<` `axis` `=` $axis `>`";
 }
 
+def Graph_NarrowAttr : Graph_Attr<"Narrow", "narrow"> {
+  let summary = "An f32 weight in a narrower float";
+  let description = [{
+    Rounded to `bf16` or `f16`, to nearest even.
+
+    ```mlir
+    tensor<384x1536xf32, #graph.narrow<bf16>>
+    ```
+  }];
+  let parameters = (ins "::mlir::Type":$type);
+  let assemblyFormat = "`<` $type `>`";
+  let genVerifyDecl = 1;
+}
+
 //===-- Activation quantizers ---------------------------------------------===//
 
 def Graph_DynamicInt8Attr : Graph_Attr<"DynamicInt8", "dynamic_int8"> {

@@ -36,3 +36,13 @@ void lathe::graph::eraseDeadOps(Block &block) {
     if (isOpTriviallyDead(&op))
       op.erase();
 }
+
+FailureOr<FloatType> lathe::graph::parseNarrowType(Operation *op,
+                                                   StringRef name) {
+  if (name == "bf16")
+    return FloatType(BFloat16Type::get(op->getContext()));
+  if (name == "f16")
+    return FloatType(Float16Type::get(op->getContext()));
+  return op->emitError("no narrow float '")
+         << name << "'; allowed are bf16 and f16";
+}

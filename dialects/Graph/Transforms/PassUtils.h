@@ -26,6 +26,10 @@ mlir::AffineMap getSizeMap(const ShapeAnalysis &shapes,
 bool areSameSizes(llvm::ArrayRef<mlir::AffineExpr> a,
                   llvm::ArrayRef<mlir::AffineExpr> b);
 
+/// The type that "bf16" or "f16" names; an error at `op` for another name.
+mlir::FailureOr<mlir::FloatType> parseNarrowType(mlir::Operation *op,
+                                                 llvm::StringRef name);
+
 /// Erases ops of `block` whose results nobody reads, last first.
 void eraseDeadOps(mlir::Block &block);
 

@@ -213,4 +213,44 @@ def FormGroupsPass : Pass<"graph-form-groups", "::mlir::func::FuncOp"> {
   ];
 }
 
+def NarrowWeightsPass
+    : Pass<"graph-narrow-weights", "::mlir::func::FuncOp"> {
+  let summary = "Store the f32 weights of contractions in a narrower float";
+  let description = [{
+    Constant f32 weights without an encoding get `#graph.narrow`. Nothing is
+    converted here: that happens when the bundle is written.
+
+    Numeric contract: each weight is rounded once, to nearest even.
+  }];
+  let options = [Option<"type", "type", "std::string", "\"bf16\"",
+                        "bf16 or f16">];
+  let statistics = [
+    Statistic<"numNarrowed", "narrowed", "weights with the encoding">,
+    Statistic<"numKept", "kept", "weights left as they are">
+  ];
+}
+
+def NarrowActivationsPass
+    : Pass<"graph-narrow-activations", "::mlir::func::FuncOp"> {
+  let summary = "Keep f32 tensors between groups in a narrower type";
+  let description = [{
+    After `--graph-form-groups`: an f32 tensor that one group writes and only
+    groups read is rounded by the last step of the former and widened by the
+    first step of the latter. Groups compute as before, so that norms, softmax,
+    residual sums and accumulators stay in f32; what shrinks is memory traffic,
+    and products of two narrow operands become the machine's own. Inputs,
+    outputs, constants, attention masks and what convolutions and pools read
+    keep their types.
+
+    Numeric contract: every tensor between groups is rounded once, to nearest
+    even.
+  }];
+  let options = [Option<"type", "type", "std::string", "\"bf16\"",
+                        "bf16 or f16">];
+  let statistics = [
+    Statistic<"numNarrowed", "narrowed", "tensors narrowed">,
+    Statistic<"numKept", "kept", "results of groups that kept their type">
+  ];
+}
+
 #endif // LATHE_DIALECTS_GRAPH_TRANSFORMS_PASSES_TD

@@ -35,6 +35,7 @@ struct VectorUnit {
   int64_t lanes = 16;     ///< 32-bit elements in a register.
   int64_t registers = 32; ///< Vector registers.
   bool int8Dot = false;   ///< vpdpbusd.
+  bool bf16Dot = false;   ///< vdpbf16ps, and conversions to bf16.
   int64_t scratchBytes = 1 << 19;
   /// Vectors that an accumulator may take: the others hold operands.
   int64_t accumulators() const { return registers == 32 ? 28 : 12; }
@@ -251,12 +252,18 @@ private:
 
   //===-- Multiplication (Mma.cpp) ----------------------------------------===//
   struct Block;
-  bool hasByteDots(tile::MmaOp op);
-  mlir::Value loadByteRow(tile::MmaOp op, Coord row);
+  bool hasWordDots(tile::MmaOp op);
+  mlir::Value loadWordOfRow(tile::MmaOp op, Coord row);
   mlir::Value widenBytes(mlir::Value words, bool odd, bool isUnsigned);
+  mlir::Value widenHalf(mlir::Value words, bool odd);
   mlir::Value callIntrinsic(llvm::StringRef name, mlir::Type result,
                             mlir::ValueRange operands);
-  void byteDotStep(tile::MmaOp op, const Block &block,
+  llvm::SmallVector<mlir::Value, 2>
+  wordOperands(tile::MmaOp op, mlir::Value words, bool isUnsigned);
+  mlir::Value wordDot(tile::MmaOp op, mlir::Value sum,
+                      llvm::ArrayRef<mlir::Value> row,
+                      llvm::ArrayRef<mlir::Value> column);
+  void wordDotStep(tile::MmaOp op, const Block &block,
                    llvm::MutableArrayRef<mlir::Value> acc);
   mlir::Value multiplyAdd(tile::MmaOp op, mlir::Value a, mlir::Value b_,
                           mlir::Value acc);

@@ -27,8 +27,14 @@ static std::vector<Level> makeLevels() {
   vnni.capabilities.int8Dot = true;
   vnni.capabilities.l2Bytes = 1024 * KiB;
 
+  TargetLevel bf16 = vnni;
+  bf16.name = "avx512-bf16";
+  bf16.features.push_back("avx512bf16");
+  bf16.capabilities.bf16Dot = true;
+
   return {{v3, "x86-64-v3", "-prefer-256-bit"},
-          {vnni, "x86-64-v4", "+avx512vnni,-prefer-256-bit"}};
+          {vnni, "x86-64-v4", "+avx512vnni,-prefer-256-bit"},
+          {bf16, "x86-64-v4", "+avx512vnni,+avx512bf16,-prefer-256-bit"}};
 }
 
 llvm::ArrayRef<Level> x86::getLevels() {
@@ -49,6 +55,7 @@ VectorUnit x86::getVectorUnit(const Level &level) {
   unit.lanes = capabilities.vectorBits / 32;
   unit.registers = capabilities.vectorRegisters;
   unit.int8Dot = capabilities.int8Dot;
+  unit.bf16Dot = capabilities.bf16Dot;
   unit.scratchBytes = capabilities.scratchBytes;
   return unit;
 }

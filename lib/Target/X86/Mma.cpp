@@ -34,13 +34,13 @@ static int64_t rowsPerBlock(int64_t rows, int64_t vectors, int64_t registers) {
 }
 
 //===----------------------------------------------------------------------===//
-// Dot products of four bytes
+// Dot products of 32-bit words: four bytes, or two bf16
 //===----------------------------------------------------------------------===//
 
-/// Whether the operands' bytes can be read four at a time: `b` interleaved,
-/// `a` with its four beside each other, and both inside their views along k
+/// Whether the operands can be read a word at a time: `b` interleaved, `a` with
+/// the word's elements beside each other, and both inside their views along k
 /// and the columns.
-bool Emitter::hasByteDots(tile::MmaOp op) {
+bool Emitter::hasWordDots(tile::MmaOp op) {
   if (!isInterleaved(op) || extent(op.getAcc(), 1) % unit.lanes)
     return false;
   auto isInside = [&](tile::LoadOp load, bool exceptRows) {
@@ -64,14 +64,15 @@ bool Emitter::hasByteDots(tile::MmaOp op) {
          isInside(a, true);
 }
 
-/// The four bytes of a row of `a`, repeated in every 32-bit lane.
-Value Emitter::loadByteRow(tile::MmaOp op, Coord row) {
-  Type byte = b.getI8Type();
+/// The word of a row of `a`, repeated in every 32-bit lane.
+Value Emitter::loadWordOfRow(tile::MmaOp op, Coord row) {
+  Type element = op.getA().getType().getElementType();
   Value pointer;
   if (Storage storage = tiles.lookup(op.getA());
       storage.kind == Storage::Scratch) {
     int64_t pitch = llvm::alignTo(extent(op.getA(), 1), unit.lanes);
-    pointer = offsetPointer(storage.memory, byte, mul(row, {Value(), pitch}));
+    pointer =
+        offsetPointer(storage.memory, element, mul(row, {Value(), pitch}));
   } else {
     auto load = op.getA().getDefiningOp<tile::LoadOp>();
     Access access = accessOf(load);
@@ -82,12 +83,12 @@ Value Emitter::loadByteRow(tile::MmaOp op, Coord row) {
     pointer = address(access, coords);
     if (inside)
       pointer = LLVM::SelectOp::create(b, inside, pointer,
-                                       padSlot(byte, load.getPadAttr()));
+                                       padSlot(element, load.getPadAttr()));
   }
   return splat(LLVM::LoadOp::create(b, b.getI32Type(), pointer, 1));
 }
 
-/// Bytes 0 and 2, or 1 and 3, of every 32-bit lane as 16-bit numbers.
+/// Bytes 0 and 2, or 1 and 3, of every word as 16-bit numbers.
 Value Emitter::widenBytes(Value words, bool odd, bool isUnsigned) {
   auto type = VectorType::get({2 * unit.lanes}, b.getI16Type());
   Value halves = vector::BitCastOp::create(b, type, words);
@@ -100,50 +101,81 @@ Value Emitter::widenBytes(Value words, bool odd, bool isUnsigned) {
   return arith::ShRSIOp::create(b, halves, eight);
 }
 
+/// The first or second bf16 of every word as f32.
+Value Emitter::widenHalf(Value words, bool odd) {
+  auto constant = [&](int64_t value) {
+    return constantVec(b.getI32Type(), b.getI32IntegerAttr(value));
+  };
+  words = odd ? Value(arith::AndIOp::create(b, words, constant(-0x10000)))
+              : Value(arith::ShLIOp::create(b, words, constant(16)));
+  return arith::BitcastOp::create(b, vectorOf(b.getF32Type()), words);
+}
+
 Value Emitter::callIntrinsic(StringRef name, Type result, ValueRange operands) {
   return LLVM::CallIntrinsicOp::create(b, result, b.getStringAttr(name),
                                        operands)
       ->getResult(0);
 }
 
-/// Adds four products per column to the block's accumulators. With VNNI, if
-/// `a` is unsigned, by vpdpbusd; else exactly, as two products of 16-bit
-/// pairs.
-void Emitter::byteDotStep(tile::MmaOp op, const Block &block,
+/// Words as the operands of the instructions that multiply them: as they are
+/// where one instruction does it (vpdpbusd, vdpbf16ps), else widened, in two.
+SmallVector<Value, 2> Emitter::wordOperands(tile::MmaOp op, Value words,
+                                            bool isUnsigned) {
+  if (isa<FloatType>(op.getA().getType().getElementType())) {
+    if (!unit.bf16Dot)
+      return {widenHalf(words, false), widenHalf(words, true)};
+    auto pairs = VectorType::get({2 * unit.lanes}, b.getBF16Type());
+    return {vector::BitCastOp::create(b, pairs, words)};
+  }
+  if (!unit.int8Dot || !op.getUnsignedA())
+    return {widenBytes(words, false, isUnsigned),
+            widenBytes(words, true, isUnsigned)};
+  auto bytes = VectorType::get({4 * unit.lanes}, b.getI8Type());
+  return {vector::BitCastOp::create(b, bytes, words)};
+}
+
+/// `sum` plus the products of the words' elements. Exact for bytes.
+Value Emitter::wordDot(tile::MmaOp op, Value sum, ArrayRef<Value> row,
+                       ArrayRef<Value> column) {
+  Type type = sum.getType();
+  if (isa<FloatType>(op.getA().getType().getElementType())) {
+    if (row.size() == 1)
+      return callIntrinsic("llvm.x86.avx512bf16.dpbf16ps.512", type,
+                           {sum, row[0], column[0]});
+    for (unsigned half : {0, 1})
+      sum = vector::FMAOp::create(b, row[half], column[half], sum);
+    return sum;
+  }
+  if (row.size() == 1)
+    return callIntrinsic("llvm.x86.avx512.vpdpbusd.512", type,
+                         {sum, row[0], column[0]});
+  StringRef pairs = unit.lanes == 16 ? "llvm.x86.avx512.pmaddw.d.512"
+                                     : "llvm.x86.avx2.pmadd.wd";
+  for (unsigned half : {0, 1})
+    sum = arith::AddIOp::create(
+        b, sum, callIntrinsic(pairs, type, {row[half], column[half]}));
+  return sum;
+}
+
+/// Adds a word's products per column to the block's accumulators.
+void Emitter::wordDotStep(tile::MmaOp op, const Block &block,
                           MutableArrayRef<Value> acc) {
   auto load = op.getB().getDefiningOp<tile::LoadOp>();
   Access access = accessOf(load);
   VectorType words = vectorOf(b.getI32Type());
-  auto bytes = VectorType::get({4 * unit.lanes}, b.getI8Type());
-  bool single = unit.int8Dot && op.getUnsignedA();
-  auto prepare = [&](Value vector, bool isUnsigned) -> SmallVector<Value, 2> {
-    if (single)
-      return {vector::BitCastOp::create(b, bytes, vector)};
-    return {widenBytes(vector, false, isUnsigned),
-            widenBytes(vector, true, isUnsigned)};
-  };
-
   SmallVector<SmallVector<Value, 2>> columns;
   for (int64_t j = 0; j < block.vectors; ++j) {
     Position position = {{{}, block.column + j * unit.lanes}, 1};
     Value pointer = address(access, coordsAt(access, position));
-    columns.push_back(
-        prepare(LLVM::LoadOp::create(b, words, pointer, 1), false));
+    columns.push_back(wordOperands(
+        op, LLVM::LoadOp::create(b, words, pointer, 1), /*isUnsigned=*/false));
   }
-  StringRef pairs = unit.lanes == 16 ? "llvm.x86.avx512.pmaddw.d.512"
-                                     : "llvm.x86.avx2.pmadd.wd";
   for (int64_t i = 0; i < block.rows; ++i) {
-    auto row = prepare(loadByteRow(op, block.row + i), op.getUnsignedA());
+    auto row =
+        wordOperands(op, loadWordOfRow(op, block.row + i), op.getUnsignedA());
     for (int64_t j = 0; j < block.vectors; ++j) {
       Value &sum = acc[i * block.vectors + j];
-      if (single) {
-        sum = callIntrinsic("llvm.x86.avx512.vpdpbusd.512", words,
-                            {sum, row[0], columns[j][0]});
-        continue;
-      }
-      for (unsigned half : {0, 1})
-        sum = arith::AddIOp::create(
-            b, sum, callIntrinsic(pairs, words, {row[half], columns[j][half]}));
+      sum = wordDot(op, sum, row, columns[j]);
     }
   }
 }
@@ -189,8 +221,8 @@ SmallVector<Value> Emitter::mmaBlock(tile::MmaOp op, const Block &block) {
     for (int64_t j = 0; j < block.vectors; ++j)
       acc.push_back(vec(op.getAcc(),
                         {{block.row + i, block.column + j * unit.lanes}, 1}));
-  if (hasByteDots(op)) {
-    byteDotStep(op, block, acc);
+  if (hasWordDots(op)) {
+    wordDotStep(op, block, acc);
     return acc;
   }
   int64_t steps = extent(op.getA(), 1);

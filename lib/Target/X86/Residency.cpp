@@ -136,12 +136,15 @@ bool Emitter::isStridedOperand(tile::LoadOp load) {
 
 bool Emitter::isInterleaved(tile::MmaOp mma) {
   auto load = mma.getB().getDefiningOp<tile::LoadOp>();
-  if (!load || !mma.getB().getType().getElementType().isInteger(8) ||
+  Type element = mma.getB().getType().getElementType();
+  if (!load || !(element.isInteger(8) || element.isBF16()) ||
       load.getGather() || load.getDims()[0] < 0 || load.getDims()[1] < 0)
     return false;
+  int64_t perWord = 32 / element.getIntOrFloatBitWidth();
   ArrayRef<int64_t> strides = load.getView().getType().getStrides();
-  return extent(load.getResult(), 0) == 4 && strides[load.getDims()[0]] == 1 &&
-         strides[load.getDims()[1]] == 4;
+  return extent(load.getResult(), 0) == perWord &&
+         strides[load.getDims()[0]] == 1 &&
+         strides[load.getDims()[1]] == perWord;
 }
 
 //===----------------------------------------------------------------------===//

@@ -46,9 +46,9 @@ void x86::buildToLLVMPipeline(OpPassManager &manager, StringRef level) {
 
 namespace {
 struct ToLLVMOptions : PassPipelineOptions<ToLLVMOptions> {
-  Option<std::string> level{*this, "level",
-                            llvm::cl::desc("x86-64-v3 or avx512-vnni"),
-                            llvm::cl::init("avx512-vnni")};
+  Option<std::string> level{
+      *this, "level", llvm::cl::desc("x86-64-v3, avx512-vnni or avx512-bf16"),
+      llvm::cl::init("avx512-vnni")};
 };
 } // namespace
 

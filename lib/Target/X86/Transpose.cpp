@@ -13,6 +13,15 @@ using namespace lathe::x86;
 /// Transposes `lanes` vectors. A perfect shuffle of the rows' halves, log2
 /// times, moves each bit of the row number to the lane number.
 SmallVector<Value> Emitter::transposeSquare(SmallVector<Value> rows) {
+  // LLVM would shuffle 16-bit floats by way of f32.
+  Type element = getElementTypeOrSelf(rows[0]);
+  bool isHalf = isa<Float16Type, BFloat16Type>(element);
+  auto castAll = [&](Type to) {
+    for (Value &row : rows)
+      row = arith::BitcastOp::create(b, vectorOf(to), row);
+  };
+  if (isHalf)
+    castAll(b.getI16Type());
   int64_t lanes = unit.lanes, half = lanes / 2;
   SmallVector<int64_t> low, high;
   for (int64_t i = 0; i < half; ++i) {
@@ -27,6 +36,8 @@ SmallVector<Value> Emitter::transposeSquare(SmallVector<Value> rows) {
             vector::ShuffleOp::create(b, rows[i], rows[half + i], mask));
     rows = std::move(next);
   }
+  if (isHalf)
+    castAll(element);
   return rows;
 }
 

@@ -161,6 +161,8 @@ Value Emitter::convertFloat(Value vector, Type element) {
   }
   if (isa<BFloat16Type>(element)) {
     Value x = convertFloat(vector, b.getF32Type());
+    if (unit.bf16Dot)
+      return arith::TruncFOp::create(b, vectorOf(element), x);
     Value bits = arith::BitcastOp::create(b, words, x);
     Value odd = arith::AndIOp::create(
         b, arith::ShRUIOp::create(b, bits, sixteen), constant(1));

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// --graph-narrow-activations
+//
+//   %y = graph.group contract (...) -> tensor<?x8xf32> { ... yield %1 }
+//   %z = graph.group reduce (%a = %y) -> ... { layer_norm %a ... }
+// becomes
+//   %y = graph.group contract (...) -> tensor<?x8xbf16> {
+//     ... %2 = graph.cast %1 : f32 -> bf16   yield %2 }
+//   %z = graph.group reduce (%a = %y) -> ... {
+//     %0 = graph.cast %a : bf16 -> f32   layer_norm %0 ... }
+
+#include "dialects/Graph/Transforms/PassUtils.h"
+#include "dialects/Graph/Transforms/Passes.h"
+
+namespace lathe::graph {
+#define GEN_PASS_DEF_NARROWACTIVATIONSPASS
+#include "dialects/Graph/Transforms/Passes.h.inc"
+} // namespace lathe::graph
+
+using namespace mlir;
+using namespace lathe::graph;
+
+/// Whether `value`, in a group, is computed from `argument`.
+static bool dependsOn(Value value, BlockArgument argument) {
+  if (value == argument)
+    return true;
+  Operation *op = value.getDefiningOp();
+  return op && llvm::any_of(op->getOperands(), [&](Value operand) {
+           return dependsOn(operand, argument);
+         });
+}
+
+/// Whether a group must read an operand as it is: a mask, since the lowest f32,
+/// which masks are made of, would become infinite; or what windows run over,
+/// since they are read in place.
+static bool needsWide(OpOperand &use) {
+  auto group = cast<GroupOp>(use.getOwner());
+  Operation *root = group.getRoot();
+  Value wide;
+  if (auto attention = dyn_cast_or_null<AttentionOp>(root))
+    wide = attention.getMask();
+  else if (isa_and_nonnull<ConvOp, PoolOp>(root))
+    wide = root->getOperand(0);
+  return wide &&
+         dependsOn(wide, group.getBody().getArgument(use.getOperandNumber()));
+}
+
+/// Whether groups are all that reads `value`, and take it rounded.
+static bool isNarrowable(Value value) {
+  return getElementTypeOrSelf(value).isF32() && !value.use_empty() &&
+         llvm::all_of(value.getUses(), [](OpOperand &use) {
+           return isa<GroupOp>(use.getOwner()) && !needsWide(use);
+         });
+}
+
+/// The last step of the group that writes `value` rounds it.
+static void narrowResult(GroupOp group, OpResult value, FloatType narrow) {
+  YieldOp yield = group.getYield();
+  OpOperand &yielded = yield->getOpOperand(value.getResultNumber());
+  OpBuilder builder(yield);
+  yielded.set(CastOp::create(builder, yield.getLoc(), yielded.get(), narrow));
+  value.setType(yielded.get().getType());
+}
+
+/// The first step of a group that reads it widens it.
+static void widenArgument(OpOperand &use, Type wide) {
+  auto group = cast<GroupOp>(use.getOwner());
+  BlockArgument argument = group.getBody().getArgument(use.getOperandNumber());
+  argument.setType(use.get().getType());
+  OpBuilder builder = OpBuilder::atBlockBegin(&group.getBody().front());
+  auto cast = CastOp::create(builder, group.getLoc(), argument, wide);
+  argument.replaceAllUsesExcept(cast, cast);
+}
+
+namespace {
+struct NarrowActivationsPass
+    : lathe::graph::impl::NarrowActivationsPassBase<NarrowActivationsPass> {
+  using Base::Base;
+
+  void runOnOperation() override;
+};
+} // namespace
+
+void NarrowActivationsPass::runOnOperation() {
+  FailureOr<FloatType> narrow = parseNarrowType(getOperation(), type);
+  if (failed(narrow))
+    return signalPassFailure();
+  for (GroupOp group : getOperation().getOps<GroupOp>())
+    for (OpResult value : group.getResults()) {
+      if (!isNarrowable(value)) {
+        ++numKept;
+        continue;
+      }
+      Type wide = getElementTypeOrSelf(value);
+      narrowResult(group, value, *narrow);
+      for (OpOperand &use : value.getUses())
+        widenArgument(use, wide);
+      ++numNarrowed;
+    }
+}
