@@ -42,7 +42,7 @@ public:
     if (!conv)
       return group.emitError("no convolution: ") << reason;
     LoweredGroup lowered;
-    if (conv->windows.reachesOutside()) {
+    if (conv->windows.needsCopy()) {
       lowered.temporaries.push_back(getPaddedInput(conv->windows));
       LaunchBuilder launch(group, context);
       launch.setTemporaries(lowered.temporaries);
@@ -56,6 +56,7 @@ public:
         conv->isDepthwise ? conv->outputs : conv->getGroupOutputs();
     ConvSchedule schedule = getConvSchedule(context.capability, channels,
                                             conv->windows.output.back());
+    schedule.channelsInner = conv->isDepthwise;
     KernelBuilder kernel =
         launch.addKernel("conv", {schedule.pixels, schedule.channels});
     auto build = conv->isDepthwise ? buildDepthwiseKernel : buildConvKernel;

@@ -221,6 +221,9 @@ lathe::kernels::analyzeConvolution(graph::GroupOp group, graph::DimsOf dimsOf,
   auto channels = getConstantSize(windows.channels);
   conv.isDepthwise = conv.groups > 1 && channels == conv.groups &&
                      getConstantSize(conv.outputs) == conv.groups;
-  windows.copiesChannelsFirst &= !conv.isDepthwise;
+  if (conv.isDepthwise) {
+    windows.copiesChannelsFirst = false;
+    windows.setLanes();
+  }
   return conv;
 }

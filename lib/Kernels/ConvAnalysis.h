@@ -30,12 +30,19 @@ struct Windows {
   /// Whether a padded copy of the input has its channels before the spatial
   /// dims, as the input does.
   bool copiesChannelsFirst = false;
+  /// Whether the kernel minds the borders itself.
+  bool readsBorders = false;
 
   unsigned getRank() const { return kernel.size(); }
   /// What the windows span: the sizes of a padded copy of the input.
   graph::Dims getSpan() const;
-  /// Whether windows reach outside the input, so that a padded copy is needed.
+  /// Whether windows reach outside the input.
   bool reachesOutside() const;
+  /// Whether the kernel reads a padded copy of the input.
+  bool needsCopy() const { return !readsBorders && reachesOutside(); }
+  /// For kernels whose lanes are channels: they mind the borders of rows of a
+  /// few pixels, which they unroll.
+  void setLanes() { readsBorders = kernel.back() <= 8; }
   graph::Dims getKernelDims() const;
   /// (batch, spatial.., channels).
   graph::Dims getSpace(llvm::ArrayRef<mlir::AffineExpr> spatial,

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Convolutions that multiply all channels of a group with all its outputs.
 
 #include "lib/Kernels/ConvKernel.h"
 
@@ -6,7 +8,6 @@
 #include "lib/Kernels/TileEvaluator.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
 using namespace lathe;
@@ -14,10 +15,6 @@ using namespace lathe::kernels;
 using graph::Access;
 using graph::Dims;
 using graph::StridedView;
-
-//===----------------------------------------------------------------------===//
-// All channels of a group with all outputs of it
-//===----------------------------------------------------------------------===//
 
 namespace {
 
@@ -225,94 +222,4 @@ LogicalResult lathe::kernels::buildConvKernel(LaunchBuilder &launch,
                                               const ConvSchedule &schedule,
                                               KernelBuilder &kernel) {
   return ConvKernel(launch, conv, schedule, kernel).build();
-}
-
-//===----------------------------------------------------------------------===//
-// One channel, one output
-//===----------------------------------------------------------------------===//
-
-/// [pixels, channels] of a depthwise weight at one kernel position, the same
-/// for all pixels; null after an error.
-static Value loadDepthwiseWeight(LaunchBuilder &launch, KernelBuilder &kernel,
-                                 const Convolution &conv,
-                                 const ConvSchedule &schedule,
-                                 const ConvPosition &position,
-                                 ArrayRef<Value> at) {
-  const Windows &windows = conv.windows;
-  ImplicitLocOpBuilder &b = kernel.getBuilder();
-  Value weight = conv.weight;
-  Access access = conv.weightAccess;
-  auto dimsOf = [&](Value value) { return launch.getDims(value); };
-  auto argument =
-      dyn_cast<BlockArgument>(graph::traceViews(weight, access, dimsOf));
-  if (!argument)
-    return nullptr;
-  StridedView view;
-  BufferRef ref = BufferRef::operand(argument.getArgNumber());
-  Dims sizes;
-  for (int64_t size : windows.kernel)
-    sizes.push_back(getAffineConstantExpr(size, b.getContext()));
-  sizes.append({getAffineConstantExpr(1, b.getContext()), conv.outputs});
-  if (conv.packedOperand) {
-    view = StridedView::getContiguous(b.getContext(), sizes);
-    Packing packing;
-    packing.blocks.assign(sizes.size(), 1);
-    packing.outer.assign(conv.weightDims.begin(), conv.weightDims.end());
-    packing.inner = packing.outer;
-    ref.packing = std::move(packing);
-  } else {
-    view = *graph::applyAccess(
-        StridedView::getContiguous(b.getContext(), dimsOf(argument)), access);
-  }
-  view.dims.insert(view.dims.begin(), windows.output.back());
-  view.strides.insert(view.strides.begin(),
-                      getAffineConstantExpr(0, b.getContext()));
-  TileWindow window;
-  window.bases.push_back(position.pixel);
-  window.bases.append(at.begin(), at.end());
-  window.bases.append({kernel.getIndex(0), position.channel});
-  unsigned last = windows.getRank() + 2;
-  window.extents = {
-      {0, schedule.pixels, true},
-      {last, schedule.channels, dividesSize(schedule.channels, conv.outputs)}};
-  return toComputeType(b, kernel.load(kernel.getBuffer(ref), view, window));
-}
-
-LogicalResult lathe::kernels::buildDepthwiseKernel(LaunchBuilder &launch,
-                                                   const Convolution &conv,
-                                                   const ConvSchedule &schedule,
-                                                   KernelBuilder &kernel) {
-  const Windows &windows = conv.windows;
-  ImplicitLocOpBuilder &b = kernel.getBuilder();
-  ConvPosition position = findConvPosition(kernel, windows, schedule);
-  auto [buffer, view] = getWindowInput(kernel, launch, windows);
-  bool pixelsInBounds = dividesSize(schedule.pixels, windows.output.back());
-  bool channelsInBounds = dividesSize(schedule.channels, conv.outputs);
-  unsigned rank = windows.getRank();
-  bool isLoaded = true;
-  auto step = [&, buffer = buffer, view = view](ArrayRef<Value> at,
-                                                Value sum) -> Value {
-    TileWindow window;
-    window.bases = position.outer;
-    window.bases.push_back(position.pixel);
-    window.bases.append(at.begin(), at.end());
-    window.bases.push_back(position.channel);
-    window.extents = {{rank, schedule.pixels, pixelsInBounds},
-                      {2 * rank + 1, schedule.channels, channelsInBounds}};
-    Value x = toComputeType(b, kernel.load(buffer, view, window));
-    Value w = loadDepthwiseWeight(launch, kernel, conv, schedule, position, at);
-    isLoaded &= static_cast<bool>(w);
-    return w ? Value(math::FmaOp::create(b, x, w, sum)) : sum;
-  };
-  Value zero =
-      kernel.getSplat({schedule.pixels, schedule.channels}, b.getF32Type(), 0);
-  Value sum = forEachIndex(kernel, windows.getKernelDims(), zero, step);
-  if (!isLoaded ||
-      failed(buildConvEpilogue(
-          kernel, launch, windows.root, sum,
-          position.getOutputWindow(schedule, pixelsInBounds, channelsInBounds),
-          windows.resultAccess, windows.yieldAccesses)))
-    return failure();
-  setConvGrid(kernel, windows, conv.outputs, schedule, 1);
-  return success();
 }

@@ -16,6 +16,10 @@ namespace lathe::kernels {
 /// Pixels and channels of the tile of one program.
 struct ConvSchedule {
   int64_t pixels = 1, channels = 1;
+  /// Programs run through all channels before they move on to other pixels, so
+  /// that memory is read in order; else through all pixels, so that the
+  /// weights of some channels stay in a cache.
+  bool channelsInner = false;
 };
 
 /// Pixels of a row of `row`, and channels of `channels`, whose accumulators
@@ -60,6 +64,31 @@ mlir::Value forEachIndex(
     mlir::Value carried,
     llvm::function_ref<mlir::Value(llvm::ArrayRef<mlir::Value>, mlir::Value)>
         body);
+
+/// A tile of a kernel whose lanes are channels.
+struct LaneTile {
+  ConvPosition position;
+  bool pixelsInBounds; ///< Of the result.
+  bool readsInside;    ///< Along the row, no window leaves what it reads.
+};
+
+/// Calls `body` for every kind of tile of a row: those at its ends, each in a
+/// branch of its own and at a constant pixel, and all others.
+void forEachKindOfTile(KernelBuilder &kernel, const Windows &windows,
+                       const ConvSchedule &schedule,
+                       llvm::function_ref<void(const LaneTile &)> body);
+
+/// Gets a position in the kernel, the elements of all windows of a tile there
+/// and what has been computed so far; returns what comes next.
+using WindowStep = llvm::function_ref<mlir::Value(
+    llvm::ArrayRef<mlir::Value> at, mlir::Value x, mlir::Value carried)>;
+
+/// Calls `step` for every element of the windows of `tile`, from `init` on.
+/// Elements outside of the input are left out or are `outside`.
+mlir::Value reduceWindows(KernelBuilder &kernel, LaunchBuilder &launch,
+                          const Windows &windows, const ConvSchedule &schedule,
+                          const LaneTile &tile, double outside,
+                          mlir::Value init, WindowStep step);
 
 /// Whether tiles of `size` always end inside `dim`.
 bool dividesSize(int64_t size, mlir::AffineExpr dim);

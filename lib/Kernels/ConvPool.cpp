@@ -42,6 +42,7 @@ analyzePool(graph::GroupOp group, graph::DimsOf dimsOf, std::string &reason) {
   if (!analyzeWindows(group, windows, last,
                       result[last ? result.size() - 1 : 1], dimsOf, reason))
     return std::nullopt;
+  windows.setLanes();
   return windows;
 }
 
@@ -60,10 +61,11 @@ public:
 private:
   bool isMean() { return op.getKind() == graph::Reduction::mean; }
   Value combine(Value sum, Value x);
-  Value divide(Value sum);
+  Value divide(Value sum, const ConvPosition &position);
+  LogicalResult buildTile(const LaneTile &tile);
   std::pair<int64_t, AffineExpr> getBorders(unsigned dim);
   Value countAlong(unsigned dim, Value index);
-  Value countAlongRow();
+  Value countAlongRow(const ConvPosition &position);
 
   LaunchBuilder &launch;
   const Windows &windows;
@@ -71,7 +73,6 @@ private:
   KernelBuilder kernel;
   ImplicitLocOpBuilder &b;
   graph::PoolOp op;
-  ConvPosition position;
 };
 
 } // namespace
@@ -105,7 +106,7 @@ Value PoolKernel::countAlong(unsigned dim, Value index) {
 }
 
 /// The same along the last dim, for all pixels of the tile.
-Value PoolKernel::countAlongRow() {
+Value PoolKernel::countAlongRow(const ConvPosition &position) {
   unsigned dim = windows.getRank() - 1;
   auto [first, end] = getBorders(dim);
   SmallVector<int64_t> shape{schedule.pixels, schedule.channels};
@@ -129,7 +130,7 @@ Value PoolKernel::countAlongRow() {
 }
 
 /// The sum over the number of elements that count.
-Value PoolKernel::divide(Value sum) {
+Value PoolKernel::divide(Value sum, const ConvPosition &position) {
   auto type = cast<RankedTensorType>(sum.getType());
   if (!windows.reachesOutside() || (op.getIncludePad() && !op.getCeil())) {
     int64_t count = 1;
@@ -138,7 +139,7 @@ Value PoolKernel::divide(Value sum) {
     return arith::DivFOp::create(
         b, sum, kernel.getSplat(type.getShape(), b.getF32Type(), count));
   }
-  Value count = countAlongRow();
+  Value count = countAlongRow(position);
   for (unsigned dim = 0; dim + 1 < windows.getRank(); ++dim) {
     Value factor = tile::SplatOp::create(
         b, type, countAlong(dim, position.outer[1 + dim]));
@@ -147,36 +148,32 @@ Value PoolKernel::divide(Value sum) {
   return arith::DivFOp::create(b, sum, count);
 }
 
-LogicalResult PoolKernel::build() {
-  position = findConvPosition(kernel, windows, schedule);
-  auto [buffer, view] = getWindowInput(kernel, launch, windows);
-  bool pixelsInBounds = dividesSize(schedule.pixels, windows.output.back());
-  bool channelsInBounds = dividesSize(schedule.channels, windows.channels);
-  unsigned rank = windows.getRank();
-  auto step = [&, buffer = buffer, view = view](ArrayRef<Value> at,
-                                                Value sum) -> Value {
-    TileWindow window;
-    window.bases = position.outer;
-    window.bases.push_back(position.pixel);
-    window.bases.append(at.begin(), at.end());
-    window.bases.push_back(position.channel);
-    window.extents = {{rank, schedule.pixels, pixelsInBounds},
-                      {2 * rank + 1, schedule.channels, channelsInBounds}};
-    return combine(sum, toComputeType(b, kernel.load(buffer, view, window)));
-  };
-  double start = isMean() ? 0.0 : -std::numeric_limits<double>::infinity();
+LogicalResult PoolKernel::buildTile(const LaneTile &tile) {
+  double outside = isMean() ? 0.0 : -std::numeric_limits<double>::infinity();
   Value sum = kernel.getSplat({schedule.pixels, schedule.channels},
-                              b.getF32Type(), start);
-  sum = forEachIndex(kernel, windows.getKernelDims(), sum, step);
+                              b.getF32Type(), outside);
+  auto step = [&](ArrayRef<Value>, Value x, Value carried) {
+    return combine(carried, x);
+  };
+  sum = reduceWindows(kernel, launch, windows, schedule, tile, outside, sum,
+                      step);
   if (isMean())
-    sum = divide(sum);
-  if (failed(buildConvEpilogue(
-          kernel, launch, windows.root, sum,
-          position.getOutputWindow(schedule, pixelsInBounds, channelsInBounds),
-          windows.resultAccess, windows.yieldAccesses)))
-    return failure();
+    sum = divide(sum, tile.position);
+  TileWindow window = tile.position.getOutputWindow(
+      schedule, tile.pixelsInBounds,
+      dividesSize(schedule.channels, windows.channels));
+  return buildConvEpilogue(kernel, launch, windows.root, sum, window,
+                           windows.resultAccess, windows.yieldAccesses);
+}
+
+LogicalResult PoolKernel::build() {
+  LogicalResult result = success();
+  forEachKindOfTile(kernel, windows, schedule, [&](const LaneTile &tile) {
+    if (failed(buildTile(tile)))
+      result = failure();
+  });
   setConvGrid(kernel, windows, windows.channels, schedule, 1);
-  return success();
+  return result;
 }
 
 namespace {
@@ -200,7 +197,7 @@ public:
     bool isMean = op.getKind() == graph::Reduction::mean;
     double outside = isMean ? 0.0 : -std::numeric_limits<double>::infinity();
     LoweredGroup lowered;
-    if (windows->reachesOutside()) {
+    if (windows->needsCopy()) {
       lowered.temporaries.push_back(getPaddedInput(*windows));
       LaunchBuilder launch(group, context);
       launch.setTemporaries(lowered.temporaries);
@@ -212,6 +209,7 @@ public:
     launch.setTemporaries(lowered.temporaries);
     ConvSchedule schedule = getConvSchedule(
         context.capability, windows->channels, windows->output.back());
+    schedule.channelsInner = true;
     if (failed(PoolKernel(launch, *windows, schedule).build()))
       return group.emitError("cannot build a kernel for ") << *op;
     lowered.launches.push_back(

@@ -56,12 +56,13 @@ ConvPosition lathe::kernels::findConvPosition(KernelBuilder &kernel,
                                               const Windows &windows,
                                               const ConvSchedule &schedule) {
   ConvPosition position;
+  unsigned pixelAxis = schedule.channelsInner ? 1 : 0;
   SmallVector<Value> tiles = kernel.delinearize(
-      kernel.getProgramId(0), getPixelTiles(windows, schedule.pixels));
+      kernel.getProgramId(pixelAxis), getPixelTiles(windows, schedule.pixels));
   position.pixel =
       kernel.mul(tiles.pop_back_val(), kernel.getIndex(schedule.pixels));
-  position.channel =
-      kernel.mul(kernel.getProgramId(1), kernel.getIndex(schedule.channels));
+  position.channel = kernel.mul(kernel.getProgramId(1 - pixelAxis),
+                                kernel.getIndex(schedule.channels));
   position.outer.push_back(kernel.getProgramId(2));
   position.outer.append(tiles.begin(), tiles.end());
   return position;
@@ -71,14 +72,17 @@ void lathe::kernels::setConvGrid(KernelBuilder &kernel, const Windows &windows,
                                  AffineExpr channels,
                                  const ConvSchedule &schedule, int64_t groups) {
   Dims tiles = getPixelTiles(windows, schedule.pixels);
-  kernel.setGrid({graph::getProduct(kernel.getContext(), tiles),
-                  channels.ceilDiv(schedule.channels), windows.batch * groups});
+  AffineExpr pixels = graph::getProduct(kernel.getContext(), tiles);
+  AffineExpr columns = channels.ceilDiv(schedule.channels);
+  if (schedule.channelsInner)
+    std::swap(pixels, columns);
+  kernel.setGrid({pixels, columns, windows.batch * groups});
 }
 
 std::pair<BlockArgument, StridedView>
 lathe::kernels::getWindowInput(KernelBuilder &kernel, LaunchBuilder &launch,
                                const Windows &windows) {
-  if (windows.reachesOutside())
+  if (windows.needsCopy())
     return {kernel.getBuffer(BufferRef::temporary(0)),
             windows.getWindowView(getPaddedView(windows))};
   auto dimsOf = [&](Value value) { return launch.getDims(value); };

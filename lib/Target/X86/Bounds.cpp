@@ -138,6 +138,20 @@ static bool splitsEvenly(Value value, int64_t extent, int64_t size) {
   return unit > 0 && extent <= unit && size % unit == 0 && isOwnPosition(value);
 }
 
+/// Whether `value` is at most `size + offset`.
+static bool isAtMost(Value value, OpFoldResult size, int64_t offset) {
+  auto limit = constantOf(size), known = constantOf(value);
+  if (limit && known)
+    return *known <= *limit + offset;
+  if (auto least = matchBinary<arith::MinSIOp>(value))
+    return isAtMost(least->first, size, offset) ||
+           isAtMost(least->second, size, offset);
+  if (auto sum = matchBinary<arith::AddIOp>(value))
+    if (auto added = constantOf(sum->second))
+      return isAtMost(sum->first, size, offset - *added);
+  return offset >= 0 && size == OpFoldResult(value);
+}
+
 /// Whether `index` and the `extent - 1` positions after it are inside.
 static bool isInside(Value index, int64_t extent, OpFoldResult size) {
   if (std::optional<int64_t> limit = constantOf(size)) {
@@ -148,11 +162,10 @@ static bool isInside(Value index, int64_t extent, OpFoldResult size) {
   }
   if (extent != 1)
     return false;
-  if (scf::ForOp loop = loopOf(index)) {
-    auto limit = constantOf(size), upper = constantOf(loop.getUpperBound());
-    return isNonNegative(index) && ((limit && upper && *upper <= *limit) ||
-                                    size == OpFoldResult(loop.getUpperBound()));
-  }
+  if (scf::ForOp loop = loopOf(index))
+    return isNonNegative(index) && isAtMost(loop.getUpperBound(), size, 0);
+  if (index.getDefiningOp<arith::MinSIOp>())
+    return isNonNegative(index) && isAtMost(index, size, -1);
   return isOwnPosition(index);
 }
 
