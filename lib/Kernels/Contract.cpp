@@ -65,7 +65,8 @@ static SmallVector<RowClass> getRowClasses(const Capability &capability,
   SmallVector<ContractSchedule> micro = getMicroTiles(capability, c);
   SmallVector<RowClass> classes;
   auto m = getConstantSize(c.m);
-  if (!m) {
+  // Pixels of an image times a batch are never a single row.
+  if (!m && c.m.getLargestKnownDivisor() == 1) {
     RowClass single{"one row", 1 - c.m, micro};
     for (ContractSchedule &schedule : single.schedules)
       schedule.rows = 1;
