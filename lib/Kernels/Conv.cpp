@@ -41,31 +41,20 @@ public:
     auto conv = analyzeConvolution(group, context.dimsOf, reason);
     if (!conv)
       return group.emitError("no convolution: ") << reason;
-    LoweredGroup lowered;
-    if (conv->windows.needsCopy()) {
-      lowered.temporaries.push_back(getPaddedInput(conv->windows));
-      LaunchBuilder launch(group, context);
-      launch.setTemporaries(lowered.temporaries);
-      buildPadKernel(launch, conv->windows, 0.0);
-      lowered.launches.push_back(launch.finish(
-          "pad_" + getShapeName({conv->windows.channels}), AffineExpr()));
-    }
-    LaunchBuilder launch(group, context);
-    launch.setTemporaries(lowered.temporaries);
     AffineExpr channels =
         conv->isDepthwise ? conv->outputs : conv->getGroupOutputs();
-    ConvSchedule schedule = getConvSchedule(context.capability, channels,
-                                            conv->windows.output.back());
-    schedule.channelsInner = conv->isDepthwise;
-    KernelBuilder kernel =
-        launch.addKernel("conv", {schedule.pixels, schedule.channels});
-    auto build = conv->isDepthwise ? buildDepthwiseKernel : buildConvKernel;
-    if (failed(build(launch, *conv, schedule, kernel)))
-      return group.emitError("cannot build a kernel for ")
-             << *conv->windows.root;
-    lowered.launches.push_back(
-        launch.finish(getName(group, *conv), conv->getFlops()));
-    return lowered;
+    auto schedules = listConvSchedules(context.capability, channels,
+                                       conv->windows.output.back(),
+                                       /*channelsInner=*/conv->isDepthwise);
+    auto buildKernel =
+        conv->isDepthwise ? buildDepthwiseKernel : buildConvKernel;
+    auto build = [&](LaunchBuilder &launch, const ConvSchedule &schedule,
+                     KernelBuilder &kernel) {
+      return buildKernel(launch, *conv, schedule, kernel);
+    };
+    return lowerWindows(group, context, conv->windows, "conv",
+                        getName(group, *conv), conv->getFlops(),
+                        /*outside=*/0.0, schedules, build);
   }
 };
 

@@ -23,9 +23,10 @@ struct ConvSchedule {
 };
 
 /// Pixels of a row of `row`, and channels of `channels`, whose accumulators
-/// `capability` can hold in registers.
-ConvSchedule getConvSchedule(const Capability &capability,
-                             mlir::AffineExpr channels, mlir::AffineExpr row);
+/// `capability` can hold in registers; the preferred schedule first.
+llvm::SmallVector<ConvSchedule, 3>
+listConvSchedules(const Capability &capability, mlir::AffineExpr channels,
+                  mlir::AffineExpr row, bool channelsInner);
 
 /// A copy of the input with `outside` around it, and its view over (batch,
 /// span.., channels).
@@ -33,6 +34,17 @@ Temporary getPaddedInput(const Windows &windows);
 graph::StridedView getPaddedView(const Windows &windows);
 void buildPadKernel(LaunchBuilder &launch, const Windows &windows,
                     double outside);
+
+/// The launches of a convolution or a pool: the padded copy, if the kernel
+/// needs one, and a kernel for each schedule that is to be built.
+llvm::FailureOr<LoweredGroup> lowerWindows(
+    graph::GroupOp group, LoweringContext &context, const Windows &windows,
+    llvm::StringRef strategy, llvm::StringRef name, mlir::AffineExpr flops,
+    double outside, llvm::ArrayRef<ConvSchedule> schedules,
+    llvm::function_ref<llvm::LogicalResult(LaunchBuilder &launch,
+                                           const ConvSchedule &schedule,
+                                           KernelBuilder &kernel)>
+        build);
 
 /// The input over (batch, output.., kernel.., channels), and its buffer: the
 /// operand, or temporary 0 if there is a padded copy.

@@ -91,8 +91,8 @@ public:
       : kernel(kernel), b(kernel.getBuilder()), windows(windows),
         schedule(schedule), tile(tile), outside(outside), step(step) {
     auto dimsOf = [&](Value value) { return launch.getDims(value); };
-    buffer = kernel.getBuffer(
-        BufferRef::operand(windows.argument.getArgNumber()));
+    buffer =
+        kernel.getBuffer(BufferRef::operand(windows.argument.getArgNumber()));
     view = windows.getInputView(dimsOf);
   }
 
@@ -138,8 +138,8 @@ Value WindowReader::load(int64_t column) {
   TileWindow window;
   window.bases.push_back(position.outer[0]);
   window.bases.append(source.begin(), source.end());
-  window.bases.push_back(kernel.add(
-      position.pixel, kernel.getIndex((offset - phase) / stride)));
+  window.bases.push_back(
+      kernel.add(position.pixel, kernel.getIndex((offset - phase) / stride)));
   window.bases.push_back(position.channel);
   window.extents = {{rank, schedule.pixels, tile.readsInside},
                     {rank + 1, schedule.channels,
@@ -163,14 +163,14 @@ Value WindowReader::runColumns(Value carried) {
 /// The kernel's positions along `dim` that are inside of the input, for a
 /// window from `start` on.
 std::pair<Value, Value> WindowReader::getRange(unsigned dim, Value start) {
-  Value zero = kernel.getIndex(0), dilation = kernel.getIndex(
-                                       windows.dilations[dim]);
+  int64_t dilation = windows.dilations[dim];
+  Value zero = kernel.getIndex(0);
   auto countSteps = [&](Value distance) -> Value {
     distance = arith::MaxSIOp::create(b, distance, zero);
-    if (windows.dilations[dim] == 1)
+    if (dilation == 1)
       return distance;
-    distance = kernel.add(distance, kernel.getIndex(windows.dilations[dim] - 1));
-    return arith::DivUIOp::create(b, distance, dilation);
+    distance = kernel.add(distance, kernel.getIndex(dilation - 1));
+    return arith::DivUIOp::create(b, distance, kernel.getIndex(dilation));
   };
   Value first = countSteps(arith::SubIOp::create(b, zero, start));
   Value end = countSteps(
@@ -194,8 +194,8 @@ Value WindowReader::run(Value carried) {
     // The loop's bounds say so already; this is for who cannot see it.
     row = arith::MaxSIOp::create(b, row, kernel.getIndex(0));
     row = arith::MinSIOp::create(
-        b, row, kernel.add(kernel.getSize(windows.input[dim]),
-                           kernel.getIndex(-1)));
+        b, row,
+        kernel.add(kernel.getSize(windows.input[dim]), kernel.getIndex(-1)));
     at.push_back(index);
     source.push_back(row);
     Value next = run(values[0]);

@@ -46,14 +46,20 @@ analyzePool(graph::GroupOp group, graph::DimsOf dimsOf, std::string &reason) {
   return windows;
 }
 
+/// What an element outside of the input counts as.
+static double getOutside(graph::PoolOp op) {
+  if (op.getKind() == graph::Reduction::mean)
+    return 0.0;
+  return -std::numeric_limits<double>::infinity();
+}
+
 namespace {
 
 class PoolKernel {
 public:
   PoolKernel(LaunchBuilder &launch, const Windows &windows,
-             const ConvSchedule &schedule)
-      : launch(launch), windows(windows), schedule(schedule),
-        kernel(launch.addKernel("pool", {schedule.pixels, schedule.channels})),
+             const ConvSchedule &schedule, KernelBuilder &kernel)
+      : launch(launch), windows(windows), schedule(schedule), kernel(kernel),
         b(kernel.getBuilder()), op(cast<graph::PoolOp>(windows.root)) {}
 
   LogicalResult build();
@@ -70,7 +76,7 @@ private:
   LaunchBuilder &launch;
   const Windows &windows;
   const ConvSchedule &schedule;
-  KernelBuilder kernel;
+  KernelBuilder &kernel;
   ImplicitLocOpBuilder &b;
   graph::PoolOp op;
 };
@@ -149,7 +155,7 @@ Value PoolKernel::divide(Value sum, const ConvPosition &position) {
 }
 
 LogicalResult PoolKernel::buildTile(const LaneTile &tile) {
-  double outside = isMean() ? 0.0 : -std::numeric_limits<double>::infinity();
+  double outside = getOutside(op);
   Value sum = kernel.getSplat({schedule.pixels, schedule.channels},
                               b.getF32Type(), outside);
   auto step = [&](ArrayRef<Value>, Value x, Value carried) {
@@ -195,26 +201,16 @@ public:
       return group.emitError("no pooling: ") << reason;
     auto op = cast<graph::PoolOp>(windows->root);
     bool isMean = op.getKind() == graph::Reduction::mean;
-    double outside = isMean ? 0.0 : -std::numeric_limits<double>::infinity();
-    LoweredGroup lowered;
-    if (windows->needsCopy()) {
-      lowered.temporaries.push_back(getPaddedInput(*windows));
-      LaunchBuilder launch(group, context);
-      launch.setTemporaries(lowered.temporaries);
-      buildPadKernel(launch, *windows, outside);
-      lowered.launches.push_back(launch.finish(
-          "pad_" + getShapeName({windows->channels}), AffineExpr()));
-    }
-    LaunchBuilder launch(group, context);
-    launch.setTemporaries(lowered.temporaries);
-    ConvSchedule schedule = getConvSchedule(
-        context.capability, windows->channels, windows->output.back());
-    schedule.channelsInner = true;
-    if (failed(PoolKernel(launch, *windows, schedule).build()))
-      return group.emitError("cannot build a kernel for ") << *op;
-    lowered.launches.push_back(
-        launch.finish(isMean ? "pool_mean" : "pool_max", AffineExpr()));
-    return lowered;
+    auto schedules =
+        listConvSchedules(context.capability, windows->channels,
+                          windows->output.back(), /*channelsInner=*/true);
+    auto build = [&](LaunchBuilder &launch, const ConvSchedule &schedule,
+                     KernelBuilder &kernel) {
+      return PoolKernel(launch, *windows, schedule, kernel).build();
+    };
+    return lowerWindows(group, context, *windows, "pool",
+                        isMean ? "pool_mean" : "pool_max", AffineExpr(),
+                        getOutside(op), schedules, build);
   }
 };
 

@@ -21,12 +21,16 @@ bool lathe::kernels::dividesSize(int64_t size, AffineExpr dim) {
   return size == 1 || isMultipleOf(dim, size);
 }
 
-ConvSchedule lathe::kernels::getConvSchedule(const Capability &capability,
-                                             AffineExpr channels,
-                                             AffineExpr row) {
-  MicroTile tile = chooseMicroTile(capability, getConstantSize(row),
-                                   getConstantSize(channels), kPanelColumns);
-  return {tile.rows, tile.columns};
+SmallVector<ConvSchedule, 3>
+lathe::kernels::listConvSchedules(const Capability &capability,
+                                  AffineExpr channels, AffineExpr row,
+                                  bool channelsInner) {
+  SmallVector<ConvSchedule, 3> schedules;
+  for (MicroTile tile :
+       listMicroTiles(capability, getConstantSize(row),
+                      getConstantSize(channels), kPanelColumns))
+    schedules.push_back({tile.rows, tile.columns, channelsInner});
+  return schedules;
 }
 
 //===----------------------------------------------------------------------===//
@@ -268,4 +272,36 @@ void PadKernel::build() {
 void lathe::kernels::buildPadKernel(LaunchBuilder &launch,
                                     const Windows &windows, double outside) {
   PadKernel(launch, windows, outside).build();
+}
+
+FailureOr<LoweredGroup> lathe::kernels::lowerWindows(
+    graph::GroupOp group, LoweringContext &context, const Windows &windows,
+    StringRef strategy, StringRef name, AffineExpr flops, double outside,
+    ArrayRef<ConvSchedule> schedules,
+    llvm::function_ref<LogicalResult(LaunchBuilder &, const ConvSchedule &,
+                                     KernelBuilder &)>
+        build) {
+  LoweredGroup lowered;
+  if (windows.needsCopy()) {
+    lowered.temporaries.push_back(getPaddedInput(windows));
+    LaunchBuilder launch(group, context);
+    launch.setTemporaries(lowered.temporaries);
+    buildPadKernel(launch, windows, outside);
+    lowered.launches.push_back(
+        launch.finish("pad_" + getShapeName({windows.channels}), AffineExpr()));
+  }
+  LaunchBuilder launch(group, context);
+  launch.setTemporaries(lowered.temporaries);
+  SmallVector<SmallVector<int64_t, 3>> tiles;
+  for (const ConvSchedule &schedule : schedules)
+    tiles.push_back({schedule.pixels, schedule.channels});
+  std::string workload =
+      (name + ", " + getShapeName(windows.output) + " pixels").str();
+  auto buildOne = [&](KernelBuilder &kernel, unsigned index) {
+    return build(launch, schedules[index], kernel);
+  };
+  if (failed(launch.addKernels(strategy, workload, tiles, buildOne)))
+    return group.emitError("cannot build a kernel for ") << *windows.root;
+  lowered.launches.push_back(launch.finish(name, flops));
+  return lowered;
 }

@@ -2,8 +2,9 @@
 
 #include "lib/Kernels/MicroTile.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"
-#include <algorithm>
+#include <cmath>
 
 using namespace lathe;
 using namespace lathe::kernels;
@@ -30,33 +31,42 @@ static double countTiles(std::optional<int64_t> size, int64_t tile) {
   return size ? static_cast<double>(llvm::divideCeil(*size, tile)) : 1.0 / tile;
 }
 
-MicroTile lathe::kernels::chooseMicroTile(const Capability &capability,
-                                          std::optional<int64_t> rows,
-                                          std::optional<int64_t> columns,
-                                          int64_t maxColumns) {
+llvm::SmallVector<MicroTile, 3> lathe::kernels::listMicroTiles(
+    const Capability &capability, std::optional<int64_t> rows,
+    std::optional<int64_t> columns, int64_t maxColumns) {
+  struct Candidate {
+    MicroTile tile;
+    double cycles;
+  };
+  llvm::SmallVector<Candidate, 3> best;
   int64_t lanes = capability.getLanes(32);
   int64_t most =
       std::max<int64_t>(capability.vectorRegisters - kOtherRegisters, 1);
-  MicroTile best{1, lanes};
-  double fewest = 0.0;
-  for (int64_t vectors = 1; vectors <= most && vectors * lanes <= maxColumns;
-       vectors *= 2) {
+  for (int64_t vectors = 1; vectors <= most; vectors *= 2) {
+    if (vectors > 1 && vectors * lanes > maxColumns)
+      break;
+    Candidate chosen{{1, vectors * lanes}, 0.0};
     for (int64_t count = most / vectors; count > 0; --count) {
-      if (rows && count > *rows && count > 1)
+      if (rows && count > std::max<int64_t>(*rows, 1))
         continue;
       double cycles = countTiles(rows, count) *
                       countTiles(columns, vectors * lanes) *
                       getStepCycles(capability, count, vectors);
-      // Of equals the one that loads less for each multiply-add.
-      bool isBetter = fewest == 0.0 || cycles < fewest * 0.999;
-      bool isEqual = fewest != 0.0 && cycles <= fewest * 1.001;
-      double squareness = 1.0 / count + 1.0 / (vectors * lanes);
-      double ofBest = 1.0 / best.rows + 1.0 / best.columns;
-      if (!isBetter && !(isEqual && squareness < ofBest))
+      if (chosen.cycles != 0.0 && cycles >= chosen.cycles)
         continue;
-      best = {count, vectors * lanes};
-      fewest = cycles;
+      chosen = {{count, vectors * lanes}, cycles};
     }
+    best.push_back(chosen);
   }
-  return best;
+  // Of equals the one that loads less for each multiply-add.
+  auto getLoads = [](const MicroTile &tile) {
+    return 1.0 / tile.rows + 1.0 / tile.columns;
+  };
+  llvm::sort(best, [&](const Candidate &a, const Candidate &b) {
+    if (std::abs(a.cycles - b.cycles) > 1e-3 * a.cycles)
+      return a.cycles < b.cycles;
+    return getLoads(a.tile) < getLoads(b.tile);
+  });
+  return llvm::map_to_vector<3>(best,
+                                [](const Candidate &c) { return c.tile; });
 }

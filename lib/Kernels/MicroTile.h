@@ -7,6 +7,7 @@
 #define LATHE_KERNELS_MICROTILE_H
 
 #include "lib/Kernels/Capability.h"
+#include "llvm/ADT/SmallVector.h"
 
 namespace lathe::kernels {
 
@@ -15,17 +16,18 @@ struct MicroTile {
   int64_t rows = 1, columns = 1;
 };
 
-/// The tile that takes the fewest cycles for all of `rows` x `columns`,
-/// rounded up to whole tiles; what is not known is taken to be large. At most
-/// `maxColumns` columns, a power of two of vectors.
+/// For every number of vectors up to `maxColumns` (powers of two), the tile
+/// that takes the fewest cycles for all of `rows` x `columns`, rounded up to
+/// whole tiles; what is not known is taken to be large. The best one first.
 ///
 /// The model, per step of k: two multiply-adds and two loads a cycle, a few
 /// bytes of the weight, and at least as many cycles as a multiply-add takes. An
 /// element of the input is one load if a register is left for it, else one per
 /// vector.
-MicroTile chooseMicroTile(const Capability &capability,
-                          std::optional<int64_t> rows,
-                          std::optional<int64_t> columns, int64_t maxColumns);
+llvm::SmallVector<MicroTile, 3> listMicroTiles(const Capability &capability,
+                                               std::optional<int64_t> rows,
+                                               std::optional<int64_t> columns,
+                                               int64_t maxColumns);
 
 } // namespace lathe::kernels
 

@@ -250,6 +250,11 @@ void Bounds::visit(Operation *op, Value tile, Value view, ValueRange indices,
       proven.insert(bound);
       continue;
     }
+    bool isKnown = constantOf(index) && constantOf(size);
+    if (isKnown && !isNonNegative(index))
+      negative.insert(bound);
+    if (isKnown)
+      continue; // Outside, which a copy of the body without masks never is.
     BoundTest test;
     test.bound = bound;
     test.index = index;
