@@ -1,36 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Runs Lathe bundles from Python, on NumPy arrays.
+"""Compiles models and runs bundles from Python, on NumPy arrays.
 
     import lathe
+    lathe.compile("model.onnx", "model.lathe")
     model = lathe.Model("model.lathe", threads=2)
     outputs = model.run({"input_ids": ids, "attention_mask": mask})
 
-A thin layer over the C API (include/lathe-c/runtime.h) by ctypes: nothing to
-build. The library is found in $LATHE_LIBRARY, in $LATHE_BUILD/lib, or in the
-checkout's build/lib.
+A thin layer over the C API (include/lathe-c) by ctypes: nothing to build. The
+libraries are found beside $LATHE_LIBRARY, in $LATHE_BUILD/lib, or in the
+checkout's build/lib. The compiler's is loaded by the first compilation only.
 """
 
 import ctypes as c
 import os
-import pathlib
 
 import numpy as np
 
-__all__ = ["Model", "LatheError"]
+from ._library import LatheError, check, load_library, sized
+from .compiler import compile  # pylint: disable=redefined-builtin
+
+__all__ = ["Model", "LatheError", "compile"]
 
 _MAX_RANK = 16
-# By the numbers of lathe_dtype_t; bf16 has no type in NumPy itself.
+# By the numbers of lathe_dtype_t.
 _DTYPES = {
     1: np.dtype(np.bool_), 2: np.dtype(np.int8), 3: np.dtype(np.uint8),
     4: np.dtype(np.int16), 5: np.dtype(np.uint16), 6: np.dtype(np.int32),
     7: np.dtype(np.uint32), 8: np.dtype(np.int64), 9: np.dtype(np.uint64),
     10: np.dtype(np.float16), 12: np.dtype(np.float32), 13: np.dtype(np.float64),
 }
+try:  # NumPy itself has no bf16.
+    import ml_dtypes
+    _DTYPES[11] = np.dtype(ml_dtypes.bfloat16)
+except ImportError:
+    pass
 _NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
-
-
-class LatheError(RuntimeError):
-    """What a status of the runtime says."""
 
 
 class _Tensor(c.Structure):
@@ -66,28 +70,13 @@ class _RunOptions(c.Structure):
                 ("profile", c.c_void_p)]
 
 
-def _find_library():
-    if path := os.environ.get("LATHE_LIBRARY"):
-        return path
-    root = pathlib.Path(__file__).resolve().parents[2]
-    build = pathlib.Path(os.environ.get("LATHE_BUILD", root / "build"))
-    return str(build / "lib" / "liblathe_runtime.so")
-
-
 def _load_library():
-    library = c.CDLL(_find_library())
-    library.lathe_status_message.restype = c.c_char_p
+    library = load_library("lathe_runtime", (
+        "lathe_bundle_open", "lathe_bundle_entry", "lathe_bundle_input",
+        "lathe_bundle_output", "lathe_bundle_find_entry",
+        "lathe_model_create", "lathe_model_run"))
     library.lathe_results_tensor.restype = c.POINTER(_Tensor)
-    for name in ("lathe_bundle_open", "lathe_bundle_entry", "lathe_bundle_input",
-                 "lathe_bundle_output", "lathe_bundle_find_entry",
-                 "lathe_model_create", "lathe_model_run"):
-        getattr(library, name).restype = c.c_void_p
     return library
-
-
-def _sized(struct):
-    """An option or info struct that says how large it is."""
-    return struct(struct_size=c.sizeof(struct))
 
 
 class Model:
@@ -102,7 +91,7 @@ class Model:
         self._library = _load_library()
         self._call("lathe_bundle_open", os.fsencode(path), None,
                    c.byref(self._bundle))
-        options = _sized(_ModelOptions)
+        options = sized(_ModelOptions)
         options.num_threads = threads
         options.variant = variant.encode() if variant else None
         options.guard = guard
@@ -112,7 +101,7 @@ class Model:
         self._call("lathe_bundle_find_entry", self._bundle, entry.encode(),
                    c.byref(index))
         self._entry = index.value
-        info = _sized(_EntryInfo)
+        info = sized(_EntryInfo)
         self._call("lathe_bundle_entry", self._bundle, index, c.byref(info))
         self.inputs = [self._describe("lathe_bundle_input", i)
                        for i in range(info.num_inputs)]
@@ -135,16 +124,10 @@ class Model:
         return _Binding(self, inputs)
 
     def _call(self, name, *arguments):
-        status = getattr(self._library, name)(*arguments)
-        if not status:
-            return
-        status = c.c_void_p(status)
-        message = self._library.lathe_status_message(status).decode()
-        self._library.lathe_status_destroy(status)
-        raise LatheError(message)
+        check(self._library, getattr(self._library, name)(*arguments))
 
     def _describe(self, getter, index):
-        info = _sized(_TensorInfo)
+        info = sized(_TensorInfo)
         self._call(getter, self._bundle, c.c_size_t(self._entry),
                    c.c_size_t(index), c.byref(info))
         dims = tuple(info.dims[i].text.decode() for i in range(info.rank))
@@ -156,7 +139,7 @@ class Model:
         shape = [tensor.dims[i] for i in range(tensor.rank)]
         dtype = _DTYPES.get(tensor.dtype)
         if dtype is None:
-            raise LatheError("an output of bf16 has no dtype in NumPy")
+            raise LatheError("an output of bf16 needs the package ml_dtypes")
         if 0 in shape:
             return np.empty(shape, dtype)
         size = int(np.prod(shape)) * dtype.itemsize
@@ -176,7 +159,7 @@ class _Binding:
             raise LatheError(f"input {missing[0]!r} is missing")
         self._arrays = [np.asarray(inputs[name], order="C") for name in names]
         tensors = (_Tensor * len(names))(*map(self._wrap, self._arrays))
-        options = _sized(_RunOptions)
+        options = sized(_RunOptions)
         options.entry = model._entry
         self._model, self._results = model, c.c_void_p()
         self._arguments = (model._model, c.byref(options),
