@@ -76,8 +76,12 @@ static double coordinate(const ResizeOptions &options, const Axis &axis,
   auto is = [&](const char *name) { return strcmp(mode, name) == 0; };
   if (is("asymmetric"))
     return x / axis.scale;
-  if (is("align_corners"))
-    return axis.out == 1 ? 0 : x * (in - 1) / (out - 1);
+  if (is("align_corners")) {
+    // With scales, the corners of what the result would be unrounded.
+    if (!options.scales.empty())
+      out = axis.scale * in;
+    return out == 1 ? 0 : x * (in - 1) / (out - 1);
+  }
   if (is("pytorch_half_pixel"))
     return axis.out == 1 ? 0 : (x + 0.5) / axis.scale - 0.5;
   if (is("half_pixel_symmetric")) {

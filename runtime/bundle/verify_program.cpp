@@ -31,7 +31,7 @@ private:
   struct BufferFacts {
     uint32_t root = 0;
     uint32_t ready = 0;    // when its dims and offset are known
-    bool written = false;  // of roots
+    bool written = false;  // of roots; what holds nothing needs no writer
     bool constant = false; // of roots: may not be written
   };
 
@@ -146,8 +146,10 @@ Status ProgramVerifier::verifyBuffer(uint32_t index) {
                  maxRank);
   LATHE_TRY(verifyExprs(buffer.dims(), entry, "dim", budget));
   for (uint32_t d = 0; d < sizeOf(buffer.dims()); ++d) {
-    uint32_t ready = readyOf(buffer.dims()->Get(d));
-    facts.ready = facts.ready > ready ? facts.ready : ready;
+    int32_t dim = buffer.dims()->Get(d);
+    facts.ready = facts.ready > readyOf(dim) ? facts.ready : readyOf(dim);
+    const Expr &expr = *entry.exprs()->Get(static_cast<uint32_t>(dim));
+    facts.written |= expr.op() == ExprOp::Const && expr.value() == 0;
   }
 
   switch (buffer.kind()) {
