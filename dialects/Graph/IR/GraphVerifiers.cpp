@@ -140,6 +140,10 @@ LogicalResult PoolOp::verify() {
 }
 
 LogicalResult AttentionOp::verify() {
+  Type type = elementOf(getResult());
+  if (!isa<Float32Type, Float16Type, BFloat16Type>(type))
+    return emitOpError("needs element type f32, f16 or bf16, got ")
+           << type << "; spell other types out";
   for (unsigned i = 0; i < 3; ++i)
     if (failed(checkElement(*this, i, elementOf(getResult()))))
       return failure();

@@ -121,6 +121,8 @@ LogicalResult AttentionMatcher::match() {
       typeOf(product.getRhs()).getRank() != 4)
     return fail("the scores are not of rank 4");
   Type element = typeOf(output.getResult()).getElementType();
+  if (element.getIntOrFloatBitWidth() > 32)
+    return fail("scores are kept in f32, which is not enough for f64");
   for (Value value : {product.getLhs(), product.getRhs(), output.getRhs()})
     if (typeOf(value).getElementType() != element)
       return fail("query, key and value have different element types");

@@ -134,7 +134,8 @@ LogicalResult AttentionImporter::addPositions(Value &mask) {
   return success();
 }
 
-/// The computation in single ops, for nodes whose score matrix is an output.
+/// The computation in single ops, for f64 (`graph.attention` keeps scores in
+/// f32) and for nodes whose score matrix is an output.
 /// Rows without a visible key are zero.
 Value AttentionImporter::spellOut(Value mask, int64_t mode, Value &scores) {
   Type type = b.getElementType(query);
@@ -213,7 +214,7 @@ LogicalResult AttentionImporter::import() {
   if (failed(addPositions(mask)))
     return failure();
   Value result;
-  if (node.usesOutput(3)) {
+  if (node.usesOutput(3) || b.getElementType(query).isF64()) {
     result = spellOut(mask, mode, scores);
   } else {
     graph::SelectionInterface selection =
@@ -232,7 +233,7 @@ LogicalResult AttentionImporter::import() {
   SmallVector<Value> results = {result};
   if (node.getNumOutputs() > 1)
     results.append({key, value});
-  if (scores)
+  if (node.usesOutput(3))
     results.push_back(scores);
   return node.set(results);
 }

@@ -125,6 +125,17 @@ func.func @attention(%q: tensor<1x3x4x8xf32>, %k: tensor<1x2x4x8xf32>) {
 
 // -----
 
+func.func @attention_f64(%q: tensor<1x2x4x8xf64>) {
+  // expected-error@+1 {{needs element type f32, f16 or bf16, got 'f64'; spell other types out}}
+  %0 = graph.attention %q, %q, %q score(#graph.softmax<scale = 1.0>)
+      select(#graph.dense)
+    : (tensor<1x2x4x8xf64>, tensor<1x2x4x8xf64>, tensor<1x2x4x8xf64>)
+      -> tensor<1x2x4x8xf64>
+  return
+}
+
+// -----
+
 func.func @two_roots(%x: tensor<4x4xf32>) -> tensor<4x4xf32> {
   // expected-error@+1 {{must hold at most one root, found 'graph.softmax' and 'graph.softmax'}}
   %0 = graph.group reduce (%a = %x) : (tensor<4x4xf32>) -> tensor<4x4xf32> {

@@ -248,3 +248,18 @@ func.func @finite_fill(
     : (tensor<2x3x?x?xf32>, tensor<2x3x?x8xf32>) -> tensor<2x3x?x8xf32>
   return %o : tensor<2x3x?x8xf32>
 }
+
+// -----
+
+// REMARK: looks like an attention, but scores are kept in f32, which is not enough for f64
+// CHECK-LABEL: func.func @f64(
+// CHECK-NOT: graph.attention
+func.func @f64(%q: tensor<1x2x4x8xf64>, %kt: tensor<1x2x8x4xf64>,
+               %v: tensor<1x2x4x8xf64>) -> tensor<1x2x4x8xf64> {
+  %s = graph.matmul %q, %kt
+    : (tensor<1x2x4x8xf64>, tensor<1x2x8x4xf64>) -> tensor<1x2x4x4xf64>
+  %p = graph.softmax %s axis 3 : tensor<1x2x4x4xf64>
+  %o = graph.matmul %p, %v
+    : (tensor<1x2x4x4xf64>, tensor<1x2x4x8xf64>) -> tensor<1x2x4x8xf64>
+  return %o : tensor<1x2x4x8xf64>
+}
