@@ -7,6 +7,7 @@
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OperationSupport.h"
+#include "mlir/IR/Remarks.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ThreadPool.h"
@@ -20,6 +21,21 @@ using llvm::Error;
 using llvm::Expected;
 
 namespace {
+/// Hands the remarks of passes on as messages.
+class RemarkForwarder : public remark::detail::MLIRRemarkStreamerBase {
+public:
+  using Sink = std::function<void(Location, Severity, StringRef)>;
+  explicit RemarkForwarder(Sink sink) : sink(std::move(sink)) {}
+
+  void streamOptimizationRemark(const remark::detail::Remark &found) override {
+    sink(found.getLocation(), Severity::Remark,
+         (found.getCategoryName() + ": " + found.getMsg()).str());
+  }
+
+private:
+  Sink sink;
+};
+
 /// One compilation: owns the context and keeps the time.
 class Compilation {
 public:
@@ -47,6 +63,8 @@ private:
   /// What the user should read for a failure that diagnostics explain.
   Error failure(const Twine &fallback);
   void receive(Diagnostic &diagnostic);
+  void report(Location loc, Severity severity, const Twine &text);
+  void listenToRemarks();
 
   std::string model;
   const CompileOptions &options;
@@ -59,7 +77,7 @@ private:
   OwningOpRef<ModuleOp> module;
   std::shared_ptr<const tuning::TuningTable> tuningTable;
   std::vector<CompiledVariant> variants;
-  CompileReport report;
+  CompileReport result;
   std::chrono::steady_clock::time_point stageStart;
 };
 } // namespace
@@ -74,6 +92,8 @@ Compilation::Compilation(StringRef model, const CompileOptions &options,
   context->setThreadPool(threads);
   context->getDiagEngine().registerHandler(
       [this](Diagnostic &diagnostic) { receive(diagnostic); });
+  if (listener.message)
+    listenToRemarks();
 }
 
 /// A location as a user knows it: the node's name.
@@ -92,19 +112,36 @@ static std::string describe(Location loc) {
   return text;
 }
 
-void Compilation::receive(Diagnostic &diagnostic) {
-  std::string place = describe(diagnostic.getLocation());
-  std::string text = (place.empty() ? "" : place + ": ") + diagnostic.str();
-  Severity severity = Severity::Remark;
-  if (diagnostic.getSeverity() == DiagnosticSeverity::Error)
-    severity = Severity::Error;
-  else if (diagnostic.getSeverity() == DiagnosticSeverity::Warning)
-    severity = Severity::Warning;
+void Compilation::report(Location loc, Severity severity, const Twine &what) {
+  std::string place = describe(loc);
+  std::string text = (place.empty() ? "" : place + ": ") + what.str();
   std::lock_guard<std::mutex> lock(mutex);
   if (severity == Severity::Error && firstError.empty())
     firstError = text;
   if (listener.message)
     listener.message({severity, text});
+}
+
+void Compilation::receive(Diagnostic &diagnostic) {
+  Severity severity = Severity::Remark;
+  if (diagnostic.getSeverity() == DiagnosticSeverity::Error)
+    severity = Severity::Error;
+  else if (diagnostic.getSeverity() == DiagnosticSeverity::Warning)
+    severity = Severity::Warning;
+  report(diagnostic.getLocation(), severity, diagnostic.str());
+}
+
+void Compilation::listenToRemarks() {
+  remark::RemarkCategories everything;
+  everything.all = ".*";
+  auto forwarder = std::make_unique<RemarkForwarder>(
+      [this](Location loc, Severity severity, StringRef text) {
+        report(loc, severity, text);
+      });
+  // It fails only if the context has an engine already: this one is new.
+  (void)remark::enableOptimizationRemarks(
+      *context, std::move(forwarder),
+      std::make_unique<remark::RemarkEmittingPolicyAll>(), everything);
 }
 
 Error Compilation::failure(const Twine &fallback) {
@@ -114,7 +151,7 @@ Error Compilation::failure(const Twine &fallback) {
 }
 
 void Compilation::begin(StringRef stage, double fraction) {
-  report.stages.push_back({stage.str(), 0.0});
+  result.stages.push_back({stage.str(), 0.0});
   stageStart = std::chrono::steady_clock::now();
   if (listener.progress)
     listener.progress(fraction, stage);
@@ -123,7 +160,7 @@ void Compilation::begin(StringRef stage, double fraction) {
 void Compilation::end() {
   std::chrono::duration<double> seconds =
       std::chrono::steady_clock::now() - stageStart;
-  report.stages.back().seconds = seconds.count();
+  result.stages.back().seconds = seconds.count();
 }
 
 Error Compilation::dump(ModuleOp module, const Twine &name) {
@@ -311,29 +348,29 @@ Expected<CompileReport> Compilation::compile(StringRef output) {
   if (Error error = compileVariants())
     return std::move(error);
   begin("bundle", 0.9);
-  if (Error error = writeBundle(output, variants, model, options, report))
+  if (Error error = writeBundle(output, variants, model, options, result))
     return std::move(error);
   end();
-  return report;
+  return result;
 }
 
 Expected<CheckReport> Compilation::check() {
-  CheckReport result;
-  if (Error error = importAndOptimize(result.findings)) {
-    if (result.findings.empty())
+  CheckReport found;
+  if (Error error = importAndOptimize(found.findings)) {
+    if (found.findings.empty())
       return std::move(error);
     llvm::consumeError(std::move(error));
-    return result;
+    return found;
   }
   module->walk([&](Operation *op) {
-    ++result.nodes;
+    ++found.nodes;
     if (auto value = op->getAttrOfType<ElementsAttr>("value")) {
       ShapedType type = value.getShapedType();
-      result.weightBytes += type.getNumElements() *
+      found.weightBytes += type.getNumElements() *
                             llvm::divideCeil(type.getElementTypeBitWidth(), 8);
     }
   });
-  return result;
+  return found;
 }
 
 Expected<CompileReport> lathe::compile(StringRef model, StringRef output,
