@@ -17,6 +17,9 @@ using graph::Access;
 using graph::Dims;
 using graph::ViewStep;
 
+/// Blocks of fewer keys are not worth a pass of their own.
+static constexpr int64_t kFewKeys = 32;
+
 /// Whether the operands are strided, and the mask broadcasts.
 static bool setAccesses(graph::GroupOp group, AttentionShape &shape,
                         graph::DimsOf dimsOf, std::string &reason) {
@@ -68,11 +71,10 @@ static std::optional<AttentionShape> analyzeAttention(graph::GroupOp group,
     reason = "the score function has no kernel";
     return std::nullopt;
   }
-  if (!isa<graph::DenseSelectionAttr, graph::WindowAttr>(
-          Attribute(shape.op.getSelection()))) {
-    reason = "the selection has no kernel";
-    return std::nullopt;
-  }
+  shape.list = dyn_cast<graph::BlockListAttr>(
+      Attribute(shape.op.getSelection()));
+  if (shape.list && shape.list.getHeads() > 1)
+    shape.headsPerList = *heads / shape.list.getHeads();
   shape.batch = query[0];
   shape.heads = query[1];
   shape.queries = query[2];
@@ -91,6 +93,16 @@ static int64_t getScratch(const AttentionShape &shape,
   return rows * schedule.lanes * sizeof(float);
 }
 
+/// Keys of a block list in blocks of its own size, if that is neither small nor
+/// large; else runs of blocks are cut as they come.
+static void fitBlocks(int64_t block, AttentionSchedule &schedule) {
+  schedule.edgeKeys = getBlockPart(block, schedule.edgeKeys);
+  int64_t part = getBlockPart(block, schedule.keys);
+  if (part < kFewKeys)
+    part = schedule.keys;
+  schedule.keys = part / schedule.edgeKeys * schedule.edgeKeys;
+}
+
 /// All lanes for many queries, first choice one vector register for few.
 static SmallVector<AttentionSchedule, 2>
 getSchedules(const Capability &capability, const AttentionShape &shape) {
@@ -98,8 +110,11 @@ getSchedules(const Capability &capability, const AttentionShape &shape) {
   AttentionSchedule schedule;
   schedule.lanes = capability.vectorRegisters >= 32 ? 4 * few : 2 * few;
   while (schedule.lanes > few &&
-         getScratch(shape, schedule) > capability.scratchBytes)
+         (getScratch(shape, schedule) > capability.scratchBytes ||
+          (shape.list && !canGroup(shape.list, schedule.lanes))))
     schedule.lanes /= 2;
+  if (shape.list)
+    fitBlocks(shape.list.getBlock(), schedule);
   SmallVector<AttentionSchedule, 2> schedules;
   auto queries = getConstantSize(shape.queries);
   if (schedule.lanes > few && (!queries || *queries <= few)) {
@@ -113,8 +128,14 @@ getSchedules(const Capability &capability, const AttentionShape &shape) {
   return schedules;
 }
 
-static AffineExpr getFlops(const AttentionShape &shape) {
+/// Of block lists, what the kernel does for all of its queries.
+static AffineExpr getFlops(const AttentionShape &shape,
+                           const AttentionSchedule &schedule) {
   AffineExpr scores = shape.batch * shape.heads * shape.queries * shape.keys;
+  if (shape.list)
+    scores = shape.batch * (shape.heads *
+                            getAttentionBlocks(shape, schedule).scores)
+                               .floorDiv(shape.list.getHeads());
   return graph::canonicalizeSize(scores * (2 * (shape.size + shape.valueSize)));
 }
 
@@ -125,6 +146,8 @@ static std::string getName(graph::GroupOp group, const AttentionShape &shape) {
   name += std::to_string(shape.size);
   if (isa<graph::WindowAttr>(Attribute(op.getSelection())))
     name += "_window";
+  if (shape.list)
+    name += "_blocks";
   if (op.getMask())
     name += "_mask";
   std::string ops = getOpsName(group, op);
@@ -163,7 +186,7 @@ public:
     }
     LoweredGroup lowered;
     lowered.launches.push_back(
-        launch.finish(getName(group, *shape), getFlops(*shape)));
+        launch.finish(getName(group, *shape), getFlops(*shape, schedules.back())));
     return lowered;
   }
 };

@@ -15,6 +15,15 @@ using namespace lathe::kernels;
 
 namespace {
 
+/// One block of keys while it is computed.
+struct KeyBlock {
+  Value first;
+  int64_t size;
+  bool isMasked = false; ///< Some query may not see all of it.
+  Value end = nullptr;   ///< Its keys end here; null: it is whole.
+  Value groups = nullptr; ///< Which groups of queries see it; null: all.
+};
+
 /// Where the keys of one program are: keys in [begin, end) are seen by some
 /// query, those in [wholeBegin, wholeEnd) by all, in blocks of
 /// `AttentionSchedule::keys`.
@@ -36,12 +45,18 @@ private:
   KeyRange getKeyRange();
   KeyRange getWindowRange(graph::WindowAttr window);
   Value loadQuery();
-  SmallVector<Value> buildBlocks(Value begin, Value end, int64_t size,
-                                 bool isEdge, SmallVector<Value> state);
-  bool buildBlock(Value key, Value end, int64_t size, bool isEdge,
-                  MutableArrayRef<Value> state);
-  Value hideKeys(Value logits, Value key, Value end, bool isEdge, Value mask);
-  Value getVisible(Value key, Value end, RankedTensorType type);
+  SmallVector<Value> buildAll(SmallVector<Value> state);
+  SmallVector<Value> buildRange(Value begin, Value end, int64_t size,
+                                bool isEdge, SmallVector<Value> state);
+  SmallVector<Value> buildListed(SmallVector<Value> state);
+  SmallVector<Value> buildEntries(Value begin, Value end, bool isMasked,
+                                  SmallVector<Value> state);
+  bool buildBlock(const KeyBlock &block, MutableArrayRef<Value> state);
+  Value hideKeys(Value logits, const KeyBlock &block, Value mask);
+  Value getVisible(const KeyBlock &block, RankedTensorType type);
+  Value getGroupVisible(Value groups, RankedTensorType type);
+  std::pair<int64_t, int64_t> getWindow();
+  Value loadTable(DenseElementsAttr table, Value row, int64_t column);
   LogicalResult buildEpilogue(Value output);
 
   FailureOr<Value> evaluate(Value value, const graph::Access &access,
@@ -77,6 +92,7 @@ private:
   ImplicitLocOpBuilder &b;
   graph::AttentionOp op;
   std::unique_ptr<AttentionScore> score;
+  AttentionBlocks blocks; ///< If there is a block list.
 
   Value batch, head, keyHead, query; ///< `query` is the first of the block.
   Value transposedQuery;
@@ -133,45 +149,80 @@ KeyRange AttentionKernel::getKeyRange() {
   return {zero, zero, kernel.getSize(whole), kernel.getSize(shape.keys)};
 }
 
-/// Which keys of a block at the edge each query sees, by position.
-Value AttentionKernel::getVisible(Value key, Value end, RankedTensorType type) {
+/// How far before and after its own key a query sees; negative: no limit.
+std::pair<int64_t, int64_t> AttentionKernel::getWindow() {
+  if (auto window = dyn_cast<graph::WindowAttr>(op.getSelection()))
+    return {window.getLeft(), window.getRight()};
+  if (shape.list)
+    return {shape.list.getLeft(), shape.list.getRight()};
+  return {-1, -1};
+}
+
+/// Bit n of `groups` says whether the n-th group of queries sees the block.
+Value AttentionKernel::getGroupVisible(Value groups, RankedTensorType type) {
+  auto splat = [&](int64_t value) {
+    return kernel.getSplat(type.getShape(), b.getI32Type(), value);
+  };
+  Value group = tile::IotaOp::create(b, type, 1);
+  if (llvm::isPowerOf2_64(blocks.groupLanes))
+    group = arith::ShRUIOp::create(b, group,
+                                   splat(llvm::Log2_64(blocks.groupLanes)));
+  else
+    group = arith::DivUIOp::create(b, group, splat(blocks.groupLanes));
+  Value all = tile::SplatOp::create(b, type, groups);
+  Value bit = arith::AndIOp::create(b, arith::ShRUIOp::create(b, all, group),
+                                    splat(1));
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, bit, splat(0));
+}
+
+/// Which keys of a masked block each query sees, by position; null: all.
+Value AttentionKernel::getVisible(const KeyBlock &block,
+                                  RankedTensorType type) {
   auto positions = type.clone(b.getI32Type());
   auto splat = [&](Value scalar) -> Value {
     return tile::SplatOp::create(b, positions, scalar);
   };
   Value row = tile::IotaOp::create(b, positions, 0);
-  Value left = toI32(arith::SubIOp::create(b, end, key));
-  Value visible =
-      arith::CmpIOp::create(b, arith::CmpIPredicate::slt, row, splat(left));
-  auto window = dyn_cast<graph::WindowAttr>(op.getSelection());
-  if (!window)
+  Value visible;
+  auto conjoin = [&](Value condition) {
+    visible = visible ? arith::AndIOp::create(b, visible, condition).getResult()
+                      : condition;
+  };
+  if (block.end) {
+    Value left = toI32(arith::SubIOp::create(b, block.end, block.first));
+    conjoin(
+        arith::CmpIOp::create(b, arith::CmpIPredicate::slt, row, splat(left)));
+  }
+  if (block.groups)
+    conjoin(getGroupVisible(block.groups, positions));
+  auto [before, after] = getWindow();
+  if (before < 0 && after < 0)
     return visible;
   // The distance from query to key.
   Value first = kernel.add(query, kernel.getSize(graph::canonicalizeSize(
                                       shape.keys - shape.queries)));
-  Value base = toI32(arith::SubIOp::create(b, key, first));
+  Value base = toI32(arith::SubIOp::create(b, block.first, first));
   Value lane = tile::IotaOp::create(b, positions, 1);
   Value distance = arith::SubIOp::create(b, row, lane);
   distance = arith::AddIOp::create(b, distance, splat(base));
   auto require = [&](arith::CmpIPredicate predicate, int64_t bound) {
     Value limit = kernel.getSplat(type.getShape(), b.getI32Type(), bound);
-    Value holds = arith::CmpIOp::create(b, predicate, distance, limit);
-    visible = arith::AndIOp::create(b, visible, holds);
+    conjoin(arith::CmpIOp::create(b, predicate, distance, limit));
   };
-  if (window.getRight() >= 0)
-    require(arith::CmpIPredicate::sle, window.getRight());
-  if (window.getLeft() >= 0)
-    require(arith::CmpIPredicate::sge, -window.getLeft());
+  if (after >= 0)
+    require(arith::CmpIPredicate::sle, after);
+  if (before >= 0)
+    require(arith::CmpIPredicate::sge, -before);
   return visible;
 }
 
 /// `mask` is a tile of i1 or f32, or null; only booleans hide keys.
-Value AttentionKernel::hideKeys(Value logits, Value key, Value end, bool isEdge,
+Value AttentionKernel::hideKeys(Value logits, const KeyBlock &block,
                                 Value mask) {
   auto type = cast<RankedTensorType>(logits.getType());
   Value visible;
-  if (isEdge)
-    visible = getVisible(key, end, type);
+  if (block.isMasked)
+    visible = getVisible(block, type);
   if (mask && !isAdditive(mask))
     visible = visible ? Value(arith::AndIOp::create(b, visible, mask)) : mask;
   if (!visible)
@@ -197,30 +248,31 @@ Value AttentionKernel::loadQuery() {
   return arith::MulFOp::create(b, *tile, scale);
 }
 
-/// One block of `size` keys from `key` on; false after an error.
-bool AttentionKernel::buildBlock(Value key, Value end, int64_t size,
-                                 bool isEdge, MutableArrayRef<Value> state) {
-  auto type = RankedTensorType::get({size, schedule.lanes}, b.getF32Type());
-  Value zero = kernel.getIndex(0);
+/// One block of keys; false after an error.
+bool AttentionKernel::buildBlock(const KeyBlock &block,
+                                 MutableArrayRef<Value> state) {
+  auto type =
+      RankedTensorType::get({block.size, schedule.lanes}, b.getF32Type());
+  TileWindow::Extent rows{2, block.size, !block.end};
   FailureOr<Value> mask = Value();
   if (op.getMask())
-    mask =
-        evaluate(op.getMask(), shape.maskAccess, {batch, head, query, key},
-                 {{3, size, !isEdge}, {2, schedule.lanes, queriesInBounds()}});
-  SmallVector<Value> keyBases{batch, keyHead, key, zero};
-  FailureOr<Value> keys = evaluate(op.getKey(), {}, keyBases,
-                                   {{2, size, !isEdge}, {3, shape.size, true}});
+    mask = evaluate(op.getMask(), shape.maskAccess,
+                    {batch, head, query, block.first},
+                    {{3, block.size, !block.end},
+                     {2, schedule.lanes, queriesInBounds()}});
+  SmallVector<Value> keyBases{batch, keyHead, block.first, kernel.getIndex(0)};
+  FailureOr<Value> keys =
+      evaluate(op.getKey(), {}, keyBases, {rows, {3, shape.size, true}});
   if (failed(mask) || failed(keys))
     return false;
   Value added = *mask && isAdditive(*mask) ? *mask : Value();
   Value logits = tile::MmaOp::create(b, *keys, transposedQuery,
                                      score->getStart(kernel, type, added));
   logits = score->finishLogits(kernel, logits, added);
-  logits = hideKeys(logits, key, end, isEdge, *mask);
+  logits = hideKeys(logits, block, *mask);
   Value weights = score->apply(kernel, logits, state);
-  FailureOr<Value> values =
-      evaluate(op.getValue(), {}, keyBases,
-               {{3, shape.valueSize, true}, {2, size, !isEdge}});
+  FailureOr<Value> values = evaluate(op.getValue(), {}, keyBases,
+                                     {{3, shape.valueSize, true}, rows});
   if (failed(values))
     return false;
   state.back() = tile::MmaOp::create(b, *values, weights, state.back());
@@ -228,16 +280,16 @@ bool AttentionKernel::buildBlock(Value key, Value end, int64_t size,
 }
 
 /// Blocks of `size` keys in [begin, end). An empty result is an error.
-SmallVector<Value> AttentionKernel::buildBlocks(Value begin, Value end,
-                                                int64_t size, bool isEdge,
-                                                SmallVector<Value> state) {
+SmallVector<Value> AttentionKernel::buildRange(Value begin, Value end,
+                                               int64_t size, bool isEdge,
+                                               SmallVector<Value> state) {
   auto first = getConstantIntValue(begin), last = getConstantIntValue(end);
   if (begin == end || (first && last && *first >= *last))
     return state;
   bool succeeded = true;
   auto body = [&](Value key, ValueRange carried) {
     SmallVector<Value> next(carried);
-    succeeded = buildBlock(key, end, size, isEdge, next);
+    succeeded = buildBlock({key, size, isEdge, isEdge ? end : Value()}, next);
     return next;
   };
   if (first && last && *last - *first <= size)
@@ -245,6 +297,75 @@ SmallVector<Value> AttentionKernel::buildBlocks(Value begin, Value end,
   else
     state = kernel.forEach(begin, end, kernel.getIndex(size), state, body);
   return succeeded ? state : SmallVector<Value>();
+}
+
+Value AttentionKernel::loadTable(DenseElementsAttr table, Value row,
+                                 int64_t column) {
+  graph::Dims dims;
+  for (int64_t size : table.getType().getShape())
+    dims.push_back(b.getAffineConstantExpr(size));
+  auto view = graph::StridedView::getContiguous(b.getContext(), dims);
+  return kernel.load(kernel.getBuffer(BufferRef::makeConstant(table)), view,
+                     {{row, kernel.getIndex(column)}, {}});
+}
+
+/// The entries in [begin, end) of the block list. An empty result is an error.
+SmallVector<Value> AttentionKernel::buildEntries(Value begin, Value end,
+                                                 bool isMasked,
+                                                 SmallVector<Value> state) {
+  bool succeeded = true;
+  auto body = [&](Value entry, ValueRange carried) {
+    SmallVector<Value> next(carried);
+    KeyBlock block;
+    block.first = arith::IndexCastOp::create(
+        b, b.getIndexType(), loadTable(blocks.entries, entry, 0));
+    block.size = isMasked ? schedule.edgeKeys : schedule.keys;
+    block.isMasked = isMasked;
+    if (isMasked && !blocks.isInside)
+      block.end = kernel.getSize(shape.keys);
+    if (isMasked && blocks.groupLanes < schedule.lanes)
+      block.groups = loadTable(blocks.entries, entry, 1);
+    succeeded = buildBlock(block, next);
+    return next;
+  };
+  state = kernel.forEach(begin, end, kernel.getIndex(1), state, body);
+  return succeeded ? state : SmallVector<Value>();
+}
+
+/// Rows of the table beyond its last are as the last one, which is empty.
+SmallVector<Value> AttentionKernel::buildListed(SmallVector<Value> state) {
+  Value list = head;
+  if (shape.headsPerList > 1)
+    list = arith::DivUIOp::create(b, head, kernel.getIndex(shape.headsPerList));
+  Value tile = arith::MinSIOp::create(b, kernel.getProgramId(0),
+                                      kernel.getIndex(blocks.tiles));
+  Value row = tile;
+  if (shape.list.getHeads() > 1)
+    row = kernel.add(tile, kernel.mul(list, kernel.getIndex(blocks.tiles + 1)));
+  Value bounds[3];
+  for (int64_t i = 0; i < 3; ++i)
+    bounds[i] = arith::IndexCastOp::create(b, b.getIndexType(),
+                                           loadTable(blocks.rows, row, i));
+  state = buildEntries(bounds[0], bounds[1], /*isMasked=*/false, state);
+  if (!state.empty())
+    state = buildEntries(bounds[1], bounds[2], /*isMasked=*/true, state);
+  return state;
+}
+
+/// All keys that the queries see.
+SmallVector<Value> AttentionKernel::buildAll(SmallVector<Value> state) {
+  if (shape.list)
+    return buildListed(state);
+  KeyRange range = getKeyRange();
+  state = buildRange(range.begin, range.wholeBegin, schedule.edgeKeys,
+                     /*isEdge=*/true, state);
+  if (!state.empty())
+    state = buildRange(range.wholeBegin, range.wholeEnd, schedule.keys,
+                       /*isEdge=*/false, state);
+  if (!state.empty())
+    state = buildRange(range.wholeEnd, range.end, schedule.edgeKeys,
+                       /*isEdge=*/true, state);
+  return state;
 }
 
 LogicalResult AttentionKernel::buildEpilogue(Value output) {
@@ -270,22 +391,28 @@ LogicalResult AttentionKernel::build() {
   transposedQuery = loadQuery();
   if (!transposedQuery)
     return failure();
-  KeyRange range = getKeyRange();
-  SmallVector<Value> state =
-      score->getInitialState(kernel, schedule.lanes, shape.valueSize);
-  state = buildBlocks(range.begin, range.wholeBegin, schedule.edgeKeys,
-                      /*isEdge=*/true, state);
-  if (!state.empty())
-    state = buildBlocks(range.wholeBegin, range.wholeEnd, schedule.keys,
-                        /*isEdge=*/false, state);
-  if (!state.empty())
-    state = buildBlocks(range.wholeEnd, range.end, schedule.edgeKeys,
-                        /*isEdge=*/true, state);
+  if (shape.list)
+    blocks = getAttentionBlocks(shape, schedule);
+  SmallVector<Value> state = buildAll(
+      score->getInitialState(kernel, schedule.lanes, shape.valueSize));
   if (state.empty() || failed(buildEpilogue(score->finish(kernel, state))))
     return failure();
   kernel.setGrid(
       {shape.queries.ceilDiv(schedule.lanes), shape.heads, shape.batch});
   return success();
+}
+
+AttentionBlocks
+lathe::kernels::getAttentionBlocks(const AttentionShape &shape,
+                                   const AttentionSchedule &schedule) {
+  auto toNumber = [](AffineExpr size) -> std::optional<int64_t> {
+    auto constant =
+        dyn_cast<AffineConstantExpr>(graph::canonicalizeSize(size));
+    return constant ? std::optional(constant.getValue()) : std::nullopt;
+  };
+  return makeAttentionBlocks({shape.list, schedule.lanes, schedule.keys,
+                              schedule.edgeKeys, toNumber(shape.keys),
+                              toNumber(shape.keys - shape.queries)});
 }
 
 LogicalResult lathe::kernels::buildAttentionKernel(

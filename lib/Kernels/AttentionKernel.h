@@ -5,7 +5,7 @@
 // reduced across lanes:
 //
 //   Q^T [d, lanes]          once
-//   for each block of keys:
+//   for each block of keys:    a range of positions, or a list of blocks
 //     S^T = K . Q^T         [keys, lanes]; the additive mask is its start
 //     P^T = score(S^T)      online maximum and sum, or the sigmoid
 //     O^T += V^T . P^T      [dv, lanes]
@@ -18,6 +18,7 @@
 #ifndef LATHE_KERNELS_ATTENTIONKERNEL_H
 #define LATHE_KERNELS_ATTENTIONKERNEL_H
 
+#include "lib/Kernels/AttentionBlocks.h"
 #include "lib/Kernels/KernelBuilder.h"
 
 namespace lathe::kernels {
@@ -34,12 +35,19 @@ struct AttentionShape {
   graph::AttentionOp op;
   mlir::AffineExpr batch, heads, queries, keys;
   int64_t headsPerKey = 1; ///< Query heads that share a key head.
+  int64_t headsPerList = 1; ///< Query heads that share a block list.
   int64_t size = 0, valueSize = 0;
+  /// Null without a block list.
+  graph::BlockListAttr list;
   /// From each result of the group to (batch, heads, queries, value size).
   llvm::SmallVector<graph::Access, 1> yieldAccesses;
   /// From the mask to (batch, heads, queries, keys).
   graph::Access maskAccess;
 };
+
+/// The table of the shape's block list for one schedule.
+AttentionBlocks getAttentionBlocks(const AttentionShape &shape,
+                                   const AttentionSchedule &schedule);
 
 /// Adds the kernel to `launch`. Fails with an error on the op.
 llvm::LogicalResult buildAttentionKernel(LaunchBuilder &launch,

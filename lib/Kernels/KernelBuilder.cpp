@@ -355,6 +355,8 @@ static Type getEncodedElementType(RankedTensorType type, StringRef buffer) {
 Type LaunchBuilder::getElementType(const BufferRef &ref) const {
   if (ref.kind == BufferRef::Kind::Temporary)
     return getTileElementType(temporaries[ref.index].elementType);
+  if (ref.kind == BufferRef::Kind::Constant)
+    return getTileElementType(ref.constant.getElementType());
   bool isResult = ref.kind == BufferRef::Kind::Result;
   Value value = isResult ? Value(group->getResult(ref.index))
                          : group->getOperand(ref.index);
@@ -366,7 +368,7 @@ Type LaunchBuilder::getElementType(const BufferRef &ref) const {
 
 static bool isSameBuffer(const BufferRef &a, const BufferRef &b) {
   return a.kind == b.kind && a.index == b.index &&
-         a.encodedBuffer == b.encodedBuffer;
+         a.encodedBuffer == b.encodedBuffer && a.constant == b.constant;
 }
 
 unsigned LaunchBuilder::getPosition(SmallVectorImpl<BufferRef> &refs,

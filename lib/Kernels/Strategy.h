@@ -26,7 +26,7 @@ struct Packing {
 
 /// A buffer that a launch uses.
 struct BufferRef {
-  enum class Kind { Operand, Result, Temporary };
+  enum class Kind { Operand, Result, Temporary, Constant };
 
   Kind kind;
   unsigned index; ///< Of the group's operands or results, or temporaries.
@@ -34,6 +34,8 @@ struct BufferRef {
   std::optional<Packing> packing;
   /// Operands with an encoding: which of its buffers.
   std::string encodedBuffer;
+  /// Constants that the strategy makes, such as block lists: what they hold.
+  mlir::DenseElementsAttr constant = {};
 
   static BufferRef operand(unsigned index) {
     return {Kind::Operand, index, std::nullopt, ""};
@@ -43,6 +45,10 @@ struct BufferRef {
   }
   static BufferRef temporary(unsigned index) {
     return {Kind::Temporary, index, std::nullopt, ""};
+  }
+  /// Read only; equal contents are stored once.
+  static BufferRef makeConstant(mlir::DenseElementsAttr value) {
+    return {Kind::Constant, 0, std::nullopt, "", value};
   }
 };
 

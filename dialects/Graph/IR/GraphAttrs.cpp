@@ -35,27 +35,36 @@ bool SoftmaxAttr::isShiftInvariant() const { return getCap() == 0.0; }
 bool SigmoidAttr::isRowSumOne() const { return false; }
 bool SigmoidAttr::isShiftInvariant() const { return false; }
 
-bool DenseSelectionAttr::isSelected(int64_t, int64_t, int64_t, int64_t,
+bool DenseSelectionAttr::isSelected(int64_t, int64_t, int64_t, int64_t, int64_t,
                                     int64_t) const {
   return true;
 }
 
-bool WindowAttr::isSelected(int64_t, int64_t query, int64_t key,
-                            int64_t queries, int64_t keys) const {
-  int64_t distance = key - (query + keys - queries);
-  return (getLeft() < 0 || -distance <= getLeft()) &&
-         (getRight() < 0 || distance <= getRight());
+/// Whether a key `distance` places after a query's own is in the window.
+static bool isInWindow(int64_t distance, int64_t left, int64_t right) {
+  return (left < 0 || -distance <= left) && (right < 0 || distance <= right);
 }
 
-bool BlockListAttr::isSelected(int64_t head, int64_t query, int64_t key,
-                               int64_t, int64_t) const {
-  int64_t row = (head % getHeads()) * getRows() + query / getBlock();
+bool WindowAttr::isSelected(int64_t, int64_t, int64_t query, int64_t key,
+                            int64_t queries, int64_t keys) const {
+  return isInWindow(key - (query + keys - queries), getLeft(), getRight());
+}
+
+ArrayRef<int32_t> BlockListAttr::getBlocks(int64_t head, int64_t row) const {
   ArrayRef<int32_t> offsets = getRowOffsets().asArrayRef();
-  if (query / getBlock() >= getRows())
-    return false;
-  ArrayRef<int32_t> columns = getColumns().asArrayRef().slice(
-      offsets[row], offsets[row + 1] - offsets[row]);
-  return llvm::is_contained(columns, key / getBlock());
+  int64_t entry = head * getRows() + row;
+  return getColumns().asArrayRef().slice(offsets[entry],
+                                         offsets[entry + 1] - offsets[entry]);
+}
+
+bool BlockListAttr::isSelected(int64_t head, int64_t heads, int64_t query,
+                               int64_t key, int64_t queries,
+                               int64_t keys) const {
+  int64_t row = query / getBlock();
+  return row < getRows() &&
+         llvm::is_contained(getBlocks(head * getHeads() / heads, row),
+                            key / getBlock()) &&
+         isInWindow(key - (query + keys - queries), getLeft(), getRight());
 }
 
 LogicalResult NarrowAttr::verify(function_ref<InFlightDiagnostic()> error,
@@ -68,7 +77,8 @@ LogicalResult NarrowAttr::verify(function_ref<InFlightDiagnostic()> error,
 LogicalResult BlockListAttr::verify(function_ref<InFlightDiagnostic()> error,
                                     int64_t block, int64_t heads, int64_t rows,
                                     DenseI32ArrayAttr rowOffsets,
-                                    DenseI32ArrayAttr columns) {
+                                    DenseI32ArrayAttr columns, int64_t,
+                                    int64_t) {
   if (block <= 0 || heads <= 0 || rows < 0)
     return error() << "'block' and 'heads' must be positive and 'rows' not "
                       "negative, got "

@@ -131,12 +131,29 @@ def Graph_BlockListAttr : Graph_Attr<"BlockList", "block_list",
   let description = [{
     Compressed rows: query block `r` of head `h` sees the key blocks
     `columns[rowOffsets[h * rows + r] .. rowOffsets[h * rows + r + 1])`,
-    ascending. `heads` is 1 when all heads share a pattern. `rows` is the number
-    of query blocks of `block` positions (systems.md [2]).
+    ascending. `rows` is the number of query blocks of `block` positions; later
+    queries see nothing. `heads` divides the heads of the query: as many
+    consecutive heads share a pattern, 1 for all of them (systems.md [2]).
+
+    `left` and `right` further bound what a query sees in these blocks, as in
+    `#graph.window`; `right = 0` makes the list causal. Blocks are counted from
+    the first query and the first key.
+
+    ```mlir
+    #graph.block_list<block = 64, heads = 1, rows = 2,
+      rowOffsets = array<i32: 0, 1, 3>, columns = array<i32: 0, 0, 1>,
+      right = 0>
+    ```
   }];
   let parameters = (ins "int64_t":$block, "int64_t":$heads, "int64_t":$rows,
                         "::mlir::DenseI32ArrayAttr":$rowOffsets,
-                        "::mlir::DenseI32ArrayAttr":$columns);
+                        "::mlir::DenseI32ArrayAttr":$columns,
+                        DefaultValuedParameter<"int64_t", "-1">:$left,
+                        DefaultValuedParameter<"int64_t", "-1">:$right);
+  let extraClassDeclaration = [{
+    /// The key blocks that query block `row` of pattern `head` sees.
+    ::llvm::ArrayRef<int32_t> getBlocks(int64_t head, int64_t row) const;
+  }];
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }

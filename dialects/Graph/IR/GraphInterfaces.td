@@ -87,10 +87,11 @@ def Graph_SelectionInterface : AttrInterface<"SelectionInterface"> {
   }];
   let methods = [
     InterfaceMethod<[{
-      Whether query `query` of `head` sees key `key`; positions are aligned at
-      the end (query `queries - 1` stands at key `keys - 1`). The oracle.
+      Whether query `query` of `head` (one of `heads`) sees key `key`; windows
+      are aligned at the end (query `queries - 1` stands at key `keys - 1`).
+      The oracle.
     }], "bool", "isSelected",
-      (ins "int64_t":$head, "int64_t":$query, "int64_t":$key,
+      (ins "int64_t":$head, "int64_t":$heads, "int64_t":$query, "int64_t":$key,
            "int64_t":$queries, "int64_t":$keys)>
   ];
 }

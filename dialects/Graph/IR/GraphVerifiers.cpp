@@ -151,6 +151,13 @@ LogicalResult AttentionOp::verify() {
       !isa<FloatType>(elementOf(getMask())))
     return emitOpError("mask must hold i1 or floats, got ")
            << elementOf(getMask());
+  int64_t heads = getQuery().getType().getDimSize(1);
+  auto list = dyn_cast<BlockListAttr>(Attribute(getSelection()));
+  if (list && list.getHeads() != 1 &&
+      (ShapedType::isDynamic(heads) || heads % list.getHeads() != 0))
+    return emitOpError("the block list's 'heads' must be 1 or divide those of "
+                       "the query, got ")
+           << list.getHeads();
   return success();
 }
 

@@ -24,6 +24,10 @@ static Value stripBroadcast(Value value) {
   return value;
 }
 
+/// Below this, a logit counts as hidden for a rule about positions: e^-1e4 is
+/// zero beside any visible key.
+static constexpr double kHidden = -1e4;
+
 void MaskCollector::addTerm(Value value, Kind kind, double fill) {
   value = stripBroadcast(value);
   if (kind == Kind::Additive) {
@@ -40,13 +44,11 @@ void MaskCollector::addTerm(Value value, Kind kind, double fill) {
       if (hidden == 0.0 && shown && *shown < 0)
         return addCondition(select.getCondition(), *shown, true);
     }
+    if (addConstantTerm(value))
+      return;
   }
   terms.push_back({value, kind, fill, 0});
 }
-
-/// Below this, a logit counts as hidden for a rule about positions: e^-1e4 is
-/// zero beside any visible key.
-static constexpr double kHidden = -1e4;
 
 /// Splits a condition that is visible if all of its parts are.
 void MaskCollector::collectConditions(Value value, bool negate,
@@ -83,6 +85,11 @@ void MaskCollector::addCondition(Value value, double fill, bool negate) {
     right = savedRight;
     rest = conditions;
   }
+  // What is left may be a constant, whose blocks hide nothing that it shows.
+  if (std::isinf(fill) || rest.size() == 1)
+    llvm::erase_if(rest, [&](const Condition &condition) {
+      return addConstantCondition(condition.value, fill, condition.negate);
+    });
   unsigned group = numGroups++;
   for (const Condition &condition : rest)
     terms.push_back({stripBroadcast(condition.value),
@@ -257,8 +264,146 @@ bool MaskCollector::addWindow(Value condition, bool negate) {
   return addConstantTriangle(condition, negate);
 }
 
+//===-- Constants
+//------------------------------------------------------------===//
+
+/// Most elements of a constant that are looked at.
+static constexpr int64_t kMaxElements = int64_t(1) << 28;
+/// Shorter rows of scores are not worth a list of blocks.
+static constexpr int64_t kMinKeys = 128;
+
+struct MaskCollector::ConstantMask {
+  MaskShape shape;
+  std::function<double(int64_t)> read;
+  int64_t offset, head, query, key;
+  double at(int64_t h, int64_t q, int64_t k) const {
+    return read(offset + h * head + q * query + k * key);
+  }
+};
+
+/// Reads elements of i1 or f32 by position; null for others.
+static std::function<double(int64_t)> getReader(ElementsAttr value) {
+  Type element = value.getElementType();
+  if (auto bytes = getRawBytes(value)) {
+    if (element.isInteger(1))
+      return [=](int64_t i) { return (*bytes)[i] != 0 ? 1.0 : 0.0; };
+    if (element.isF32())
+      return [=](int64_t i) {
+        float number;
+        std::memcpy(&number, bytes->data() + i * sizeof(float), sizeof(float));
+        return static_cast<double>(number);
+      };
+    return nullptr;
+  }
+  auto dense = dyn_cast<DenseElementsAttr>(value);
+  if (!dense || !element.isInteger(1))
+    return nullptr;
+  return [values = dense.getValues<bool>()](int64_t i) {
+    return values[i] ? 1.0 : 0.0;
+  };
+}
+
+/// `value` as a constant over known heads, queries and keys.
+std::optional<MaskCollector::ConstantMask>
+MaskCollector::getConstantMask(Value value) {
+  auto dimsOf = [&](Value v) { return shapes.getDims(v); };
+  ArrayRef<AffineExpr> all = dimsOf(scores);
+  if (all.size() != 4)
+    return std::nullopt;
+  Access access = {ViewStep::getBroadcast(all)};
+  Value leaf = traceViews(value, access, dimsOf);
+  auto constant = leaf.getDefiningOp<ConstantOp>();
+  if (!constant)
+    return std::nullopt;
+  auto view = applyAccess(
+      StridedView::getContiguous(value.getContext(), dimsOf(leaf)), access);
+  if (!view)
+    return std::nullopt;
+  int64_t sizes[4], strides[4];
+  for (unsigned i = 0; i < 4; ++i) {
+    auto size = dyn_cast<AffineConstantExpr>(all[i]);
+    auto stride = dyn_cast<AffineConstantExpr>(view->strides[i]);
+    if (!stride)
+      return std::nullopt;
+    strides[i] = stride.getValue();
+    if (!size && (i > 1 || strides[i] != 0))
+      return std::nullopt;
+    // Heads that share the mask count as one.
+    sizes[i] = i < 2 && strides[i] == 0 ? 1 : size.getValue();
+  }
+  auto offset = dyn_cast<AffineConstantExpr>(view->offset);
+  if (!offset || sizes[0] != 1 || sizes[1] * sizes[2] == 0 ||
+      sizes[3] < kMinKeys || sizes[1] * sizes[2] * sizes[3] > kMaxElements)
+    return std::nullopt;
+  ConstantMask mask = {{sizes[1], sizes[2], sizes[3]},
+                       getReader(constant.getValue()),
+                       offset.getValue(),
+                       strides[1],
+                       strides[2],
+                       strides[3]};
+  return mask.read ? std::optional(std::move(mask)) : std::nullopt;
+}
+
+bool MaskCollector::addBlocks(const ConstantMask &mask, double fill,
+                              function_ref<bool(double)> visible) {
+  if (blocks)
+    return false;
+  auto isVisible = [&](int64_t head, int64_t query, int64_t key) {
+    return visible(mask.at(head, query, key));
+  };
+  // With a finite fill, a row that sees nothing gives all keys equal weights.
+  const MaskShape &shape = mask.shape;
+  if (!std::isinf(fill))
+    for (int64_t head = 0; head < shape.heads; ++head)
+      for (int64_t query = 0; query < shape.queries; ++query)
+        if (llvm::none_of(llvm::seq<int64_t>(0, shape.keys), [&](int64_t key) {
+              return isVisible(head, query, key);
+            }))
+          return false;
+  MaskBlocks found = findMaskBlocks(scores.getContext(), shape, isVisible);
+  if (!found.list)
+    return false;
+  blocks = found.list;
+  if (blocks.getRight() >= 0)
+    right = right ? std::min(*right, blocks.getRight()) : blocks.getRight();
+  return found.isExact;
+}
+
+bool MaskCollector::addConstantCondition(Value condition, double fill,
+                                         bool negate) {
+  std::optional<ConstantMask> mask;
+  if (fill > kHidden || !(mask = getConstantMask(condition)))
+    return false;
+  return addBlocks(*mask, fill,
+                   [&](double value) { return (value != 0.0) != negate; });
+}
+
+/// An additive constant of zeros and of numbers that hide.
+bool MaskCollector::addConstantTerm(Value term) {
+  auto mask = getConstantMask(term);
+  if (!mask || !isa<FloatType>(getElementTypeOrSelf(term)))
+    return false;
+  double fill = -std::numeric_limits<double>::infinity();
+  const MaskShape &shape = mask->shape;
+  for (int64_t head = 0; head < shape.heads; ++head)
+    for (int64_t query = 0; query < shape.queries; ++query)
+      for (int64_t key = 0; key < shape.keys; ++key) {
+        double value = mask->at(head, query, key);
+        if (!(value == 0.0 || value <= kHidden))
+          return false;
+        if (value != 0.0)
+          fill = std::max(fill, value);
+      }
+  return addBlocks(*mask, fill, [](double value) { return value == 0.0; });
+}
+
 Attribute MaskCollector::getSelection() const {
   MLIRContext *context = scores.getContext();
+  if (blocks)
+    return BlockListAttr::get(context, blocks.getBlock(), blocks.getHeads(),
+                              blocks.getRows(), blocks.getRowOffsets(),
+                              blocks.getColumns(), left.value_or(-1),
+                              right.value_or(-1));
   if (!left && !right)
     return DenseSelectionAttr::get(context);
   return WindowAttr::get(context, left.value_or(-1), right.value_or(-1));

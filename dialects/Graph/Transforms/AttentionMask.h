@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Masks of a spelled-out attention: which part of them is a rule about
-// positions (causal, sliding window) and which stays an operand.
+// positions (causal, sliding window, blocks of a constant) and which stays an
+// operand.
 
 #ifndef LATHE_DIALECTS_GRAPH_TRANSFORMS_ATTENTIONMASK_H
 #define LATHE_DIALECTS_GRAPH_TRANSFORMS_ATTENTIONMASK_H
 
 #include "dialects/Graph/IR/ShapeAnalysis.h"
+#include "dialects/Graph/Transforms/MaskBlocks.h"
 
 namespace lathe::graph {
 
@@ -26,7 +28,9 @@ public:
     addCondition(visible, fill, negate);
   }
 
-  bool isEmpty() const { return terms.empty() && !left && !right; }
+  bool isEmpty() const {
+    return terms.empty() && !left && !right && !blocks;
+  }
 
   /// The selection by position that the terms imply.
   mlir::Attribute getSelection() const;
@@ -51,6 +55,8 @@ private:
     mlir::Value value;
     bool negate;
   };
+  /// A constant as (head, query, key) see it.
+  struct ConstantMask;
   /// `constant + query * q + key * k` for an integer tensor read at (q, k).
   struct Position {
     int64_t query = 0, key = 0;
@@ -64,6 +70,12 @@ private:
   bool addWindow(mlir::Value condition, bool negate);
   bool addBound(CompareOp compare, bool negate);
   bool addConstantTriangle(mlir::Value condition, bool negate);
+  std::optional<ConstantMask> getConstantMask(mlir::Value value);
+  /// Takes the blocks that `visible` shows; true if they are all it says.
+  bool addBlocks(const ConstantMask &mask, double fill,
+                 llvm::function_ref<bool(double)> visible);
+  bool addConstantCondition(mlir::Value condition, double fill, bool negate);
+  bool addConstantTerm(mlir::Value term);
   std::optional<Position> getPosition(mlir::Value value);
   std::optional<Position> getPositionOfView(mlir::Value leaf,
                                             mlir::Value value);
@@ -75,6 +87,7 @@ private:
   llvm::SmallVector<Term> terms;
   unsigned numGroups = 0;
   std::optional<int64_t> left, right;
+  BlockListAttr blocks; ///< Its window is in `left` and `right`.
 };
 
 } // namespace lathe::graph

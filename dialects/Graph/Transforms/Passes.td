@@ -101,8 +101,10 @@ def RecognizeAttentionPass
     additive masks; `select` against minus infinity or a number below -1e4;
     casts to a wider float for the score. Keys and values that were repeated
     for groups of heads are taken as they were before. Masks that compare
-    positions, or a constant triangle, become a `#graph.window`; the rest stays
-    one mask operand, not broadcast.
+    positions, or a constant triangle, become a `#graph.window`; a constant
+    that hides whole blocks becomes a `#graph.block_list`, and stays a mask
+    only if the blocks do not say all of it. The rest stays one mask operand,
+    not broadcast.
 
     Numeric contract: reassociates (the sum over keys, and factors that move
     into the scale); logits keep f32 precision where the model rounds them to

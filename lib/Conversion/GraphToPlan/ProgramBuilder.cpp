@@ -51,6 +51,8 @@ Value ProgramBuilder::getBuffer(graph::GroupOp group, const BufferRef &ref,
     return buffers.lookup(group->getResult(ref.index));
   case BufferRef::Kind::Temporary:
     return temporaries[ref.index];
+  case BufferRef::Kind::Constant:
+    return getConstant(ref.constant, group.getLoc());
   case BufferRef::Kind::Operand:
     break;
   }
@@ -103,6 +105,24 @@ Value ProgramBuilder::getConstant(graph::ConstantOp op, const BufferRef &ref) {
       op.getValue(), isEncoded ? op.getType().getEncoding() : Attribute(),
       isEncoded ? builder.getStringAttr(ref.encodedBuffer) : StringAttr(), pack,
       label.empty() ? StringAttr() : builder.getStringAttr(label));
+  constants.push_back({key, buffer});
+  return buffer;
+}
+
+Value ProgramBuilder::getConstant(DenseElementsAttr value, Location loc) {
+  std::string key;
+  llvm::raw_string_ostream(key) << value.getAsOpaquePointer();
+  for (auto &[oldKey, buffer] : constants)
+    if (oldKey == key)
+      return buffer;
+  graph::Dims dims;
+  for (int64_t size : value.getType().getShape())
+    dims.push_back(builder.getAffineConstantExpr(size));
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(&program.getBody().front());
+  Value buffer = plan::ConstantOp::create(
+      builder, loc, getBufferType(value.getElementType(), dims), value,
+      Attribute(), StringAttr(), plan::PackAttr(), StringAttr());
   constants.push_back({key, buffer});
   return buffer;
 }

@@ -47,6 +47,8 @@ private:
   mlir::Value getBuffer(graph::GroupOp group, const kernels::BufferRef &ref,
                         llvm::ArrayRef<mlir::Value> temporaries);
   mlir::Value getConstant(graph::ConstantOp op, const kernels::BufferRef &ref);
+  /// The buffer of a constant that a strategy made.
+  mlir::Value getConstant(mlir::DenseElementsAttr value, mlir::Location loc);
   mlir::Value createAlloc(mlir::Location loc, mlir::Type elementType,
                           llvm::ArrayRef<mlir::AffineExpr> dims);
   plan::BufferType getBufferType(mlir::Type elementType,

@@ -69,15 +69,20 @@ class Model:
             ir_version=9)
         return onnx.shape_inference.infer_shapes(model)
 
-    def check(self, *feeds, expected=None):
-        """Compiles once, then runs and compares each feed."""
+    def check(self, *feeds, expected=None, selection=None, options=()):
+        """Compiles once, then runs and compares each feed. `selection` must be that of
+        the attention in the optimized graph."""
         model = self.build()
         reference = ReferenceEvaluator(model)
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "model")
             onnx.save(model, path + ".onnx")
             run("lathe", "compile", path + ".onnx", "-o", path + ".lathe",
-                "--target", "x86:cpu=" + LEVEL)
+                "--target", "x86:cpu=" + LEVEL, *options,
+                *(["--dump-ir", path] if selection else []))
+            if selection:
+                with open(os.path.join(path, "2-optimize.mlir")) as text:
+                    assert f"select(#graph.{selection}" in text.read(), selection
             for feed in feeds:
                 np.savez(path + ".in.npz", **feed)
                 run("lathe", "run", path + ".lathe", "--inputs",

@@ -1,0 +1,104 @@
+# RUN: %python %s
+# REQUIRES: avx2
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Attention under constant masks that hide whole blocks: softmax and sigmoid,
+boolean and additive masks, lists per head, blocks that are larger and smaller
+than a kernel's, sizes that cut the last block, rows that see nothing.
+
+The oracle is the ONNX reference (NumPy). Sums of up to 300 terms in f32 agree to
+1e-5 of the largest value."""
+
+import os
+import sys
+
+import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "Inputs"))
+from model_check import Model  # noqa: E402
+
+RNG = np.random.default_rng(23)
+F = np.float32
+
+
+def spread(blocks, block, queries, keys):
+    """A mask of positions from one of blocks."""
+    wide = np.repeat(np.repeat(blocks, block, axis=-2), block, axis=-1)
+    return wide[..., :queries, :keys]
+
+
+def blocks_of(heads, block, queries, keys, density=0.3, empty_rows=False):
+    shape = (heads, -(-queries // block), -(-keys // block))
+    blocks = RNG.random(shape) < density
+    if not empty_rows:
+        blocks[..., 0] = True
+    return spread(blocks, block, queries, keys)
+
+
+def attention(mask, size, score="Softmax", form="where", heads=2, key_heads=None,
+              fill=-np.inf):
+    """`mask` is [heads or 1, queries, keys], true where a key is visible."""
+    model = Model()
+    key_heads = key_heads or heads
+    queries, keys = mask.shape[1:]
+    q = model.input("q", F, ["batch", heads, queries, size])
+    k = model.input("k", F, ["batch", key_heads, keys, size])
+    v = model.input("v", F, ["batch", key_heads, keys, size])
+    kr, vr = k, v
+    if key_heads != heads:
+        group = heads // key_heads
+        wide = model.constant(np.array([1, key_heads, group, keys, size]))
+        flat = model.constant(np.array([-1, heads, keys, size]))
+        axes = model.constant(np.array([2]))
+
+        def repeat(x):
+            x = model.node("Unsqueeze", [x, axes])
+            return model.node("Reshape", [model.node("Expand", [x, wide]), flat])
+        kr, vr = repeat(k), repeat(v)
+    kt = model.node("Transpose", [kr], perm=[0, 1, 3, 2])
+    s = model.node("MatMul", [q, kt])
+    s = model.node("Mul", [s, model.constant(F(size ** -0.5))])
+    if score == "Sigmoid":
+        s = model.node("Add", [s, model.constant(F(-1.5))])
+    if form == "where":
+        s = model.node("Where", [model.constant(mask[None]), s,
+                                 model.constant(F(fill))])
+    else:
+        s = model.node("Add", [s, model.constant(np.where(mask, F(0), F(fill)))])
+    p = model.node(score, [s], **({"axis": -1} if score == "Softmax" else {}))
+    model.output(model.node("MatMul", [p, vr]), F, 4, 1e-5)
+
+    def feed(batch):
+        return {name: RNG.normal(size=(batch, h, n, size)).astype("f4")
+                for name, h, n in (("q", heads, queries), ("k", key_heads, keys),
+                                   ("v", key_heads, keys))}
+
+    model.check(feed(1), feed(2), selection="block_list")
+
+
+def main():
+    # Blocks as large as a kernel's, and lists of each head.
+    attention(blocks_of(2, 64, 256, 256), 32)
+    attention(blocks_of(2, 64, 256, 256), 32, score="Sigmoid")
+    # Small blocks: the lists of several query blocks are merged.
+    attention(blocks_of(2, 16, 200, 200), 16, form="add")
+    attention(blocks_of(1, 16, 130, 300), 8, score="Sigmoid", form="add",
+              fill=-1e9)
+    # Sizes that cut the last block; other keys than queries; few queries.
+    attention(blocks_of(2, 32, 77, 171), 24, fill=-3.4028235e38)
+    attention(blocks_of(1, 32, 9, 300), 5, score="Sigmoid")
+    # Causal within the blocks.
+    causal = np.tri(192, dtype=bool)
+    attention(blocks_of(2, 64, 192, 192) & causal, 16)
+    attention(blocks_of(2, 16, 192, 192) & causal, 16, score="Sigmoid")
+    # Blocks that do not say all: the mask stays, blocks are skipped.
+    attention(blocks_of(2, 64, 160, 192) & (RNG.random((2, 160, 192)) < 0.9)
+              | (np.arange(192) == 0), 16)
+    # Rows that see nothing. (NumPy's softmax of such a row is NaN.)
+    attention(blocks_of(2, 64, 256, 256, empty_rows=True), 16, score="Sigmoid")
+    # Query heads that share keys.
+    mask = np.repeat(blocks_of(2, 32, 160, 160), 3, axis=0)
+    attention(mask, 16, heads=6, key_heads=2)
+
+
+if __name__ == "__main__":
+    main()
