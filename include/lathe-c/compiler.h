@@ -61,6 +61,9 @@ typedef struct lathe_compile_options_t {
   void (*progress)(void *context, double fraction, const char *what);
   void (*message)(void *context, lathe_severity_t severity, const char *text);
   void *context;
+  /* Sparse pattern of self-attention, as in "window:block=64,local=8,sink=1";
+   * NULL: as the model says. `lathe compile --help` has the patterns. */
+  const char *attention_pattern;
 } lathe_compile_options_t;
 
 /* Compiles `model`, the path of an .onnx file or of a Hugging Face folder, into

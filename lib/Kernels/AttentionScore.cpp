@@ -14,6 +14,8 @@ using namespace lathe::kernels;
 static constexpr double kInfinity = std::numeric_limits<double>::infinity();
 static constexpr double kLowest = std::numeric_limits<float>::lowest();
 
+static constexpr double kLog2E = 1.4426950408889634;
+
 static RankedTensorType typeOf(Value tile) {
   return cast<RankedTensorType>(tile.getType());
 }
@@ -37,13 +39,18 @@ Value AttentionScore::finishLogits(KernelBuilder &, Value product,
 
 namespace {
 
-/// State: running maximum, running sum, output.
+/// State: running maximum, running sum, output. Where logits are only products,
+/// they are taken times log2(e), for powers of two. Added masks stay as they
+/// are: the largest negative number would become infinite.
 class SoftmaxScore : public AttentionScore {
 public:
-  explicit SoftmaxScore(graph::SoftmaxAttr attr)
-      : scale(attr.getScale()), cap(attr.getCap()) {}
+  SoftmaxScore(graph::SoftmaxAttr attr, bool isAdditive)
+      : scale(attr.getScale()), cap(attr.getCap()),
+        isBinary(cap == 0.0 && !isAdditive) {}
 
   double getQueryScale() const override {
+    if (isBinary)
+      return scale * kLog2E;
     return cap == 0.0 ? scale : scale / cap;
   }
 
@@ -85,9 +92,9 @@ public:
     Value newMax = arith::MaximumFOp::create(b, state[0], blockMax);
     Value shifted =
         arith::SubFOp::create(b, logits, repeatDown(kernel, newMax, logits));
-    Value weights = math::ExpOp::create(b, shifted);
+    Value weights = power(kernel, shifted);
     Value factor =
-        math::ExpOp::create(b, arith::SubFOp::create(b, state[0], newMax));
+        power(kernel, arith::SubFOp::create(b, state[0], newMax));
     Value sum = tile::ReduceOp::create(b, tile::Combine::Add, weights, 0);
     state[0] = newMax;
     state[1] = arith::AddFOp::create(
@@ -110,24 +117,37 @@ public:
   }
 
 private:
+  /// e^x for a logit that is not positive. A product rounds x to 24 bits: the
+  /// error of e^x is |x| e^x 2^-24 then, less than that of e^0.
+  Value power(KernelBuilder &kernel, Value x) const {
+    ImplicitLocOpBuilder &b = kernel.getBuilder();
+    if (!isBinary)
+      x = arith::MulFOp::create(b, x, splatLike(kernel, x, kLog2E));
+    return math::Exp2Op::create(b, x);
+  }
+
   double scale, cap;
+  bool isBinary;
 };
 
-/// State: output. Logits are negated: the weight is 1 / (1 + e^logit).
+/// State: output. Logits are negated, and for powers of two: the weight is
+/// 1 / (1 + 2^logit).
 class SigmoidScore : public AttentionScore {
 public:
   explicit SigmoidScore(graph::SigmoidAttr attr)
       : scale(attr.getScale()), bias(attr.getBias()) {}
 
-  double getQueryScale() const override { return -scale; }
+  double getQueryScale() const override { return -scale * kLog2E; }
 
   Value getStart(KernelBuilder &kernel, RankedTensorType type,
                  Value mask) const override {
-    Value start =
-        kernel.getSplat(type.getShape(), type.getElementType(), -bias);
+    Value start = kernel.getSplat(type.getShape(), type.getElementType(),
+                                  -bias * kLog2E);
     if (!mask)
       return start;
-    return arith::SubFOp::create(kernel.getBuilder(), start, mask);
+    ImplicitLocOpBuilder &b = kernel.getBuilder();
+    mask = arith::MulFOp::create(b, mask, splatLike(kernel, mask, kLog2E));
+    return arith::SubFOp::create(b, start, mask);
   }
 
   double getHidden() const override { return kInfinity; }
@@ -142,8 +162,10 @@ public:
               MutableArrayRef<Value>) const override {
     ImplicitLocOpBuilder &b = kernel.getBuilder();
     Value one = splatLike(kernel, logits, 1);
-    Value power = math::ExpOp::create(b, logits);
-    return arith::DivFOp::create(b, one, arith::AddFOp::create(b, power, one));
+    Value power = math::Exp2Op::create(b, logits);
+    return arith::DivFOp::create(b, one, arith::AddFOp::create(b, power, one),
+                                 arith::FastMathFlags::arcp |
+                                     arith::FastMathFlags::afn);
   }
 
   Value finish(KernelBuilder &, ArrayRef<Value> state) const override {
@@ -160,7 +182,9 @@ std::unique_ptr<AttentionScore>
 lathe::kernels::createAttentionScore(graph::AttentionOp op) {
   Attribute score = op.getScore();
   if (auto softmax = dyn_cast<graph::SoftmaxAttr>(score))
-    return std::make_unique<SoftmaxScore>(softmax);
+    return std::make_unique<SoftmaxScore>(
+        softmax, op.getMask() && isa<FloatType>(getElementTypeOrSelf(
+                                     op.getMask().getType())));
   if (auto sigmoid = dyn_cast<graph::SigmoidAttr>(score))
     return std::make_unique<SigmoidScore>(sigmoid);
   return nullptr;

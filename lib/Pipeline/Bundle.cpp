@@ -29,6 +29,8 @@ static void describe(bundle::ManifestT &manifest, StringRef model,
   addProvenance(manifest, "precision", options.precision);
   addProvenance(manifest, "weights",
                 options.weights.empty() ? "keep" : options.weights);
+  if (!options.attentionPattern.empty())
+    addProvenance(manifest, "attention-pattern", options.attentionPattern);
   for (const auto &[symbol, value] : options.specialize)
     addProvenance(manifest, "specialize", symbol + "=" + std::to_string(value));
 }

@@ -3,6 +3,7 @@
 // The stages in order, with what goes around them: diagnostics, dumps, jobs.
 
 #include "lib/Pipeline/Compiler.h"
+#include "dialects/Graph/Transforms/AttentionPattern.h"
 #include "lib/Pipeline/Stages.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
@@ -203,7 +204,9 @@ Error Compilation::checkOptions() {
     return llvm::createStringError("weight encoding '%s' is not known; there "
                                    "is: int8",
                                    options.weights.c_str());
-  return Error::success();
+  if (options.attentionPattern.empty())
+    return Error::success();
+  return graph::AttentionPattern::parse(options.attentionPattern).takeError();
 }
 
 Error Compilation::importAndOptimize(std::vector<Finding> &findings) {
@@ -223,7 +226,8 @@ Error Compilation::importAndOptimize(std::vector<Finding> &findings) {
 
   begin("optimize", 0.2);
   if (Error error = runPasses(*module, [&](OpPassManager &passes) {
-        buildOptimizePipeline(passes, options.weights, options.precision);
+        buildOptimizePipeline(passes, {options.weights, options.precision,
+                                       options.attentionPattern});
       }))
     return error;
   if (Error error = dump(*module, "2-optimize"))

@@ -32,6 +32,9 @@ struct CompileOptions {
   std::string precision = "keep";
   /// Encoding of linear weights: empty for as they are, or "int8".
   std::string weights;
+  /// Sparse pattern of self-attention, as in "window:block=64,local=8,sink=1"
+  /// (dialects/Graph/Transforms/AttentionPattern.h); empty: as the model says.
+  std::string attentionPattern;
   /// Symbols held at a value: `--specialize seq=128`.
   std::vector<std::pair<std::string, int64_t>> specialize;
   /// A table of `lathe tune` to take schedules from; empty: none.

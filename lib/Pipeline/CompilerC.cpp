@@ -60,6 +60,8 @@ static lathe_status_t readOptions(const lathe_compile_options_t &given,
     options.precision = given.precision;
   if (given.weights)
     options.weights = given.weights;
+  if (given.attention_pattern)
+    options.attentionPattern = given.attention_pattern;
   for (size_t i = 0; i < given.num_specializations; ++i) {
     const lathe_specialization_t &item = given.specializations[i];
     if (!item.symbol || item.size < 0)

@@ -10,8 +10,8 @@
 using namespace mlir;
 using namespace lathe;
 
-void lathe::buildOptimizePipeline(OpPassManager &passes, StringRef weights,
-                                  StringRef precision) {
+void lathe::buildOptimizePipeline(OpPassManager &passes,
+                                  const OptimizeOptions &asked) {
   OpPassManager &functions = passes.nest<func::FuncOp>();
   auto cleanUp = [&] {
     functions.addPass(createCanonicalizerPass());
@@ -26,22 +26,27 @@ void lathe::buildOptimizePipeline(OpPassManager &passes, StringRef weights,
   functions.addPass(graph::createRecognizeActivationsPass());
   functions.addPass(graph::createRecognizeAttentionPass());
   cleanUp();
+  if (!asked.attentionPattern.empty()) {
+    graph::SparsifyAttentionPassOptions options;
+    options.pattern = asked.attentionPattern;
+    functions.addPass(graph::createSparsifyAttentionPass(options));
+  }
   // After attention, whose products are not linear layers.
   functions.addPass(graph::createLinearToContractPass());
   functions.addPass(graph::createPropagateLayoutPass());
   functions.addPass(graph::createPropagateTransposesPass());
   cleanUp();
-  if (!weights.empty()) {
+  if (!asked.weights.empty()) {
     graph::QuantizeWeightsPassOptions options;
-    options.encoding = weights.str();
+    options.encoding = asked.weights;
     functions.addPass(graph::createQuantizeWeightsPass(options));
   }
-  bool isNarrow = precision == "bf16" || precision == "f16";
+  bool isNarrow = asked.precision == "bf16" || asked.precision == "f16";
   if (isNarrow)
-    functions.addPass(graph::createNarrowWeightsPass({precision.str()}));
+    functions.addPass(graph::createNarrowWeightsPass({asked.precision}));
   cleanUp();
   // Everything above matches single ops.
   functions.addPass(graph::createFormGroupsPass());
   if (isNarrow)
-    functions.addPass(graph::createNarrowActivationsPass({precision.str()}));
+    functions.addPass(graph::createNarrowActivationsPass({asked.precision}));
 }

@@ -28,6 +28,9 @@ struct OptimizeStageOptions : PassPipelineOptions<OptimizeStageOptions> {
   Option<std::string> precision{
       *this, "precision", llvm::cl::desc("Type of weights and activations"),
       llvm::cl::init("keep")};
+  Option<std::string> attentionPattern{
+      *this, "attention-pattern",
+      llvm::cl::desc("Sparse pattern of self-attention")};
 };
 
 struct KernelsStageOptions : PassPipelineOptions<KernelsStageOptions> {
@@ -62,7 +65,8 @@ void lathe::registerStagePipelines() {
   PassPipelineRegistration<OptimizeStageOptions>(
       "lathe-optimize", "Stage 2: graph to groups, each one kernel",
       [](OpPassManager &passes, const OptimizeStageOptions &options) {
-        buildOptimizePipeline(passes, options.weights, options.precision);
+        buildOptimizePipeline(passes, {options.weights, options.precision,
+                                       options.attentionPattern});
       });
   PassPipelineRegistration<KernelsStageOptions>(
       "lathe-kernels", "Stage 3: groups to tile kernels and a plan",

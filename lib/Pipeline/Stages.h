@@ -48,9 +48,15 @@ void buildImportPipeline(mlir::OpPassManager &passes);
 //===-- 2: Optimize
 //-----------------------------------------------------------//
 
-/// `weights` and `precision` as in CompileOptions.
-void buildOptimizePipeline(mlir::OpPassManager &passes, llvm::StringRef weights,
-                           llvm::StringRef precision);
+/// What is asked of the model, as in CompileOptions.
+struct OptimizeOptions {
+  std::string weights;
+  std::string precision = "keep";
+  std::string attentionPattern;
+};
+
+void buildOptimizePipeline(mlir::OpPassManager &passes,
+                           const OptimizeOptions &options);
 
 //===-- 3: Kernels
 //------------------------------------------------------------//

@@ -42,6 +42,12 @@ static cl::opt<bool> allSchedules(
     "all-schedules",
     cl::desc("Build every schedule of each kernel, for 'lathe tune BUNDLE'"),
     cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<std::string> attentionPattern(
+    "attention-pattern", cl::value_desc("PATTERN"),
+    cl::desc("Sparse pattern of self-attention: s2:block=N,local=N,stride=N"
+             "[,offset=N] or window:block=N,local=N[,sink=N], in blocks "
+             "(default: as the model says)"),
+    cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string>
     calibration("calibration", cl::value_desc("DIR_OR_NPZ"),
                 cl::desc("Sample inputs for encodings that are fitted to data"),
@@ -78,6 +84,7 @@ static Expected<CompileOptions> readOptions() {
                       "' is none of keep, f32, bf16, f16");
   options.precision = precision;
   options.weights = weights;
+  options.attentionPattern = attentionPattern;
   if (!calibration.empty())
     return failure("--calibration: none of the encodings of this build is "
                    "fitted to data");
@@ -147,6 +154,8 @@ Examples:
   lathe compile path/to/all-MiniLM-L6-v2 -o minilm.lathe --report minilm.html
   lathe compile model.onnx -o here.lathe --target x86:cpu=native
   lathe compile model.onnx -o fixed.lathe --specialize seq=128 --dump-ir ir
+  lathe compile long.onnx -o long.lathe --specialize seq=4096
+      --attention-pattern window:block=64,local=7,sink=1
 
   One bundle serves every batch size and length: dims that the model names stay
   open. 'lathe check' tells beforehand what would not compile.

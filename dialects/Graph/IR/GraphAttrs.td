@@ -141,7 +141,7 @@ def Graph_BlockListAttr : Graph_Attr<"BlockList", "block_list",
 
     ```mlir
     #graph.block_list<block = 64, heads = 1, rows = 2,
-      rowOffsets = array<i32: 0, 1, 3>, columns = array<i32: 0, 0, 1>,
+      rowOffsets = [0, 1, 3], columns = [0, 0, 1],
       right = 0>
     ```
   }];

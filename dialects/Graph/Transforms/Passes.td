@@ -117,6 +117,28 @@ def RecognizeAttentionPass
   ];
 }
 
+def SparsifyAttentionPass
+    : Pass<"graph-sparsify-attention", "::mlir::func::FuncOp"> {
+  let summary = "Give attention a sparse pattern on request";
+  let description = [{
+    Self-attention of known length that is dense or selects by a window gets a
+    `#graph.block_list`; its window stays. AttentionPattern.h has the patterns.
+    Fails if no attention takes the pattern.
+
+    Numeric contract: another function. Models are trained with such a pattern;
+    one that was not gives other results.
+  }];
+  let options = [
+    Option<"pattern", "pattern", "std::string", "",
+           "s2:block=N,local=N,stride=N[,offset=N] or "
+           "window:block=N,local=N[,sink=N]">
+  ];
+  let statistics = [
+    Statistic<"numSparse", "sparse", "attentions with the pattern">,
+    Statistic<"numKept", "kept", "attentions left as they are">
+  ];
+}
+
 def LinearToContractPass
     : Pass<"graph-linear-to-contract", "::mlir::func::FuncOp"> {
   let summary = "Turn products with constant matrices into contractions";

@@ -88,18 +88,40 @@ Value MathFunctions::polynomial(Value x, ArrayRef<double> coefficients) {
   return sum;
 }
 
+bool MathFunctions::isFullRegister() const {
+  auto vector = dyn_cast<VectorType>(type);
+  return hasAvx512 && vector && vector.getRank() == 1 &&
+         vector.getNumElements() == 16 && !isDouble();
+}
+
+/// An instruction on all lanes, under the current rounding mode where it asks.
+Value MathFunctions::call(StringRef name, Type result, ValueRange operands) {
+  return LLVM::CallIntrinsicOp::create(b, result, b.getStringAttr(name),
+                                       operands)
+      ->getResult(0);
+}
+
+Value MathFunctions::allLanes() {
+  return arith::ConstantOp::create(b, b.getI16IntegerAttr(-1));
+}
+
+Value MathFunctions::number(int32_t value) {
+  return LLVM::ConstantOp::create(b, b.getI32Type(), value);
+}
+
+/// The immediate operand for the rounding mode that is set.
+static constexpr int32_t kCurrentRounding = 4;
+
+/// y * 2^floor(n).
+Value MathFunctions::scaleByFloor(Value y, Value n) {
+  return call("llvm.x86.avx512.mask.scalef.ps.512", type,
+              {y, n, y, allLanes(), number(kCurrentRounding)});
+}
+
 /// Two factors, so that results may be subnormal and n as large as 2 * 127.
 Value MathFunctions::scaleBy(Value y, Value n) {
-  auto vector = dyn_cast<VectorType>(type);
-  if (useScale && vector && vector.getRank() == 1 &&
-      vector.getNumElements() == 16 && !isDouble()) {
-    Value all = arith::ConstantOp::create(b, b.getI16IntegerAttr(-1));
-    Value current = LLVM::ConstantOp::create(b, b.getI32Type(), 4);
-    return LLVM::CallIntrinsicOp::create(
-               b, type, b.getStringAttr("llvm.x86.avx512.mask.scalef.ps.512"),
-               ValueRange{y, n, y, all, current})
-        ->getResult(0);
-  }
+  if (isFullRegister())
+    return scaleByFloor(y, n);
   int64_t mantissa = isDouble() ? 52 : 23, bias = isDouble() ? 1023 : 127;
   Value whole = arith::FPToSIOp::create(b, bitsType(), n);
   Value half = arith::ShRSIOp::create(b, whole, bits(1));
@@ -147,7 +169,37 @@ Value MathFunctions::exp(Value x) {
   return expReduced(r, n);
 }
 
+/// x - floor(x) needs no test for infinities, which scaling takes as they are.
+/// The polynomial is minimax for 2^r on [0, 1], relative, to 2.1e-9.
+Value MathFunctions::exp2ByFloor(Value x) {
+  constexpr int32_t toFloor = 9; // without a precision exception
+  Value r = call("llvm.x86.avx512.mask.reduce.ps.512", type,
+                 {x, number(toFloor), x, allLanes(), number(kCurrentRounding)});
+  Value p = polynomial(r, {2.1612914970e-04, 1.2467846441e-03, 9.6754515676e-03,
+                           5.5485280618e-02, 2.4022930555e-01, 6.9314704444e-01,
+                           1.0});
+  return scaleByFloor(p, x);
+}
+
+/// A step of Newton's method from 14 bits, but for zeros and infinities.
+Value MathFunctions::reciprocal(Value x) {
+  if (!isFullRegister())
+    return div(constant(1), x);
+  constexpr int32_t zerosInfinitiesSubnormal = 0x3e;
+  Value guess =
+      call("llvm.x86.avx512.rcp14.ps.512", type, {x, x, allLanes()});
+  Value error = fma(arith::NegFOp::create(b, x), guess, constant(1));
+  Value better = fma(guess, error, guess);
+  auto vector = cast<VectorType>(type);
+  Value isSpecial = call("llvm.x86.avx512.fpclass.ps.512",
+                         vector.clone(b.getI1Type()),
+                         {x, number(zerosInfinitiesSubnormal)});
+  return select(isSpecial, guess, better);
+}
+
 Value MathFunctions::exp2(Value x) {
+  if (isFullRegister())
+    return exp2ByFloor(x);
   x = isDouble() ? clamp(x, -1080, 1025) : clamp(x, -152, 129);
   Value n = roundEven(x);
   return expReduced(mul(sub(x, n), constant(0.6931471805599453)), n);

@@ -17,14 +17,16 @@ namespace lathe::x86 {
 /// Builds expressions of one type: a float, or a vector of floats.
 class MathFunctions {
 public:
-  /// With `scale` set, 2^n is multiplied by the AVX-512 instruction for that,
-  /// if the type fills one of its registers.
+  /// With `avx512` set, its instructions for exponents and reciprocals are used
+  /// on types that fill one of its registers.
   MathFunctions(mlir::ImplicitLocOpBuilder &builder, mlir::Type type,
-                bool scale = false)
-      : b(builder), type(type), useScale(scale) {}
+                bool avx512 = false)
+      : b(builder), type(type), hasAvx512(avx512) {}
 
   mlir::Value exp(mlir::Value x);
   mlir::Value exp2(mlir::Value x);
+  /// 1 / x to within 2 ulp, of a subnormal x to 14 bits.
+  mlir::Value reciprocal(mlir::Value x);
   mlir::Value log(mlir::Value x);
   mlir::Value tanh(mlir::Value x);
   /// f32 only.
@@ -73,6 +75,13 @@ private:
   mlir::Value clamp(mlir::Value x, double low, double high);
   /// Coefficients from the highest power down.
   mlir::Value polynomial(mlir::Value x, llvm::ArrayRef<double> coefficients);
+  bool isFullRegister() const;
+  mlir::Value call(llvm::StringRef name, mlir::Type result,
+                   mlir::ValueRange operands);
+  mlir::Value allLanes();
+  mlir::Value number(int32_t value);
+  mlir::Value scaleByFloor(mlir::Value y, mlir::Value n);
+  mlir::Value exp2ByFloor(mlir::Value x);
   /// y * 2^n for a whole n.
   mlir::Value scaleBy(mlir::Value y, mlir::Value n);
   /// e^r * 2^n for |r| <= ln(2) / 2.
@@ -85,7 +94,7 @@ private:
 
   mlir::ImplicitLocOpBuilder &b;
   mlir::Type type;
-  bool useScale;
+  bool hasAvx512;
 };
 
 } // namespace lathe::x86

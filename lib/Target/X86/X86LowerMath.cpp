@@ -10,6 +10,7 @@
 
 #include "lib/Target/X86/MathFunctions.h"
 #include "lib/Target/X86/Passes.h"
+#include "mlir/IR/Matchers.h"
 
 namespace lathe::x86 {
 #define GEN_PASS_DEF_X86LOWERMATHPASS
@@ -73,7 +74,7 @@ static Type withElement(Type type, Type element) {
 }
 
 static LogicalResult lower(Operation *op, const Lowering &lowering,
-                           bool useScale) {
+                           bool avx512) {
   ImplicitLocOpBuilder b(op->getLoc(), op);
   Type type = op->getResult(0).getType();
   Type element = getElementTypeOrSelf(type);
@@ -88,7 +89,7 @@ static LogicalResult lower(Operation *op, const Lowering &lowering,
   if (isWidened)
     for (Value &operand : operands)
       operand = arith::ExtFOp::create(b, computed, operand);
-  MathFunctions functions(b, computed, useScale);
+  MathFunctions functions(b, computed, avx512);
   Value result = lowering.unary
                      ? (functions.*lowering.unary)(operands[0])
                      : (functions.*lowering.binary)(operands[0], operands[1]);
@@ -99,6 +100,22 @@ static LogicalResult lower(Operation *op, const Lowering &lowering,
   return success();
 }
 
+/// A quotient 1 / x that may be approximate.
+static bool isReciprocal(Operation *op) {
+  auto quotient = dyn_cast<arith::DivFOp>(op);
+  constexpr auto needed =
+      arith::FastMathFlags::arcp | arith::FastMathFlags::afn;
+  return quotient && (quotient.getFastmath() & needed) == needed &&
+         matchPattern(quotient.getLhs(), m_OneFloat());
+}
+
+static void lowerReciprocal(arith::DivFOp op, bool avx512) {
+  ImplicitLocOpBuilder b(op.getLoc(), op);
+  MathFunctions functions(b, op.getType(), avx512);
+  op.getResult().replaceAllUsesWith(functions.reciprocal(op.getRhs()));
+  op.erase();
+}
+
 namespace {
 struct X86LowerMathPass
     : lathe::x86::impl::X86LowerMathPassBase<X86LowerMathPass> {
@@ -107,10 +124,15 @@ struct X86LowerMathPass
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
-      if (isa<arith::RemFOp>(op) || op->getDialect()->getNamespace() == "math")
+      if (isa<arith::RemFOp>(op) || isReciprocal(op) ||
+          op->getDialect()->getNamespace() == "math")
         ops.push_back(op);
     });
     for (Operation *op : ops) {
+      if (auto quotient = dyn_cast<arith::DivFOp>(op)) {
+        lowerReciprocal(quotient, avx512);
+        continue;
+      }
       StringRef name = op->getName().getStringRef();
       const Lowering *found =
           llvm::find_if(kLowerings, [&](const Lowering &entry) {

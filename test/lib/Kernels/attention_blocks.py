@@ -34,6 +34,45 @@ def blocks_of(heads, block, queries, keys, density=0.3, empty_rows=False):
     return spread(blocks, block, queries, keys)
 
 
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def requested(option, mask, size, score, heads, key_heads):
+    """A pattern that is asked for, against a dense attention under `mask`; causal if
+    no query sees the last key but the last."""
+    length = mask.shape[1]
+    model = Model(opset=23)
+    q = model.input("q", F, [1, heads, length, size])
+    k = model.input("k", F, [1, key_heads, length, size])
+    v = model.input("v", F, [1, key_heads, length, size])
+    is_causal = not mask[..., :-1, -1].any()
+    if score == "Softmax":
+        o = model.node("Attention", [q, k, v], is_causal=int(is_causal))
+    else:
+        kt = model.node("Transpose", [k], perm=[0, 1, 3, 2])
+        s = model.node("Mul", [model.node("MatMul", [q, kt]),
+                               model.constant(F(size ** -0.5))])
+        o = model.node("MatMul", [model.node("Sigmoid", [s]), v])
+    model.output(o, F, 4, 1e-5)
+    feeds = {name: RNG.normal(size=(1, h, length, size)).astype("f4")
+             for name, h in (("q", heads), ("k", key_heads), ("v", key_heads))}
+    k64, v64 = (np.repeat(feeds[x].astype("f8"), heads // key_heads, axis=1)
+                for x in "kv")
+    logits = feeds["q"].astype("f8") @ k64.swapaxes(2, 3) * size ** -0.5
+    logits = np.where(mask, logits, -np.inf)
+    weights = softmax(logits) if score == "Softmax" else 1 / (1 + np.exp(-logits))
+    model.check(feeds, expected={o: (weights @ v64).astype("f4")},
+                selection="block_list", options=["--attention-pattern", option])
+
+
+def pattern(heads, length, block, rule, causal):
+    i, j = np.ogrid[:length, :length]
+    mask = np.stack([rule(h, i // block, j // block) for h in range(heads)])
+    return mask & (j <= i) if causal else mask
+
+
 def attention(mask, size, score="Softmax", form="where", heads=2, key_heads=None,
               fill=-np.inf):
     """`mask` is [heads or 1, queries, keys], true where a key is visible."""
@@ -98,6 +137,20 @@ def main():
     # Query heads that share keys.
     mask = np.repeat(blocks_of(2, 32, 160, 160), 3, axis=0)
     attention(mask, 16, heads=6, key_heads=2)
+    # Patterns that are asked for. In S2, heads differ, and groups share.
+    window = pattern(1, 300, 32, lambda h, i, j: (abs(i - j) < 2) | (j < 1), True)
+    requested("window:block=32,local=2,sink=1", window, 8, "Softmax", 4, 4)
+    window = pattern(1, 256, 64, lambda h, i, j: abs(i - j) < 1, False)
+    requested("window:block=64,local=1", window, 16, "Sigmoid", 2, 2)
+    s2 = np.repeat(pattern(
+        2, 270, 16, lambda h, i, j: (abs(i - j) < 2) | ((j + h * 2 + 1) % 4 == 0),
+        True), 2, axis=0)
+    requested("s2:block=16,local=2,stride=4,offset=1", s2, 8, "Softmax", 4, 2)
+    # Blocks that no vector divides; longer than the input.
+    odd = pattern(1, 70, 9, lambda h, i, j: (abs(i - j) < 3), True)
+    requested("window:block=9,local=3", odd, 5, "Softmax", 2, 2)
+    whole = pattern(1, 20, 128, lambda h, i, j: i == j, False)
+    requested("window:block=128,local=1", whole, 4, "Sigmoid", 2, 2)
 
 
 if __name__ == "__main__":
