@@ -56,7 +56,7 @@ static int64_t getGroupTiles(const Capability &capability, const Contraction &c,
   auto k = getConstantSize(c.k);
   if (!k || *k == 0 || !c.batch.empty())
     return 0;
-  int64_t bytesPerRow = *k * (c.hasDynamicInt8() ? 1 : 4);
+  int64_t bytesPerRow = *k * (c.quantizer ? 1 : 4);
   return std::max<int64_t>(capability.l2Bytes / 2 / (rows * bytesPerRow), 4);
 }
 
@@ -93,7 +93,7 @@ static SmallVector<RowClass> getRowClasses(const Capability &capability,
 }
 
 static std::string getName(graph::GroupOp group, const Contraction &c) {
-  std::string name = c.hasDynamicInt8() ? "linear_int8_" : "linear_";
+  std::string name = c.quantizer ? "linear_int8_" : "linear_";
   if (isa<graph::MatmulOp>(c.root))
     name = "matmul_";
   name += getShapeName({c.k, c.n});
@@ -146,7 +146,7 @@ public:
     if (!c)
       return group.emitError("no contraction: ") << reason;
     LoweredGroup lowered;
-    if (c->hasDynamicInt8()) {
+    if (c->quantizer) {
       for (Temporary &temporary : getQuantizedInput(*c))
         lowered.temporaries.push_back(std::move(temporary));
       LaunchBuilder launch(group, context);

@@ -12,12 +12,6 @@ using graph::Access;
 using graph::Dims;
 using graph::ViewStep;
 
-bool Contraction::hasDynamicInt8() const {
-  return llvm::any_of(branches, [](const ContractBranch &branch) {
-    return branch.kind == ContractKind::DynamicInt8;
-  });
-}
-
 Dims Contraction::getSpace(AffineExpr rows, AffineExpr columns) const {
   Dims space = batch;
   space.push_back(rows);
@@ -138,7 +132,7 @@ static bool hasBuffersPerColumn(Value weight) {
 
 /// Checks the encoding of a packed or plain weight.
 static bool findEncoding(graph::GroupOp group, ContractBranch &branch,
-                         Attribute quantizer, std::string &reason) {
+                         bool isDecoded, std::string &reason) {
   auto getEncoding = [](Value value) {
     return cast<RankedTensorType>(value.getType()).getEncoding();
   };
@@ -153,22 +147,33 @@ static bool findEncoding(graph::GroupOp group, ContractBranch &branch,
     reason = "an encoded weight must be a constant matrix, read as it is";
     return false;
   }
-  if (branch.encoding && branch.isTransposed && !quantizer &&
+  if (branch.encoding && branch.isTransposed && isDecoded &&
       hasBuffersPerColumn(group.getInputs()[*branch.packedOperand])) {
     reason = "an encoded weight that is decoded must lie as [K, N]";
     return false;
   }
-  if (!quantizer)
-    return true;
-  int64_t columns = branch.isTransposed ? 0 : 1;
+  return true;
+}
+
+/// Checks that the branch's weight can be multiplied with codes of the input.
+static bool setQuantizer(Contraction &c, ContractBranch &branch, Attribute attr,
+                         std::string &reason) {
+  auto quantizer = dyn_cast<graph::DynamicInt8Attr>(attr);
   auto int8 = dyn_cast_or_null<graph::Int8Attr>(Attribute(branch.encoding));
-  if (!isa<graph::DynamicInt8Attr>(quantizer) || !int8 ||
-      int8.getAxis() != columns) {
+  int64_t columns = branch.isTransposed ? 0 : 1;
+  if (!quantizer || !int8 || int8.getAxis() != columns ||
+      int8.getGroup() != quantizer.getGroup()) {
     reason = "a quantized branch needs '#graph.dynamic_int8' and a constant "
-             "weight stored as '#graph.int8' with a scale per column";
+             "weight stored as '#graph.int8' with a scale per column and group "
+             "of the same size";
+    return false;
+  }
+  if (c.quantizer && c.quantizer != quantizer) {
+    reason = "quantized branches must quantize the input alike";
     return false;
   }
   branch.kind = ContractKind::DynamicInt8;
+  c.quantizer = quantizer;
   return true;
 }
 
@@ -256,12 +261,14 @@ static bool setBranches(graph::GroupOp group, Contraction &c,
       quantizer = attr.getQuantizer();
     }
     findPacking(group, branch, dimsOf);
-    if (!findEncoding(group, branch, quantizer, reason))
+    if (!findEncoding(group, branch, /*isDecoded=*/!quantizer, reason))
       return false;
-    if (branch.kind == ContractKind::DynamicInt8 && !isa<FloatType>(element)) {
+    if (quantizer && !isa<FloatType>(element)) {
       reason = "only float inputs are quantized";
       return false;
     }
+    if (quantizer && !setQuantizer(c, branch, quantizer, reason))
+      return false;
     c.branches.push_back(std::move(branch));
   }
   return true;

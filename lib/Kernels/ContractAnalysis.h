@@ -29,7 +29,8 @@ enum class ContractKind {
   Mma,         ///< Float operands, f32 accumulators.
   MultiplyAdd, ///< Other types: multiply and add in the result's type.
   BF16Pairs,   ///< Pairs of bf16 along k, f32 accumulators.
-  DynamicInt8, ///< u8 rows quantized at run time, i8 weights, i32 sums.
+  DynamicInt8, ///< u8 rows quantized at run time, i8 weights, i32 sums that
+               ///< are scaled and added up in f32 once per group of k.
 };
 
 /// One term of the sum.
@@ -62,13 +63,14 @@ struct Contraction {
   std::optional<unsigned> narrowInput;
   graph::StridedView narrowView;
   llvm::SmallVector<ContractBranch, 1> branches;
+  /// How quantized branches quantize the input; null if none does.
+  graph::DynamicInt8Attr quantizer;
   /// From the root's result to (batch.., m, n).
   graph::Access resultAccess;
   /// From each result of the group to (batch.., m, n).
   llvm::SmallVector<graph::Access, 1> yieldAccesses;
 
   mlir::Value getResult() const { return root->getResult(0); }
-  bool hasDynamicInt8() const;
   /// (batch.., rows, columns).
   graph::Dims getSpace(mlir::AffineExpr rows, mlir::AffineExpr columns) const;
   mlir::AffineExpr getFlops() const;

@@ -37,7 +37,10 @@ private:
   Value loadPacked(const ContractBranch &branch, Value k);
   Value loadPanel(const ContractBranch &branch, StringRef buffer, Value k,
                   int64_t group);
-  Value loadColumns(unsigned operand, StringRef buffer, bool asRow);
+  Value loadColumns(unsigned operand, StringRef buffer, Dims dims, Value group,
+                    bool asRow);
+  Value buildDot(const ContractBranch &branch, Value first, AffineExpr count);
+  Value loadRows(unsigned temporary, Value group);
   LogicalResult buildEpilogue(Value total);
 
   /// A window over (batch.., x, y).
@@ -179,10 +182,8 @@ Value TileKernel::loadPanel(const ContractBranch &branch, StringRef buffer,
 
   TileWindow window;
   window.bases.assign(batch.begin(), batch.end());
-  Value groupIndex =
-      group == 1 ? k
-                 : Value(arith::DivUIOp::create(b, k, kernel.getIndex(group)));
-  window.bases.append({panel, groupIndex, panelColumn, kernel.getIndex(0)});
+  window.bases.append(
+      {panel, kernel.div(k, group), panelColumn, kernel.getIndex(0)});
   unsigned first = batch.size();
   unsigned kExtent = group == 1 ? first + 1 : first + 3;
   window.extents.push_back({kExtent, group, true});
@@ -190,23 +191,26 @@ Value TileKernel::loadPanel(const ContractBranch &branch, StringRef buffer,
   return kernel.load(kernel.getBuffer(ref), view, window);
 }
 
-/// [columns] of an unpacked buffer of one element per column: as a row that
-/// repeats down the tile, or as a tile of rank 1.
-Value TileKernel::loadColumns(unsigned operand, StringRef buffer, bool asRow) {
+/// [columns] of an unpacked buffer of `dims`, (groups of k, n) or (n): as a row
+/// that repeats down the tile, or as a tile of rank 1.
+Value TileKernel::loadColumns(unsigned operand, StringRef buffer, Dims dims,
+                              Value group, bool asRow) {
   BufferRef ref = BufferRef::operand(operand);
   ref.encodedBuffer = buffer.str();
-  StridedView view = StridedView::getContiguous(b.getContext(), {c.n});
-  bool inBounds = divides(schedule.columns, c.n);
+  StridedView view = StridedView::getContiguous(b.getContext(), dims);
   TileWindow window;
-  if (!asRow) {
-    window.bases = {column};
-    window.extents.push_back({0, schedule.columns, inBounds});
-  } else {
-    view.broadcast({c.m, c.n});
-    window.bases = {row, column};
+  if (asRow) {
+    dims.insert(dims.begin(), c.m);
+    view.broadcast(dims);
+    window.bases.push_back(row);
     window.extents.push_back({0, schedule.rows, true});
-    window.extents.push_back({1, schedule.columns, inBounds});
   }
+  if (group)
+    window.bases.push_back(group);
+  unsigned last = window.bases.size();
+  window.bases.push_back(column);
+  window.extents.push_back(
+      {last, schedule.columns, divides(schedule.columns, c.n)});
   return kernel.load(kernel.getBuffer(ref), view, window);
 }
 
@@ -224,8 +228,9 @@ Value TileKernel::loadPacked(const ContractBranch &branch, Value k) {
     // one element per column.
     bool isFull = buffer.type.getRank() == logical.getRank();
     // What decode does not read is erased with the other unused ops.
-    tiles.push_back(isFull ? loadPanel(branch, buffer.name, k, 1)
-                           : loadColumns(operand, buffer.name, false));
+    tiles.push_back(
+        isFull ? loadPanel(branch, buffer.name, k, 1)
+               : loadColumns(operand, buffer.name, {c.n}, Value(), false));
   }
   return branch.encoding.decode(b, b.getLoc(), tiles, b.getF32Type());
 }
@@ -295,46 +300,70 @@ Value TileKernel::buildMultiplyAdd(const ContractBranch &branch) {
   return failed ? Value() : sum;
 }
 
-/// sum (codes - 128) * w = sum codes * w - 128 * sums, then both scales.
-Value TileKernel::buildInt8(const ContractBranch &branch) {
-  SmallVector<Temporary> temporaries = getQuantizedInput(c);
-  auto viewOf = [&](unsigned index) {
-    return StridedView::getContiguous(b.getContext(), temporaries[index].dims);
-  };
+/// The sum over `count` k from `first` on of codes times codes, in i32.
+Value TileKernel::buildDot(const ContractBranch &branch, Value first,
+                           AffineExpr count) {
   BlockArgument codes = kernel.getBuffer(BufferRef::temporary(kInputCodes));
-  StridedView codesView = viewOf(kInputCodes);
-  bool rowsInBounds = divides(schedule.rows, c.m);
-  auto body = [&](Value k, ValueRange carried) -> SmallVector<Value> {
-    Value x = kernel.load(
-        codes, codesView,
-        getWindow(row, schedule.rows, rowsInBounds, k, kInt8Group, true));
+  StridedView view = StridedView::getContiguous(
+      b.getContext(), getQuantizedInput(c)[kInputCodes].dims);
+  // From zero, so that a constant range is seen to lie inside the views.
+  auto body = [&](Value offset, ValueRange carried) -> SmallVector<Value> {
+    Value k = kernel.add(first, offset);
+    Value x =
+        kernel.load(codes, view,
+                    getWindow(row, schedule.rows, divides(schedule.rows, c.m),
+                              k, kInt8Group, true));
     Value w = loadPanel(branch, "codes", k, kInt8Group);
     return {tile::MmaOp::create(b, carried[0].getType(), x, w, carried[0],
                                 /*unsigned_a=*/true)};
   };
-  AffineExpr end = c.k.ceilDiv(kInt8Group) * kInt8Group;
-  Value sum = kernel.forEach(kernel.getIndex(0), kernel.getSize(end),
-                             kernel.getIndex(kInt8Group),
-                             {getZero(b.getI32Type())}, body)[0];
+  return kernel.forEach(kernel.getIndex(0), kernel.getSize(count),
+                        kernel.getIndex(kInt8Group), {getZero(b.getI32Type())},
+                        body)[0];
+}
 
+/// The scales or offsets of the input for one group, repeated along columns.
+Value TileKernel::loadRows(unsigned temporary, Value group) {
+  Dims dims = getQuantizedInput(c)[temporary].dims;
+  StridedView view = StridedView::getContiguous(b.getContext(), dims);
+  dims.push_back(getAffineConstantExpr(1, b.getContext()));
+  view.reshape(dims);
+  dims.back() = c.n;
+  view.broadcast(dims);
+  TileWindow window;
+  window.bases.assign(batch.begin(), batch.end());
+  window.bases.append({row, group, column});
+  unsigned first = batch.size();
+  window.extents.push_back({first, schedule.rows, divides(schedule.rows, c.m)});
+  window.extents.push_back({first + 2, schedule.columns, true});
+  return kernel.load(kernel.getBuffer(BufferRef::temporary(temporary)), view,
+                     window);
+}
+
+/// sum_k (offset + scale * x[k]) * (wscale * w[k]), where scales and offsets
+/// belong to one group of k, is scale * wscale * sum x[k] w[k] + offset * the
+/// sum of the decoded weights, which is stored.
+Value TileKernel::buildInt8(const ContractBranch &branch) {
   unsigned operand = *branch.packedOperand;
-  Value offset =
-      kernel.getSplat({schedule.rows, schedule.columns}, b.getI32Type(), 128);
-  offset = arith::MulIOp::create(b, loadColumns(operand, "sums", true), offset);
-  sum = arith::SubIOp::create(b, sum, offset);
-  Value value = arith::SIToFPOp::create(b, getTileType(b.getF32Type()), sum);
-  StridedView scalesView = viewOf(kInputScales);
-  Dims unit = scalesView.dims;
-  unit.push_back(getAffineConstantExpr(1, b.getContext()));
-  scalesView.reshape(unit);
-  scalesView.broadcast(c.getSpace(c.m, c.n));
-  Value rowScales = kernel.load(
-      kernel.getBuffer(BufferRef::temporary(kInputScales)), scalesView,
-      getWindow(row, schedule.rows, rowsInBounds, column, schedule.columns,
-                true));
-  Value scales =
-      arith::MulFOp::create(b, rowScales, loadColumns(operand, "scales", true));
-  return arith::MulFOp::create(b, value, scales);
+  int64_t group = c.quantizer.getGroup();
+  Dims perGroup{c.k.ceilDiv(group), c.n};
+  AffineExpr whole = getAffineConstantExpr(group, b.getContext());
+  AffineExpr rest = (c.k % group).ceilDiv(kInt8Group) * kInt8Group;
+  auto body = [&](Value k, ValueRange carried,
+                  bool isWhole) -> SmallVector<Value> {
+    Value dot = buildDot(branch, k, isWhole ? whole : rest);
+    Value index = kernel.div(k, group);
+    Value sum = arith::SIToFPOp::create(b, getTileType(b.getF32Type()), dot);
+    sum = arith::MulFOp::create(b, sum, loadRows(kInputScales, index));
+    sum = arith::MulFOp::create(
+        b, sum, loadColumns(operand, "scales", perGroup, index, true));
+    Value shift = arith::MulFOp::create(
+        b, loadRows(kInputOffsets, index),
+        loadColumns(operand, "sums", perGroup, index, true));
+    sum = arith::AddFOp::create(b, carried[0], sum);
+    return {arith::AddFOp::create(b, sum, shift)};
+  };
+  return kernel.forEachTile(c.k, group, {getZero(b.getF32Type())}, body)[0];
 }
 
 Value TileKernel::buildBranch(const ContractBranch &branch) {

@@ -4,8 +4,8 @@
 //
 //   tile      one program computes [rows, columns] of the result: the whole k
 //             in one loop per branch, then the epilogue on the accumulator
-//   quantize  one program turns one row of the input into u8 codes (round(x /
-//             scale) + 128) and its scale max |x| / 127
+//   quantize  one program turns one row of the input into u8 codes and, per
+//             group of k, the scale and the offset that decode them
 //   panels    one program writes one panel of a weight that is no constant
 
 #ifndef LATHE_KERNELS_CONTRACTKERNEL_H
@@ -25,10 +25,10 @@ struct ContractSchedule {
 };
 
 /// Temporaries of a quantized input, by index.
-enum ContractTemporary : unsigned { kInputCodes, kInputScales };
+enum ContractTemporary : unsigned { kInputCodes, kInputScales, kInputOffsets };
 
-/// u8 codes over (batch.., m, k rounded up to whole groups), f32 scales over
-/// (batch.., m).
+/// u8 codes over (batch.., m, k rounded up to whole dot products), f32 scales
+/// and offsets over (batch.., m, groups of k). x = offset + scale * code.
 llvm::SmallVector<Temporary> getQuantizedInput(const Contraction &c);
 
 /// Adds the tile kernel to `launch`. Fails with an error on the op.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Rows of f32 to u8 codes and scales. The codes are those of a symmetric signed
-// quantization, shifted by 128 into the unsigned range that the u8 x i8 product
-// takes; the contraction subtracts 128 * (sum of the weight's codes) again.
+// Rows of f32 to u8 codes, with a scale and an offset per group of k.
 
 #include "lib/Kernels/ContractKernel.h"
 
@@ -18,17 +16,15 @@ using namespace lathe::kernels;
 using graph::Dims;
 using graph::StridedView;
 
-/// Elements of a row per step.
-static constexpr int64_t kStep = 64;
-
 SmallVector<Temporary> lathe::kernels::getQuantizedInput(const Contraction &c) {
   MLIRContext *context = c.root->getContext();
   AffineExpr padded =
       graph::canonicalizeSize(c.k.ceilDiv(kInt8Group) * kInt8Group);
-  Dims codes = c.getSpace(c.m, padded), scales = c.batch;
-  scales.push_back(c.m);
-  return {{IntegerType::get(context, 8), codes},
-          {Float32Type::get(context), scales}};
+  Dims codes = c.getSpace(c.m, padded);
+  Dims groups = c.getSpace(
+      c.m, graph::canonicalizeSize(c.k.ceilDiv(c.quantizer.getGroup())));
+  auto f32 = Float32Type::get(context);
+  return {{IntegerType::get(context, 8), codes}, {f32, groups}, {f32, groups}};
 }
 
 namespace {
@@ -36,35 +32,40 @@ namespace {
 class QuantizeKernel {
 public:
   QuantizeKernel(LaunchBuilder &launch, const Contraction &c)
-      : launch(launch), c(c), kernel(launch.addKernel("contract", {1, kStep})),
+      : launch(launch), c(c), group(c.quantizer.getGroup()),
+        temporaries(getQuantizedInput(c)),
+        kernel(launch.addKernel("contract", {1, group})),
         b(kernel.getBuilder()) {}
 
   LogicalResult build();
 
 private:
-  TileWindow getWindow(Value k, bool inBounds) const {
+  TileWindow getWindow(Value column, int64_t size, bool inBounds) const {
     TileWindow window;
     window.bases.assign(batch.begin(), batch.end());
-    window.bases.append({row, k});
+    window.bases.append({row, column});
     unsigned first = batch.size();
     window.extents.push_back({first, 1, true});
-    window.extents.push_back({first + 1, kStep, inBounds});
+    window.extents.push_back({first + 1, size, inBounds});
     return window;
   }
   Value load(Value k, bool inBounds) {
     TileEvaluator evaluator(kernel, launch.getGroup(), launch.getContext(),
-                            getWindow(k, inBounds));
+                            getWindow(k, group, inBounds));
     return evaluator.evaluate(c.input, c.inputAccess).value_or(Value());
   }
-  Value splat(Type element, double value) {
-    return kernel.getSplat({1, kStep}, element, value);
+  void store(Value tile, unsigned temporary, const TileWindow &window) {
+    kernel.store(
+        tile, kernel.getWrittenBuffer(BufferRef::temporary(temporary)),
+        StridedView::getContiguous(b.getContext(), temporaries[temporary].dims),
+        window);
   }
-  Value getMagnitude();
-  Value buildScale(Value magnitude, const Temporary &scales);
-  void buildCodes(Value inverse, const Temporary &codes);
+  bool quantize(Value k, bool isWhole);
 
   LaunchBuilder &launch;
   const Contraction &c;
+  int64_t group;
+  SmallVector<Temporary> temporaries;
   KernelBuilder kernel;
   ImplicitLocOpBuilder &b;
   SmallVector<Value> batch;
@@ -73,71 +74,53 @@ private:
 
 } // namespace
 
-/// max |x| of the row, as tensor<1xf32>; null after an error.
-Value QuantizeKernel::getMagnitude() {
-  bool failed = false;
-  auto body = [&](Value k, ValueRange carried,
-                  bool inBounds) -> SmallVector<Value> {
-    Value x = load(k, inBounds);
-    failed |= !x;
-    if (!x)
-      return {carried[0]};
-    x = math::AbsFOp::create(b, x);
-    return {arith::MaximumFOp::create(b, carried[0], x)};
+/// Quantizes the group that starts at `k`; false after an error. In a group
+/// that is cut short, zeros stand for what is missing.
+bool QuantizeKernel::quantize(Value k, bool isWhole) {
+  Value x = load(k, isWhole);
+  if (!x)
+    return false;
+  auto f32 = cast<RankedTensorType>(x.getType());
+  auto constant = [&](double value) {
+    return kernel.getSplat({1}, b.getF32Type(), value);
   };
-  Value maxima =
-      kernel.forEachTile(c.k, kStep, {splat(b.getF32Type(), 0)}, body)[0];
-  if (failed)
-    return nullptr;
-  return tile::ReduceOp::create(b, tile::Combine::Max, maxima, 1);
-}
-
-/// Stores magnitude / 127 and returns 127 / magnitude, or 0 for a zero row.
-Value QuantizeKernel::buildScale(Value magnitude, const Temporary &scales) {
-  Value limit = kernel.getSplat({1}, b.getF32Type(), 127);
-  Value zero = kernel.getSplat({1}, b.getF32Type(), 0);
-  Value scale = arith::DivFOp::create(b, magnitude, limit);
-  TileWindow window;
-  window.bases.assign(batch.begin(), batch.end());
-  window.bases.push_back(row);
-  window.extents.push_back({static_cast<unsigned>(batch.size()), 1, true});
-  kernel.store(scale,
-               kernel.getWrittenBuffer(BufferRef::temporary(kInputScales)),
-               StridedView::getContiguous(b.getContext(), scales.dims), window);
-  Value ratio = arith::DivFOp::create(b, limit, magnitude);
-  Value isZero =
-      arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, magnitude, zero);
-  return arith::SelectOp::create(b, isZero, zero, ratio);
-}
-
-void QuantizeKernel::buildCodes(Value inverse, const Temporary &codes) {
-  auto f32 = RankedTensorType::get({1, kStep}, b.getF32Type());
-  Value factor =
-      tile::BroadcastOp::create(b, f32, inverse, b.getDenseI64ArrayAttr(0));
-  StridedView view = StridedView::getContiguous(b.getContext(), codes.dims);
-  BlockArgument buffer =
-      kernel.getWrittenBuffer(BufferRef::temporary(kInputCodes));
-  auto body = [&](Value k, ValueRange, bool inBounds) -> SmallVector<Value> {
-    Value x = arith::MulFOp::create(b, load(k, inBounds), factor);
-    x = math::RoundEvenOp::create(b, x);
-    Value code = arith::FPToSIOp::create(b, f32.clone(b.getI32Type()), x);
-    code = arith::AddIOp::create(b, code, splat(b.getI32Type(), 128));
-    code = arith::TruncIOp::create(b, f32.clone(b.getI8Type()), code);
-    kernel.store(code, buffer, view, getWindow(k, inBounds));
-    return {};
+  auto repeat = [&](Value statistic) -> Value {
+    return tile::BroadcastOp::create(b, f32, statistic,
+                                     b.getDenseI64ArrayAttr(0));
   };
-  kernel.forEachTile(c.k, kStep, {}, body);
+  Value low = tile::ReduceOp::create(b, tile::Combine::Min, x, 1);
+  Value high = tile::ReduceOp::create(b, tile::Combine::Max, x, 1);
+  Value range = arith::SubFOp::create(b, high, low);
+  Value scale = arith::MulFOp::create(b, range, constant(1.0 / 255));
+  // Of a range whose inverse is no number, all codes are zero.
+  Value isFlat = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, range,
+                                       constant(1e-36));
+  Value inverse = arith::DivFOp::create(b, constant(255), range);
+  inverse = arith::SelectOp::create(b, isFlat, constant(0), inverse);
+
+  TileWindow window = getWindow(kernel.div(k, group), 1, true);
+  window.extents.pop_back();
+  store(scale, kInputScales, window);
+  store(low, kInputOffsets, window);
+  Value code = arith::SubFOp::create(b, x, repeat(low));
+  code = arith::MulFOp::create(b, code, repeat(inverse));
+  code = math::RoundEvenOp::create(b, code);
+  code = arith::FPToSIOp::create(b, f32.clone(b.getI32Type()), code);
+  code = arith::TruncIOp::create(b, f32.clone(b.getI8Type()), code);
+  store(code, kInputCodes, getWindow(k, group, isWhole));
+  return true;
 }
 
 LogicalResult QuantizeKernel::build() {
   row = kernel.getProgramId(0);
   batch = kernel.delinearize(kernel.getProgramId(1), c.batch);
-  SmallVector<Temporary> temporaries = getQuantizedInput(c);
-  Value magnitude = getMagnitude();
-  if (!magnitude)
+  bool isComplete = true;
+  kernel.forEachTile(c.k, group, {}, [&](Value k, ValueRange, bool isWhole) {
+    isComplete = isComplete && quantize(k, isWhole);
+    return SmallVector<Value>();
+  });
+  if (!isComplete)
     return failure();
-  Value inverse = buildScale(magnitude, temporaries[kInputScales]);
-  buildCodes(inverse, temporaries[kInputCodes]);
   kernel.setGrid({c.m, graph::getProduct(b.getContext(), c.batch)});
   return success();
 }

@@ -233,6 +233,14 @@ Value KernelBuilder::mul(Value a, Value b) {
   return arith::MulIOp::create(getBuilder(), a, b);
 }
 
+Value KernelBuilder::div(Value a, int64_t divisor) {
+  if (auto x = getConstantIntValue(a))
+    return getIndex(*x / divisor);
+  if (divisor == 1)
+    return a;
+  return arith::DivUIOp::create(getBuilder(), a, getIndex(divisor));
+}
+
 SmallVector<Value> KernelBuilder::delinearize(Value id,
                                               ArrayRef<AffineExpr> dims) {
   SmallVector<Value> indices(dims.size());

@@ -84,6 +84,8 @@ public:
   /// Index arithmetic that folds constants.
   mlir::Value add(mlir::Value a, mlir::Value b);
   mlir::Value mul(mlir::Value a, mlir::Value b);
+  /// Of an index that is not negative.
+  mlir::Value div(mlir::Value a, int64_t divisor);
 
   /// `for i in [begin, end) step step`, with values carried around. `body`
   /// gets the index and the carried values and returns their successors.

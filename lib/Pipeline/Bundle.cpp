@@ -51,7 +51,7 @@ static Error writeVariant(CompiledVariant &compiled, unsigned rank,
   for (auto [i, program] :
        llvm::enumerate(compiled.plan->getOps<plan::ProgramOp>())) {
     ProgramWriter programWriter(*manifest.entries[i], *tables[i], kernels,
-                                writer);
+                                writer, /*emitRemarks=*/rank == 0);
     Expected<std::unique_ptr<bundle::ProgramT>> table =
         programWriter.write(program);
     if (!table)

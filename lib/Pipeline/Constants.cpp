@@ -3,6 +3,8 @@
 #include "lib/Pipeline/Constants.h"
 #include "dialects/Graph/IR/Graph.h"
 #include "mlir/IR/BuiltinAttributes.h"
+#include "llvm/Support/FormatVariadic.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace lathe;
@@ -118,6 +120,41 @@ void lathe::packElements(ArrayRef<char> dense, ArrayRef<int64_t> logical,
   Packer(dense, logical, elementBytes, pack, stored.data()).run();
 }
 
+/// |decoded - weight| / |weight|; nothing if the elements are not f32.
+static std::optional<double> getRelativeError(RankedTensorType type,
+                                              ArrayRef<char> before,
+                                              ArrayRef<char> after) {
+  if (!type.getElementType().isF32())
+    return std::nullopt;
+  double difference = 0.0, norm = 0.0;
+  for (size_t i = 0; i < before.size(); i += sizeof(float)) {
+    float x, y;
+    std::memcpy(&x, &before[i], sizeof(x));
+    std::memcpy(&y, &after[i], sizeof(y));
+    difference += (double(y) - x) * (double(y) - x);
+    norm += double(x) * x;
+  }
+  return norm == 0.0 ? 0.0 : std::sqrt(difference / norm);
+}
+
+void ConstantMaterializer::stateError(plan::ConstantOp op,
+                                      ArrayRef<char> bytes) {
+  auto encoding = cast<graph::EncodingInterface>(encodedWith);
+  auto shape = cast<RankedTensorType>(op.getValue().getShapedType());
+  auto type =
+      RankedTensorType::get(shape.getShape(), shape.getElementType(), encoding);
+  SmallVector<ArrayRef<char>> buffers(encoded.begin(), encoded.end());
+  SmallVector<char, 0> decoded;
+  if (llvm::Error error = encoding.unpack(type, buffers, decoded))
+    return llvm::consumeError(std::move(error));
+  if (auto error = getRelativeError(type, bytes, decoded))
+    emitRemark(op.getLoc())
+        << "weight stored as " << encodedWith
+        << llvm::formatv(", {0:f2} bits an element, relative error {1:e2}",
+                         encoding.getBitsPerElement(type), *error)
+               .str();
+}
+
 llvm::Error ConstantMaterializer::encode(plan::ConstantOp op) {
   if (encodedValue == op.getValue() && encodedWith == *op.getEncoding())
     return llvm::Error::success();
@@ -135,6 +172,8 @@ llvm::Error ConstantMaterializer::encode(plan::ConstantOp op) {
     return error;
   encodedValue = op.getValue();
   encodedWith = encoding;
+  if (emitRemarks)
+    stateError(op, *bytes);
   return llvm::Error::success();
 }
 

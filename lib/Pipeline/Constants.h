@@ -28,12 +28,18 @@ void packElements(llvm::ArrayRef<char> dense, llvm::ArrayRef<int64_t> logical,
 /// of one encoding are asked for one after the other.
 class ConstantMaterializer {
 public:
+  /// With `emitRemarks`, each encoded weight's error is stated: the Frobenius
+  /// norm of what decoding its bytes gives less the weight, over the weight's.
+  explicit ConstantMaterializer(bool emitRemarks) : emitRemarks(emitRemarks) {}
+
   /// The bytes of `op` as the kernel reads them; valid until the next call.
   llvm::Expected<llvm::ArrayRef<char>> materialize(plan::ConstantOp op);
 
 private:
   llvm::Error encode(plan::ConstantOp op);
+  void stateError(plan::ConstantOp op, llvm::ArrayRef<char> bytes);
 
+  bool emitRemarks;
   mlir::Attribute encodedValue, encodedWith;
   llvm::SmallVector<llvm::SmallVector<char, 0>> encoded;
   llvm::SmallVector<char, 0> dense, packed;

@@ -38,11 +38,12 @@ class ProgramWriter {
 public:
   ProgramWriter(bundle::EntryT &entry, ExpressionTable &expressions,
                 const llvm::StringMap<uint32_t> &kernels,
-                bundle::Writer &writer)
+                bundle::Writer &writer, bool emitRemarks)
       : entry(entry), expressions(expressions), kernels(kernels),
-        writer(writer) {}
+        writer(writer), materializer(emitRemarks) {}
 
-  /// `kernels` maps symbols to indices in the variant. Errors name the step.
+  /// `kernels` maps symbols to indices in the variant. Errors name the step;
+  /// with `emitRemarks`, remarks state the error of each encoded weight.
   llvm::Expected<std::unique_ptr<bundle::ProgramT>>
   write(plan::ProgramOp program);
 

@@ -28,6 +28,23 @@ void GraphDialect::registerAttributes() {
       >();
 }
 
+LogicalResult Int8Attr::verify(function_ref<InFlightDiagnostic()> error,
+                               int64_t axis, int64_t group) {
+  if (axis < 0 || group < 0)
+    return error() << "'axis' and 'group' must not be negative, got " << axis
+                   << " and " << group;
+  return success();
+}
+
+LogicalResult DynamicInt8Attr::verify(function_ref<InFlightDiagnostic()> error,
+                                      int64_t group) {
+  // Dot products take four at a time, and a group is one tile.
+  if (group <= 0 || group % 4 != 0 || group > 1024)
+    return error() << "'group' must be a multiple of 4 in 4..1024, got "
+                   << group;
+  return success();
+}
+
 bool SoftmaxAttr::isRowSumOne() const { return true; }
 // A cap bends the logits, so a shift no longer cancels.
 bool SoftmaxAttr::isShiftInvariant() const { return getCap() == 0.0; }

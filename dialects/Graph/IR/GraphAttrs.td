@@ -24,17 +24,21 @@ class Graph_Double<string value = "">
 //===-- Weight encodings: the data; behaviour is in lib/Encodings ---------===//
 
 def Graph_Int8Attr : Graph_Attr<"Int8", "int8"> {
-  let summary = "Symmetric int8 with one f32 scale per slice of `axis`";
+  let summary = "Symmetric int8, a f32 scale per slice of `axis` and group";
   let description = [{
-    `value = code * scale[i]`, `code` in -127..127, `i` the index along `axis`
-    (the output-channel axis of the weight).
+    `value = code * scale[k / group, i]`, `code` in -127..127, `i` the index
+    along `axis` (the output-channel axis of the weight), `k` the index along
+    the other dim of a matrix. Without a group a slice has one scale, and the
+    weight may have any rank.
 
     ```mlir
-    tensor<384x1536xf32, #graph.int8<axis = 1>>
+    tensor<384x1536xf32, #graph.int8<axis = 1, group = 128>>
     ```
   }];
-  let parameters = (ins "int64_t":$axis);
-  let assemblyFormat = "`<` `axis` `=` $axis `>`";
+  let parameters = (ins "int64_t":$axis,
+                        DefaultValuedParameter<"int64_t", "0">:$group);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
 }
 
 def Graph_NarrowAttr : Graph_Attr<"Narrow", "narrow"> {
@@ -54,11 +58,22 @@ def Graph_NarrowAttr : Graph_Attr<"Narrow", "narrow"> {
 //===-- Activation quantizers ---------------------------------------------===//
 
 def Graph_DynamicInt8Attr : Graph_Attr<"DynamicInt8", "dynamic_int8"> {
-  let summary = "Symmetric int8 activations with one scale per token";
+  let summary = "8-bit activations: a scale and an offset per token and group";
   let description = [{
-    Each row of the contraction's input is scaled by its largest magnitude over
-    127 and rounded to nearest even, at run time.
+    At run time, each row of the contraction's input is cut in groups of `group`
+    consecutive elements (the last one may be shorter), and the range of each is
+    divided into 255 steps: `x = offset + scale * code`, `code` in 0..255,
+    rounded to nearest even; `offset` is the group's minimum. Groups confine
+    what one large channel costs, and the offset halves the step where values
+    have one sign, as after an activation.
+
+    ```mlir
+    #graph.branch<quantizer = #graph.dynamic_int8<group = 128>>
+    ```
   }];
+  let parameters = (ins "int64_t":$group);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
 }
 
 def Graph_BranchAttr : Graph_Attr<"Branch", "branch"> {

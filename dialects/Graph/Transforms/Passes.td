@@ -193,20 +193,24 @@ def QuantizeWeightsPass
   let summary = "Store the weights of contractions in a smaller encoding";
   let description = [{
     Constant weights of at least `min-elements` elements of float contractions
-    get the encoding (`int8`: one scale per column). With `quantize-inputs`, the
-    inputs are quantized at run time, a scale per row, so that products are
-    integer; without, weights are decoded to the input's type. Nothing is
+    get the encoding (`int8`: one scale per column and group of `group` rows).
+    With `quantize-inputs`, the inputs are quantized at run time, a scale and an
+    offset per row and group, so that products are integer; without, weights
+    have one scale per column and are decoded to the input's type. Nothing is
     encoded here: that happens when the bundle is written.
 
-    Numeric contract: lossy. A weight is off by at most half its column's scale,
-    max|w| / 254; an input, with `quantize-inputs`, by at most its row's
-    max|x| / 254. A remark gives the relative error of each weight.
+    Numeric contract: lossy. A weight is off by at most half its scale, max|w| /
+    254 of its column and group; an input, with `quantize-inputs`, by at most
+    (max x - min x) / 510 of its row and group. What each weight's error is,
+    the bundle stage says.
   }];
   let options = [
     Option<"encoding", "encoding", "std::string", "\"int8\"",
            "How weights are stored: int8">,
     Option<"quantizeInputs", "quantize-inputs", "bool", "true",
            "Multiply in integers">,
+    Option<"group", "group", "int64_t", "128",
+           "Elements of k that share a scale, with quantize-inputs">,
     Option<"minElements", "min-elements", "int64_t", "4096",
            "Leave smaller weights as they are">
   ];

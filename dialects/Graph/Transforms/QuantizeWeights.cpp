@@ -6,14 +6,12 @@
 //   %y = graph.contract %x, %w [#graph.branch<>]
 // becomes
 //   %w = graph.constant dense_resource<w>
-//          : tensor<384x1536xf32, #graph.int8<axis = 1>>
-//   %y = graph.contract %x, %w [#graph.branch<quantizer = #graph.dynamic_int8>]
+//          : tensor<384x1536xf32, #graph.int8<axis = 1, group = 128>>
+//   %y = graph.contract %x, %w
+//          [#graph.branch<quantizer = #graph.dynamic_int8<group = 128>>]
 
-#include "dialects/Graph/IR/ConstantValues.h"
 #include "dialects/Graph/Transforms/PassUtils.h"
 #include "dialects/Graph/Transforms/Passes.h"
-#include "llvm/Support/FormatVariadic.h"
-#include <cmath>
 
 namespace lathe::graph {
 #define GEN_PASS_DEF_QUANTIZEWEIGHTSPASS
@@ -23,36 +21,6 @@ namespace lathe::graph {
 using namespace mlir;
 using namespace lathe::graph;
 
-/// |decoded - weight| / |weight| (Frobenius); nothing where it cannot be told.
-static std::optional<double> getRelativeError(RankedTensorType type,
-                                              ElementsAttr value) {
-  auto encoding = dyn_cast<EncodingInterface>(type.getEncoding());
-  std::optional<ArrayRef<char>> dense = getRawBytes(value);
-  if (!encoding || !dense || !type.getElementType().isF32())
-    return std::nullopt;
-  SmallVector<SmallVector<char, 0>> buffers;
-  SmallVector<char, 0> decoded;
-  if (auto error = encoding.encode(type, *dense, buffers)) {
-    consumeError(std::move(error));
-    return std::nullopt;
-  }
-  auto views = llvm::map_to_vector(
-      buffers, [](const auto &buffer) { return ArrayRef<char>(buffer); });
-  if (auto error = encoding.unpack(type, views, decoded)) {
-    consumeError(std::move(error));
-    return std::nullopt;
-  }
-  double difference = 0.0, norm = 0.0;
-  for (size_t i = 0; i + sizeof(float) <= dense->size(); i += sizeof(float)) {
-    float before, after;
-    memcpy(&before, dense->data() + i, sizeof(float));
-    memcpy(&after, decoded.data() + i, sizeof(float));
-    difference += (double(after) - before) * (double(after) - before);
-    norm += double(before) * before;
-  }
-  return norm == 0.0 ? 0.0 : std::sqrt(difference / norm);
-}
-
 namespace {
 struct QuantizeWeightsPass
     : lathe::graph::impl::QuantizeWeightsPassBase<QuantizeWeightsPass> {
@@ -60,7 +28,6 @@ struct QuantizeWeightsPass
 
   void runOnOperation() override;
   Value quantize(ContractOp op, Value weight);
-  void report(ContractOp op, ConstantOp encoded);
 };
 } // namespace
 
@@ -83,31 +50,19 @@ Value QuantizeWeightsPass::quantize(ContractOp op, Value weight) {
     return keep("it has fewer than " + Twine(minElements) + " elements");
   if (transpose && !quantizeInputs)
     return keep("it lies transposed, and is decoded only as [K, N]");
-  auto encoding = Int8Attr::get(&getContext(), transpose ? 0 : 1);
+  auto encoding = Int8Attr::get(&getContext(), transpose ? 0 : 1,
+                                quantizeInputs ? int64_t(group) : 0);
   OpBuilder builder(constant);
   auto encoded = ConstantOp::create(
       builder, constant.getLoc(),
       RankedTensorType::get(type.getShape(), type.getElementType(), encoding),
       constant.getValue());
   ++numQuantized;
-  report(op, encoded);
   if (!transpose)
     return encoded;
   builder.setInsertionPoint(op);
   return TransposeOp::create(builder, transpose.getLoc(), transpose.getType(),
                              encoded, transpose.getPermutation());
-}
-
-void QuantizeWeightsPass::report(ContractOp op, ConstantOp encoded) {
-  // Encoding once more takes time: only where somebody reads the answer.
-  if (!getContext().getRemarkEngine())
-    return;
-  auto error = getRelativeError(cast<RankedTensorType>(encoded.getType()),
-                                encoded.getValue());
-  if (error)
-    remarkPassed(getArgument(), op,
-                 "weight stored as int8, relative error " +
-                     llvm::formatv("{0:e2}", *error).str());
 }
 
 void QuantizeWeightsPass::runOnOperation() {
@@ -118,7 +73,11 @@ void QuantizeWeightsPass::runOnOperation() {
   }
   Attribute quantizer;
   if (quantizeInputs)
-    quantizer = DynamicInt8Attr::get(&getContext());
+    quantizer =
+        DynamicInt8Attr::getChecked([&] { return getOperation().emitError(); },
+                                    &getContext(), int64_t(group));
+  if (quantizeInputs && !quantizer)
+    return signalPassFailure();
   getOperation().walk([&](ContractOp op) {
     if (!isa<FloatType>(getElementTypeOrSelf(op.getInput().getType())))
       return;

@@ -21,26 +21,35 @@ namespace {
 
 constexpr float kMaxCode = 127.0f;
 
-/// A dense row-major weight as `[outer][slices][inner]` around the scale axis.
+/// A dense row-major weight as `[outer][count][inner]` around the scale axis,
+/// and which scale each element has.
 struct Slices {
-  int64_t outer = 1, count = 1, inner = 1;
+  int64_t outer = 1, count = 1, inner = 1, group = 0;
 
-  Slices(RankedTensorType type, int64_t axis) {
+  Slices(RankedTensorType type, Int8Attr encoding)
+      : group(encoding.getGroup()) {
     for (auto [d, size] : llvm::enumerate(type.getShape())) {
-      int64_t dim = d;
+      int64_t dim = d, axis = encoding.getAxis();
       (dim < axis ? outer : dim > axis ? inner : count) *= size;
     }
   }
 
   int64_t getSize() const { return outer * count * inner; }
+  int64_t getNumGroups() const {
+    return group ? llvm::divideCeil(outer * inner, group) : 1;
+  }
+  int64_t getNumScales() const { return getNumGroups() * count; }
 
-  /// Calls `visit(element, slice)` for every element, in memory order.
+  /// Calls `visit(element, scale)` for every element, in memory order.
   template <typename Visitor> void forEach(Visitor visit) const {
     int64_t element = 0;
     for (int64_t o = 0; o < outer; ++o)
       for (int64_t slice = 0; slice < count; ++slice)
-        for (int64_t i = 0; i < inner; ++i)
-          visit(element++, slice);
+        for (int64_t i = 0; i < inner; ++i) {
+          // Of a matrix, `outer` or `inner` is 1.
+          int64_t first = group ? (o * inner + i) / group * count : 0;
+          visit(element++, first + slice);
+        }
   }
 };
 
@@ -95,6 +104,9 @@ llvm::Error checkWeight(Int8Attr encoding, RankedTensorType type) {
   if (encoding.getAxis() < 0 || encoding.getAxis() >= type.getRank())
     return refuse("axis " + Twine(encoding.getAxis()) +
                   " is not a dim of a weight of rank " + Twine(type.getRank()));
+  if (encoding.getGroup() && type.getRank() != 2)
+    return refuse("has groups in matrices only, not in a weight of rank " +
+                  Twine(type.getRank()));
   return llvm::Error::success();
 }
 
@@ -105,16 +117,16 @@ llvm::Error checkSize(StringRef what, size_t found, int64_t wanted) {
                 Twine(wanted));
 }
 
-/// The largest magnitude of each slice.
+/// The largest magnitude of what each scale is for.
 llvm::Expected<std::vector<float>> getMagnitudes(Slices slices, Type element,
                                                  ArrayRef<char> dense) {
   int64_t width = element.getIntOrFloatBitWidth() / 8;
-  std::vector<float> magnitudes(slices.count, 0.0f);
+  std::vector<float> magnitudes(slices.getNumScales(), 0.0f);
   bool finite = true;
-  slices.forEach([&](int64_t at, int64_t slice) {
+  slices.forEach([&](int64_t at, int64_t i) {
     float magnitude = std::fabs(toFloat(element, &dense[at * width]));
     finite &= std::isfinite(magnitude);
-    magnitudes[slice] = std::max(magnitudes[slice], magnitude);
+    magnitudes[i] = std::max(magnitudes[i], magnitude);
   });
   if (!finite)
     return refuse("the weight holds NaN or infinity");
@@ -125,13 +137,18 @@ struct Int8Model : EncodingInterface::ExternalModel<Int8Model, Int8Attr> {
   SmallVector<EncodedBuffer> getBuffers(Attribute attr,
                                         RankedTensorType logical) const {
     MLIRContext *context = attr.getContext();
-    int64_t slices = logical.getDimSize(cast<Int8Attr>(attr).getAxis());
-    return {
-        {"codes", RankedTensorType::get(logical.getShape(),
-                                        IntegerType::get(context, 8))},
-        {"scales", RankedTensorType::get({slices}, Float32Type::get(context))},
-        {"sums",
-         RankedTensorType::get({slices}, IntegerType::get(context, 32))}};
+    auto encoding = cast<Int8Attr>(attr);
+    int64_t axis = encoding.getAxis();
+    SmallVector<int64_t, 2> scales{logical.getDimSize(axis)};
+    if (int64_t group = encoding.getGroup()) {
+      int64_t k = logical.getDimSize(1 - axis);
+      scales.insert(scales.begin(), llvm::divideCeil(k, group));
+    }
+    auto i8 = IntegerType::get(context, 8);
+    auto f32 = Float32Type::get(context);
+    return {{"codes", RankedTensorType::get(logical.getShape(), i8)},
+            {"scales", RankedTensorType::get(scales, f32)},
+            {"sums", RankedTensorType::get(scales, f32)}};
   }
 
   llvm::Error encode(Attribute attr, RankedTensorType logical,
@@ -142,7 +159,7 @@ struct Int8Model : EncodingInterface::ExternalModel<Int8Model, Int8Attr> {
       return error;
     Type element = logical.getElementType();
     int64_t width = element.getIntOrFloatBitWidth() / 8;
-    Slices slices(logical, encoding.getAxis());
+    Slices slices(logical, encoding);
     if (llvm::Error error =
             checkSize("the weight", dense.size(), slices.getSize() * width))
       return error;
@@ -153,19 +170,22 @@ struct Int8Model : EncodingInterface::ExternalModel<Int8Model, Int8Attr> {
     buffers.clear();
     buffers.resize(3);
     auto *codes = resizeTo<int8_t>(buffers[kInt8Codes], slices.getSize());
-    auto *scales = resizeTo<float>(buffers[kInt8Scales], slices.count);
-    auto *sums = resizeTo<int32_t>(buffers[kInt8Sums], slices.count);
-    for (int64_t i = 0; i < slices.count; ++i) {
+    int64_t numScales = slices.getNumScales();
+    auto *scales = resizeTo<float>(buffers[kInt8Scales], numScales);
+    auto *sums = resizeTo<float>(buffers[kInt8Sums], numScales);
+    std::vector<int64_t> codeSums(numScales, 0);
+    for (int64_t i = 0; i < numScales; ++i) {
       float scale = (*magnitudes)[i] / kMaxCode;
       scales[i] = std::isnormal(scale) ? scale : 0.0f;
-      sums[i] = 0;
     }
     slices.forEach([&](int64_t at, int64_t i) {
       float value = toFloat(element, &dense[at * width]);
       float code = scales[i] ? std::nearbyint(value / scales[i]) : 0.0f;
       codes[at] = static_cast<int8_t>(std::clamp(code, -kMaxCode, kMaxCode));
-      sums[i] += codes[at];
+      codeSums[i] += codes[at];
     });
+    for (int64_t i = 0; i < numScales; ++i)
+      sums[i] = static_cast<float>(codeSums[i]) * scales[i];
     return llvm::Error::success();
   }
 
@@ -175,15 +195,15 @@ struct Int8Model : EncodingInterface::ExternalModel<Int8Model, Int8Attr> {
     auto encoding = cast<Int8Attr>(attr);
     if (llvm::Error error = checkWeight(encoding, logical))
       return error;
-    Slices slices(logical, encoding.getAxis());
+    Slices slices(logical, encoding);
     if (buffers.size() <= kInt8Scales)
       return refuse("unpacking needs the buffers 'codes' and 'scales'");
     ArrayRef<char> codes = buffers[kInt8Codes], scales = buffers[kInt8Scales];
     if (llvm::Error error =
             checkSize("'codes'", codes.size(), slices.getSize()))
       return error;
-    if (llvm::Error error =
-            checkSize("'scales'", scales.size(), slices.count * sizeof(float)))
+    if (llvm::Error error = checkSize("'scales'", scales.size(),
+                                      slices.getNumScales() * sizeof(float)))
       return error;
     Type element = logical.getElementType();
     int64_t width = element.getIntOrFloatBitWidth() / 8;
@@ -214,10 +234,10 @@ struct Int8Model : EncodingInterface::ExternalModel<Int8Model, Int8Attr> {
   }
 
   double getBitsPerElement(Attribute attr, RankedTensorType logical) const {
-    Slices slices(logical, cast<Int8Attr>(attr).getAxis());
+    Slices slices(logical, cast<Int8Attr>(attr));
     if (slices.getSize() == 0)
       return 8.0;
-    return 8.0 + 64.0 * slices.count / slices.getSize();
+    return 8.0 + 64.0 * slices.getNumScales() / slices.getSize();
   }
 };
 

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// `#graph.int8<axis = a>`: symmetric int8 with one f32 scale per slice of
-// `axis`, the form that vector neural-network instructions multiply directly.
+// `#graph.int8<axis = a, group = g>`: symmetric int8 with one f32 scale per
+// slice of `axis` and g elements along the other dim of a matrix (without a
+// group: per slice), the form that vector neural-network instructions multiply
+// directly.
 //
-// Buffers of a weight whose dim `axis` has size n:
+// Buffers of a weight whose dim `axis` has size n and, with a group, its other
+// dim size k (groups are the outer dim wherever `axis` is):
 //
-//   "codes"   the weight's shape, i8    round(w / scale[i]), in -127..127
-//   "scales"  [n], f32                  max |w[.., i, ..]| / 127
-//   "sums"    [n], i32                  sum of the codes of slice i
+//   "codes"   the weight's shape, i8   round(w / scale), in -127..127
+//   "scales"  [k / g, n] or [n], f32   max |w| of the slice's group / 127
+//   "sums"    the same, f32            sum of the slice's group, decoded
 //
-// Activations that a kernel shifts into unsigned range (u8 = s8 + 128, what
-// VNNI's u8 x s8 product wants) are corrected by 128 * sums[i]. A kernel that
-// does not need the sums does not name the buffer, and it is not stored.
+// Activations with an offset, x = offset + scale * code, add offset * sums. A
+// kernel that does not need the sums does not name the buffer, and it is not
+// stored.
 //
 // A slice that holds only zeros (or whose scale would not be a normal number)
 // has scale 0 and codes 0. Weights with NaN or infinity are refused.

@@ -61,29 +61,39 @@ func.func @linear(
 
 // -----
 
-// Rows are quantized by a kernel of their own; the product is taken on u8 and
-// i8, four at a time, and corrected by the sums of the weight's codes.
+// Rows are quantized by a kernel of their own, in groups of k; the product is
+// taken on u8 and i8, four at a time. Each group's sum is scaled, and offsets
+// add their part with the sums of the weight.
 
 // CHECK: plan.program @quantized
 // CHECK-DAG: buffer "codes" pack <blocks = [4, 64], outer = [1, 0], inner = [1, 0]>
 // CHECK-DAG: buffer "scales"
 // CHECK-DAG: buffer "sums"
-// CHECK: tile.kernel @quantize_30(
+// CHECK: tile.kernel @quantize_70(
+// CHECK-SAME: tile = [1, 32]
+// CHECK: tile.reduce min
 // CHECK: tile.reduce max
 // CHECK: math.roundeven
-// CHECK: tile.kernel @linear_int8_30x64(
+// CHECK: tile.kernel @linear_int8_70x64(
 // CHECK-SAME: tile = [5, 64, 0]
+// Two whole groups, then the rest of 6, as two steps of four.
+// CHECK-DAG: %[[STEP:.*]] = arith.constant 4 : index
+// CHECK-DAG: %[[REST:.*]] = arith.constant 8 : index
+// CHECK-DAG: %[[GROUP:.*]] = arith.constant 32 : index
+// CHECK: scf.for {{.*}} step %[[GROUP]] {{.*}} -> (tensor<5x64xf32>)
+// CHECK: scf.for {{.*}} to %[[GROUP]] step %[[STEP]] {{.*}} -> (tensor<5x64xi32>)
 // CHECK: tile.load {{.*}} dims [3, 2] {{.*}} -> tensor<4x64xi8>
 // CHECK: tile.mma {{.*}} {unsigned_a} : tensor<5x4xi8>, tensor<4x64xi8>, tensor<5x64xi32>
-// CHECK: arith.subi
 // CHECK: arith.sitofp
-func.func @quantized(%x: tensor<5x30xf32> {graph.name = "x"})
+// CHECK: scf.for {{.*}} to %[[REST]] step %[[STEP]] {{.*}} -> (tensor<5x64xi32>)
+func.func @quantized(%x: tensor<5x70xf32> {graph.name = "x"})
     -> (tensor<5x64xf32> {graph.name = "y"})
     attributes {graph.symbols = []} {
-  %w = graph.constant dense_resource<q> : tensor<30x64xf32>
-    : tensor<30x64xf32, #graph.int8<axis = 1>>
-  %0 = graph.contract %x, %w [#graph.branch<quantizer = #graph.dynamic_int8>]
-    : (tensor<5x30xf32>, tensor<30x64xf32, #graph.int8<axis = 1>>)
+  %w = graph.constant dense_resource<q> : tensor<70x64xf32>
+    : tensor<70x64xf32, #graph.int8<axis = 1, group = 32>>
+  %0 = graph.contract %x, %w
+    [#graph.branch<quantizer = #graph.dynamic_int8<group = 32>>]
+    : (tensor<5x70xf32>, tensor<70x64xf32, #graph.int8<axis = 1, group = 32>>)
       -> tensor<5x64xf32>
   return %0 : tensor<5x64xf32>
 }

@@ -18,17 +18,18 @@ def lathe(*arguments, code=0):
     return done.stdout if code == 0 else done.stderr
 
 
-def make_model(path, op="Relu"):
+def make_model(path, op="Relu", columns=40):
     generator = np.random.default_rng(0)
-    weight = generator.standard_normal((24, 40), np.float32)
-    bias = generator.standard_normal(40, np.float32)
+    weight = generator.standard_normal((24, columns), np.float32)
+    bias = generator.standard_normal(columns, np.float32)
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["m"], name="layer/MatMul"),
          helper.make_node("Add", ["m", "b"], ["a"], name="layer/Add"),
          helper.make_node(op, ["a"], ["y"], name="layer/Act")],
         "small",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "seq", 24])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", "seq", 40])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT,
+                                       ["batch", "seq", columns])],
         [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(bias, "b")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8
@@ -56,6 +57,19 @@ def check_outputs():
     for part in ("<svg", "m.onnx", "Kernels of", "Where the time went"):
         assert part in page, part
     assert "http" not in page  # self-contained
+
+    # The error of each encoded weight is stated.
+    done = subprocess.run(
+        ["lathe", "compile", "m.onnx", "-o", "q.lathe", "--weights", "int8", "-v"],
+        capture_output=True, text=True, check=True)
+    assert "stored as" not in done.stderr  # too small to be worth it
+    make_model("wide.onnx", columns=400)
+    done = subprocess.run(
+        ["lathe", "compile", "wide.onnx", "-o", "q.lathe", "--weights", "int8", "-v"],
+        capture_output=True, text=True, check=True)
+    stated = [line for line in done.stderr.splitlines() if "stored as" in line]
+    assert len(stated) == 1 and "#graph.int8<" in stated[0], done.stderr
+    assert 1e-3 < float(stated[0].rsplit(" ", 1)[1]) < 1e-2, stated
 
     # The same bytes whatever the number of jobs and the folder.
     os.mkdir("other")

@@ -46,20 +46,20 @@ func.func @elementwise(%x: tensor<?x4xf32>, %y: tensor<4xf32>,
 // CHECK-LABEL: func.func @weights(
 func.func @weights(%x: tensor<?x384xf32>, %b: tensor<1536xf32>)
     -> tensor<?x1536xf32> {
-  // CHECK: tensor<384x1536xf32, #graph.int8<axis = 1>>
+  // CHECK: tensor<384x1536xf32, #graph.int8<axis = 1, group = 128>>
   %w = graph.constant dense_resource<w> : tensor<384x1536xf32>
-    : tensor<384x1536xf32, #graph.int8<axis = 1>>
+    : tensor<384x1536xf32, #graph.int8<axis = 1, group = 128>>
   // CHECK: graph.group contract (%[[A:.*]] = %{{.*}}, %[[W:.*]] = %{{.*}}, %[[B:.*]] = %{{.*}}) :
   // CHECK-SAME: -> tensor<?x1536xf32> {
-  // CHECK: graph.contract %[[A]], %[[W]] [#graph.branch<quantizer = #graph.dynamic_int8, scale = 5.000000e-01>]
+  // CHECK: graph.contract %[[A]], %[[W]] [#graph.branch<quantizer = #graph.dynamic_int8<group = 128>, scale = 5.000000e-01>]
   // CHECK: graph.add {{.*}}, %[[B]]
   // CHECK: graph.yield
   %y = graph.group contract (%a = %x, %ww = %w, %bb = %b)
-      : (tensor<?x384xf32>, tensor<384x1536xf32, #graph.int8<axis = 1>>,
+      : (tensor<?x384xf32>, tensor<384x1536xf32, #graph.int8<axis = 1, group = 128>>,
          tensor<1536xf32>) -> tensor<?x1536xf32> {
     %0 = graph.contract %a, %ww
-        [#graph.branch<quantizer = #graph.dynamic_int8, scale = 0.5>]
-      : (tensor<?x384xf32>, tensor<384x1536xf32, #graph.int8<axis = 1>>)
+        [#graph.branch<quantizer = #graph.dynamic_int8<group = 128>, scale = 0.5>]
+      : (tensor<?x384xf32>, tensor<384x1536xf32, #graph.int8<axis = 1, group = 128>>)
         -> tensor<?x1536xf32>
     %1 = graph.add %0, %bb
       : (tensor<?x1536xf32>, tensor<1536xf32>) -> tensor<?x1536xf32>

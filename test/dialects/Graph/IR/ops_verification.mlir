@@ -153,3 +153,13 @@ func.func @dims(%x: tensor<?x?xf32> {graph.dims =
     affine_map<()[s0, s1] -> (s0, s1)>}) attributes {graph.symbols = ["n"]} {
   return
 }
+
+// -----
+
+func.func @int8_group(%x: tensor<4x4xf32>) {
+  // expected-error@+2 {{'group' must be a multiple of 4 in 4..1024, got 6}}
+  // expected-error@+1 {{failed to parse}}
+  graph.contract %x, %x [#graph.branch<quantizer = #graph.dynamic_int8<group = 6>>]
+    : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+  return
+}

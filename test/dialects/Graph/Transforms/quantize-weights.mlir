@@ -9,11 +9,11 @@
 // UNKNOWN: unknown weight encoding 'int5'; allowed is int8
 
 // CHECK-LABEL: func.func @linear(
-// CHECK-DAG: %[[W:.*]] = graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32, #graph.int8<axis = 1>>
-// CHECK-DAG: %[[V:.*]] = graph.constant dense_resource<v> : tensor<4x8xf32> : tensor<4x8xf32, #graph.int8<axis = 0>>
-// CHECK: graph.contract %arg0, %[[W]] [#graph.branch<quantizer = #graph.dynamic_int8>]
+// CHECK-DAG: %[[W:.*]] = graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32, #graph.int8<axis = 1, group = 128>>
+// CHECK-DAG: %[[V:.*]] = graph.constant dense_resource<v> : tensor<4x8xf32> : tensor<4x8xf32, #graph.int8<axis = 0, group = 128>>
+// CHECK: graph.contract %arg0, %[[W]] [#graph.branch<quantizer = #graph.dynamic_int8<group = 128>>]
 // CHECK: %[[T:.*]] = graph.transpose %[[V]]
-// CHECK: graph.contract %arg0, %[[T]] [#graph.branch<quantizer = #graph.dynamic_int8>]
+// CHECK: graph.contract %arg0, %[[T]] [#graph.branch<quantizer = #graph.dynamic_int8<group = 128>>]
 // A small weight stays.
 // CHECK: graph.contract %arg0, %{{.*}} [#graph.branch<>]
 
@@ -39,7 +39,7 @@ func.func @linear(%x: tensor<?x8xf32>)
 // A weight that something else reads is stored twice.
 // CHECK-LABEL: func.func @tied(
 // CHECK-DAG: %[[D:.*]] = graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32>
-// CHECK-DAG: %[[E:.*]] = graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32, #graph.int8<axis = 1>>
+// CHECK-DAG: %[[E:.*]] = graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32, #graph.int8<axis = 1, group = 128>>
 // CHECK: graph.gather %[[D]]
 // CHECK: graph.contract %arg0, %[[E]]
 func.func @tied(%x: tensor<?x8xf32>, %i: tensor<2xi64>)
