@@ -199,8 +199,10 @@ private:
   void walk(const Walk &box, unsigned depth, Position &position);
   /// Calls `body` for the first position of each vector of a tile of `shape`
   /// whose lanes run along `lane`; unrolled when they are few, else in loops.
+  /// `endRegion` is called where a loop begins or ends, and at the end.
   void forEachInBox(llvm::ArrayRef<int64_t> shape, int lane,
-                    llvm::function_ref<void(const Position &)> body);
+                    llvm::function_ref<void(const Position &)> body,
+                    llvm::function_ref<void()> endRegion = {});
   /// The same, in row-major order and always unrolled.
   void forEachUnrolled(llvm::ArrayRef<int64_t> shape, int lane,
                        llvm::function_ref<void(const Position &)> body);
@@ -284,6 +286,10 @@ private:
   mlir::Value neutralVec(tile::Combine kind, mlir::Value tile,
                          const Position &position);
   mlir::Value reduceRow(tile::ReduceOp op, Position position);
+  mlir::Value reducedVec(tile::ReduceOp op, const Position &result,
+                         Coord coord);
+  llvm::SmallVector<mlir::Value>
+  extremesAcross(tile::ReduceOp op, llvm::ArrayRef<Position> positions);
   llvm::SmallVector<mlir::Value>
   reduceAcross(tile::ReduceOp op, llvm::ArrayRef<Position> positions);
   llvm::SmallVector<mlir::Value> reduceRows(tile::ReduceOp op);

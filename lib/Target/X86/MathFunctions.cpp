@@ -181,22 +181,6 @@ Value MathFunctions::exp2ByFloor(Value x) {
   return scaleByFloor(p, x);
 }
 
-/// A step of Newton's method from 14 bits, but for zeros and infinities.
-Value MathFunctions::reciprocal(Value x) {
-  if (!isFullRegister())
-    return div(constant(1), x);
-  constexpr int32_t zerosInfinitiesSubnormal = 0x3e;
-  Value guess =
-      call("llvm.x86.avx512.rcp14.ps.512", type, {x, x, allLanes()});
-  Value error = fma(arith::NegFOp::create(b, x), guess, constant(1));
-  Value better = fma(guess, error, guess);
-  auto vector = cast<VectorType>(type);
-  Value isSpecial = call("llvm.x86.avx512.fpclass.ps.512",
-                         vector.clone(b.getI1Type()),
-                         {x, number(zerosInfinitiesSubnormal)});
-  return select(isSpecial, guess, better);
-}
-
 Value MathFunctions::exp2(Value x) {
   if (isFullRegister())
     return exp2ByFloor(x);

@@ -17,16 +17,14 @@ namespace lathe::x86 {
 /// Builds expressions of one type: a float, or a vector of floats.
 class MathFunctions {
 public:
-  /// With `avx512` set, its instructions for exponents and reciprocals are used
-  /// on types that fill one of its registers.
+  /// With `avx512` set, its instructions for exponents are used on types that
+  /// fill one of its registers.
   MathFunctions(mlir::ImplicitLocOpBuilder &builder, mlir::Type type,
                 bool avx512 = false)
       : b(builder), type(type), hasAvx512(avx512) {}
 
   mlir::Value exp(mlir::Value x);
   mlir::Value exp2(mlir::Value x);
-  /// 1 / x to within 2 ulp, of a subnormal x to 14 bits.
-  mlir::Value reciprocal(mlir::Value x);
   mlir::Value log(mlir::Value x);
   mlir::Value tanh(mlir::Value x);
   /// f32 only.

@@ -21,16 +21,9 @@ struct Emitter::Block {
   int64_t rows, vectors;
 };
 
-/// Rows of a block when a scratch accumulator of `rows` rows is cut into
-/// blocks of `vectors` vectors: as many as registers hold, but evenly.
-static int64_t rowsPerBlock(int64_t rows, int64_t vectors, int64_t registers) {
-  int64_t most = std::max<int64_t>(1, (registers - vectors - 2) / vectors);
-  if (rows <= most)
-    return rows;
-  for (int64_t count = most; count * 3 > most * 2; --count)
-    if (rows % count == 0)
-      return count;
-  return most;
+/// Rows that registers hold in blocks of `vectors` vectors.
+static int64_t rowsPerBlock(int64_t vectors, int64_t registers) {
+  return std::max<int64_t>(1, (registers - vectors - 2) / vectors);
 }
 
 //===----------------------------------------------------------------------===//
@@ -265,7 +258,7 @@ LogicalResult Emitter::emitMma(tile::MmaOp op) {
     storage.memory = allocate(op.getResult());
 
   int64_t vectors = std::min<int64_t>(perRow, unit.registers == 32 ? 4 : 2);
-  int64_t rows = rowsPerBlock(shape[0], vectors, unit.registers);
+  int64_t most = rowsPerBlock(vectors, unit.registers);
   auto emitBlockAt = [&](Coord row, Coord column, int64_t blockRows,
                          int64_t blockVectors) {
     MemoScope scope(*this);
@@ -277,11 +270,19 @@ LogicalResult Emitter::emitMma(tile::MmaOp op) {
                    {{row + i, column + j * unit.lanes}, 1}, sum);
     }
   };
-  forEachBlock(shape[0], rows, 1, [&](Coord row, int64_t blockRows) {
+  auto emitRows = [&](Coord row, int64_t blockRows) {
     forEachBlock(perRow, vectors, unit.lanes,
                  [&](Coord column, int64_t blockVectors) {
                    emitBlockAt(row, column, blockRows, blockVectors);
                  });
+  };
+  // Evenly: a last block of few rows would wait for its own sums.
+  int64_t blocks = llvm::divideCeil(shape[0], most);
+  int64_t few = shape[0] / blocks, larger = shape[0] % blocks;
+  int64_t rest = larger * (few + 1);
+  forEachBlock(rest, few + 1, 1, emitRows);
+  forEachBlock(shape[0] - rest, few, 1, [&](Coord row, int64_t blockRows) {
+    emitRows(row + rest, blockRows);
   });
   tiles[op.getResult()] = storage;
   return success();

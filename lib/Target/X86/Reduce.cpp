@@ -146,24 +146,94 @@ Value Emitter::reduceRow(tile::ReduceOp op, Position position) {
   return combineLanes(op.getKind(), chains[0]);
 }
 
+/// The vector that position `result` of a reduction takes from `coord`.
+Value Emitter::reducedVec(tile::ReduceOp op, const Position &result,
+                          Coord coord) {
+  int64_t axis = op.getAxis();
+  Position position = result;
+  position.at.insert(position.at.begin() + axis, coord);
+  if (position.lane >= axis)
+    ++position.lane;
+  return widen(vec(op.getInput(), position));
+}
+
+/// `reduceAcross` for the largest or smallest float. An instruction that
+/// propagates NaN is missing; tests of two vectors at once, beside the chain of
+/// comparisons, cost less than one in each of its steps.
+SmallVector<Value> Emitter::extremesAcross(tile::ReduceOp op,
+                                           ArrayRef<Position> positions) {
+  auto isBetter = op.getKind() == tile::Combine::Max
+                      ? arith::CmpFPredicate::OGT
+                      : arith::CmpFPredicate::OLT;
+  auto pick = [&](Value x, Value y) -> Value {
+    Value better = arith::CmpFOp::create(b, isBetter, x, y);
+    return arith::SelectOp::create(b, better, x, y);
+  };
+  auto isAnyNan = [&](Value x, Value y) -> Value {
+    return arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, x, y);
+  };
+  // The best values, then where a NaN was seen.
+  int64_t count = extent(op.getInput(), op.getAxis()), size = positions.size();
+  SmallVector<Value> state;
+  for (const Position &position : positions)
+    state.push_back(reducedVec(op, position, {}));
+  for (int64_t i = 0; i < size; ++i)
+    state.push_back(isAnyNan(state[i], state[i]));
+  auto step = [&](Coord coord, bool isPair, MutableArrayRef<Value> values) {
+    for (auto [i, position] : llvm::enumerate(positions)) {
+      Value x = reducedVec(op, position, coord);
+      Value y = isPair ? reducedVec(op, position, coord + 1) : x;
+      Value &best = values[i], &nan = values[size + i];
+      nan = arith::OrIOp::create(b, nan, isAnyNan(x, y));
+      best = pick(isPair ? pick(x, y) : x, best);
+    }
+  };
+  constexpr int64_t unroll = 4;
+  int64_t done = 1;
+  if (count * size > 32) {
+    int64_t whole = (count - 1) / unroll * unroll;
+    auto loop =
+        scf::ForOp::create(b, index(1), index(1 + whole), index(unroll), state);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    MemoScope scope(*this);
+    SmallVector<Value> next(loop.getRegionIterArgs());
+    for (int64_t i = 0; i < unroll; i += 2)
+      step({loop.getInductionVar(), i}, /*isPair=*/true, next);
+    scf::YieldOp::create(b, next);
+    state = loop.getResults();
+    done = 1 + whole;
+  }
+  for (; done < count; done += 2)
+    step({Value(), done}, /*isPair=*/done + 1 < count, state);
+  SmallVector<Value> results;
+  for (int64_t i = 0; i < size; ++i) {
+    auto element = cast<FloatType>(getElementTypeOrSelf(state[i]));
+    Value nan = constantVec(
+        element,
+        FloatAttr::get(element, APFloat::getNaN(element.getFloatSemantics())));
+    results.push_back(
+        arith::SelectOp::create(b, state[size + i], nan, state[i]));
+  }
+  return results;
+}
+
 /// Combines across `axis`, which is not the lanes', at several positions of
 /// the result together.
 SmallVector<Value> Emitter::reduceAcross(tile::ReduceOp op,
                                          ArrayRef<Position> positions) {
-  int64_t axis = op.getAxis(), count = extent(op.getInput(), axis);
-  auto at = [&](const Position &result, Coord coord) {
-    Position position = result;
-    position.at.insert(position.at.begin() + axis, coord);
-    if (position.lane >= axis)
-      ++position.lane;
-    return widen(vec(op.getInput(), position));
-  };
+  bool isExtreme =
+      op.getKind() == tile::Combine::Max || op.getKind() == tile::Combine::Min;
+  if (isExtreme && unit.registers == 32 &&
+      isa<FloatType>(op.getInput().getType().getElementType()))
+    return extremesAcross(op, positions);
+  int64_t count = extent(op.getInput(), op.getAxis());
   SmallVector<Value> sums;
   for (const Position &position : positions)
-    sums.push_back(at(position, {}));
+    sums.push_back(reducedVec(op, position, {}));
   auto step = [&](Coord coord, SmallVectorImpl<Value> &values) {
     for (auto [position, value] : llvm::zip_equal(positions, values))
-      value = combine(op.getKind(), value, at(position, coord));
+      value = combine(op.getKind(), value, reducedVec(op, position, coord));
   };
   int64_t done = 1, unroll = 4;
   if (count * static_cast<int64_t>(positions.size()) > 32) {

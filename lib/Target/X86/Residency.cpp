@@ -69,6 +69,15 @@ static bool isMmaOperand(OpOperand &use) {
   return isa<tile::MmaOp>(use.getOwner()) && use.getOperandNumber() < 2;
 }
 
+/// As many rows of a multiply are more than one block of them.
+static constexpr int64_t kManyRows = 16;
+
+static bool isReadByManyRows(OpOperand &use) {
+  auto mma = dyn_cast<tile::MmaOp>(use.getOwner());
+  return mma && use.getOperandNumber() == 1 &&
+         mma.getResult().getType().getDimSize(0) >= kManyRows;
+}
+
 bool x86::feedsMma(Value tile) {
   return llvm::any_of(tile.getUses(), isMmaOperand);
 }
@@ -96,6 +105,10 @@ bool Emitter::mustMaterialize(Value tile) {
   }
   if (auto constant = dyn_cast<arith::ConstantOp>(op))
     return !isa<SplatElementsAttr>(constant.getValue());
+  // A multiply reads its right operand again for each block of its rows.
+  bool isArithmetic = OpTrait::hasElementwiseMappableTraits(op);
+  if (isArithmetic && llvm::any_of(tile.getUses(), isReadByManyRows))
+    return true;
   if (costOf(tile) < kExpensive)
     return false;
 
@@ -224,10 +237,20 @@ void Emitter::fill(Value tile, Value memory) {
                     });
     return;
   }
-  forEachInBox(shape, static_cast<int>(shape.size()) - 1,
-               [&](const Position &position) {
-                 writeScratch(tile, memory, position, vec(tile, position));
-               });
+  // All of a batch is computed before any of it is written, so that its chains
+  // can be interleaved.
+  SmallVector<std::pair<Position, Value>> batch;
+  auto flush = [&] {
+    for (auto &[position, vector] : batch)
+      writeScratch(tile, memory, position, vector);
+    batch.clear();
+  };
+  auto compute = [&](const Position &position) {
+    batch.emplace_back(position, vec(tile, position));
+    if (batch.size() == kLoopVectors)
+      flush();
+  };
+  forEachInBox(shape, static_cast<int>(shape.size()) - 1, compute, flush);
 }
 
 Value Emitter::ensureScratch(Value tile) {
@@ -258,7 +281,12 @@ struct Emitter::Walk {
   SmallVector<int> order;
   int64_t unrolled;
   function_ref<void(const Position &)> body;
+  function_ref<void()> endRegion;
 
+  void end() const {
+    if (endRegion)
+      endRegion();
+  }
   int64_t step(int dim, int64_t lanes) const { return dim == lane ? lanes : 1; }
   int64_t count(int dim, int64_t lanes) const {
     return llvm::divideCeil(shape[dim], step(dim, lanes));
@@ -286,6 +314,7 @@ void Emitter::walk(const Walk &box, unsigned depth, Position &position) {
 
   int64_t block = std::max<int64_t>(1, kLoopVectors / inner);
   int64_t whole = count / block * block;
+  box.end();
   auto loop =
       scf::ForOp::create(b, index(0), index(whole * step), index(block * step));
   {
@@ -296,13 +325,15 @@ void Emitter::walk(const Walk &box, unsigned depth, Position &position) {
       position.at[dim] = {loop.getInductionVar(), i * step};
       walk(box, depth + 1, position);
     }
+    box.end();
   }
   unrollFrom(whole);
 }
 
 void Emitter::forEachInBox(ArrayRef<int64_t> shape, int lane,
-                           function_ref<void(const Position &)> body) {
-  Walk box = {shape, lane, {}, kUnrolledVectors, body};
+                           function_ref<void(const Position &)> body,
+                           function_ref<void()> endRegion) {
+  Walk box = {shape, lane, {}, kUnrolledVectors, body, endRegion};
   for (int dim = 0; dim < static_cast<int>(shape.size()); ++dim)
     if (dim != lane)
       box.order.push_back(dim);
@@ -312,11 +343,12 @@ void Emitter::forEachInBox(ArrayRef<int64_t> shape, int lane,
   position.at.resize(shape.size());
   position.lane = lane;
   walk(box, 0, position);
+  box.end();
 }
 
 void Emitter::forEachUnrolled(ArrayRef<int64_t> shape, int lane,
                               function_ref<void(const Position &)> body) {
-  Walk box = {shape, lane, {}, std::numeric_limits<int64_t>::max(), body};
+  Walk box = {shape, lane, {}, std::numeric_limits<int64_t>::max(), body, {}};
   for (int dim = 0; dim < static_cast<int>(shape.size()); ++dim)
     box.order.push_back(dim);
   Position position;

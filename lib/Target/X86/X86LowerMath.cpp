@@ -8,9 +8,10 @@
 // no call of libm is left. What remains of `math` (sqrt, fma, floor, ...) has
 // an instruction.
 
+#include "lib/Target/X86/Interleave.h"
 #include "lib/Target/X86/MathFunctions.h"
 #include "lib/Target/X86/Passes.h"
-#include "mlir/IR/Matchers.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace lathe::x86 {
 #define GEN_PASS_DEF_X86LOWERMATHPASS
@@ -73,15 +74,19 @@ static Type withElement(Type type, Type element) {
   return vector ? Type(vector.clone(element)) : element;
 }
 
-static LogicalResult lower(Operation *op, const Lowering &lowering,
-                           bool avx512) {
+/// The op that computes the result, null after an error.
+static Operation *lower(Operation *op, const Lowering &lowering, bool avx512) {
   ImplicitLocOpBuilder b(op->getLoc(), op);
   Type type = op->getResult(0).getType();
   Type element = getElementTypeOrSelf(type);
-  if (!element.isF32() && !element.isF64())
-    return op->emitOpError("on ") << type << " has no x86 lowering";
-  if (lowering.name == "math.erf" && element.isF64())
-    return op->emitOpError("on f64 has no x86 lowering; f32 has");
+  if (!element.isF32() && !element.isF64()) {
+    op->emitOpError("on ") << type << " has no x86 lowering";
+    return nullptr;
+  }
+  if (lowering.name == "math.erf" && element.isF64()) {
+    op->emitOpError("on f64 has no x86 lowering; f32 has");
+    return nullptr;
+  }
 
   bool isWidened = element.isF32() && !lowering.hasSingle;
   Type computed = isWidened ? withElement(type, b.getF64Type()) : type;
@@ -97,23 +102,7 @@ static LogicalResult lower(Operation *op, const Lowering &lowering,
     result = arith::TruncFOp::create(b, type, result);
   op->getResult(0).replaceAllUsesWith(result);
   op->erase();
-  return success();
-}
-
-/// A quotient 1 / x that may be approximate.
-static bool isReciprocal(Operation *op) {
-  auto quotient = dyn_cast<arith::DivFOp>(op);
-  constexpr auto needed =
-      arith::FastMathFlags::arcp | arith::FastMathFlags::afn;
-  return quotient && (quotient.getFastmath() & needed) == needed &&
-         matchPattern(quotient.getLhs(), m_OneFloat());
-}
-
-static void lowerReciprocal(arith::DivFOp op, bool avx512) {
-  ImplicitLocOpBuilder b(op.getLoc(), op);
-  MathFunctions functions(b, op.getType(), avx512);
-  op.getResult().replaceAllUsesWith(functions.reciprocal(op.getRhs()));
-  op.erase();
+  return result.getDefiningOp();
 }
 
 namespace {
@@ -124,15 +113,12 @@ struct X86LowerMathPass
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
-      if (isa<arith::RemFOp>(op) || isReciprocal(op) ||
-          op->getDialect()->getNamespace() == "math")
+      if (isa<arith::RemFOp>(op) || op->getDialect()->getNamespace() == "math")
         ops.push_back(op);
     });
+    llvm::SetVector<Block *> blocks;
+    llvm::DenseSet<Operation *> results;
     for (Operation *op : ops) {
-      if (auto quotient = dyn_cast<arith::DivFOp>(op)) {
-        lowerReciprocal(quotient, avx512);
-        continue;
-      }
       StringRef name = op->getName().getStringRef();
       const Lowering *found =
           llvm::find_if(kLowerings, [&](const Lowering &entry) {
@@ -144,9 +130,14 @@ struct X86LowerMathPass
         op->emitOpError("has no x86 lowering");
         return signalPassFailure();
       }
-      if (failed(lower(op, *found, avx512)))
+      blocks.insert(op->getBlock());
+      Operation *result = lower(op, *found, avx512);
+      if (!result)
         return signalPassFailure();
+      results.insert(result);
     }
+    for (Block *block : blocks)
+      interleaveChains(*block, results);
   }
 };
 } // namespace
