@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Sigmoid and softmax attention on one core, f32, beside the same ops spelled out
-in ONNX Runtime.
+in ONNX Runtime; sparse patterns beside Lathe's own dense attention; with --torch,
+softmax beside PyTorch's scaled_dot_product_attention.
 
-    attention.py [--quick] [--cpu-time]
+    attention.py [--quick] [--cpu-time] [--torch]
 
 Each model is MatMul, Mul, [Add,] Softmax or Sigmoid, MatMul over 8 heads, as an
 exporter writes it. The bias of the sigmoid is -ln(n) (Ramapuram et al., 2024).
@@ -87,6 +88,73 @@ def row(dim, length, peak, clock):
             f"{flops / sigmoid / peak / 1e9 * 100:.0f} %", f"{max(errors):.1e}"]
 
 
+# 8 of 64 blocks in most rows of 4096.
+PATTERNS = ["window:block=64,local=4,sink=1", "s2:block=64,local=2,stride=13"]
+SPARSE_COLUMNS = ["pattern", "score", "scores visited", "dense ms", "sparse ms",
+                  "to dense", "error"]
+
+
+def visible(pattern, length, head):
+    """The mask that a pattern above makes."""
+    name, _, rest = pattern.partition(":")
+    number = {k: int(v) for k, _, v in (f.partition("=") for f in rest.split(","))}
+    i, j = np.ogrid[:length, :length]
+    i, j = i // number["block"], j // number["block"]
+    if name == "window":
+        return (abs(i - j) < number["local"]) | (j < number["sink"])
+    step = max(1, number["stride"] // HEADS)
+    return (abs(i - j) < number["local"]) | ((j + head * step) % number["stride"] == 0)
+
+
+def attend(feeds, head, mask, score):
+    """NumPy's answer for one head, in f64."""
+    q, k, v = (feeds[name][0, head].astype("f8") for name in "qkv")
+    logits = q @ k.T * q.shape[-1] ** -0.5
+    if score == "sigmoid":
+        weights = 1 / (1 + np.exp(-logits - feeds["bias"].astype("f8")))
+        return np.where(mask, weights, 0) @ v
+    weights = np.where(mask, np.exp(logits - logits.max(-1, keepdims=True)), 0)
+    return weights / weights.sum(-1, keepdims=True) @ v
+
+
+def sparse_row(pattern, score, dim, length, clock):
+    path, feeds = make_model(score, dim), make_feeds(score, dim, length)
+    options = ["--specialize", f"seq={length}"]
+    sparse = ["--attention-pattern", pattern]
+    run = {name: harness.lathe_model(harness.compile_model(path, *o), 1).bind(feeds)
+           for name, o in (("dense", options), ("sparse", options + sparse))}
+    masks = [visible(pattern, length, head) for head in range(HEADS)]
+    got = run["sparse"].run()["o"][0, -1]
+    error = harness.max_error({"o": got}, {"o": attend(feeds, HEADS - 1, masks[-1],
+                                                       score)})
+    timings = harness.measure(run, seconds=3, rounds=11, clock=clock)
+    return [pattern, score, f"{np.mean([m.mean() for m in masks]) * 100:.1f} %",
+            *(harness.ms(timings[name].median) for name in ("dense", "sparse")),
+            f"{harness.ratio(timings, 'dense', 'sparse'):.2f} x", f"{error:.1e}"]
+
+
+TORCH_COLUMNS = ["d", "n", "torch ms", "Lathe ms", "to torch", "of peak", "error"]
+
+
+def torch_row(dim, length, peak, clock):
+    import torch
+    torch.set_num_threads(1)
+    feeds = make_feeds("softmax", dim, length)
+    q, k, v = (torch.from_numpy(feeds[name]) for name in "qkv")
+    attention = torch.nn.functional.scaled_dot_product_attention
+    run = harness.lathe_model(harness.compile_model(make_model("softmax", dim)),
+                              1).bind(feeds)
+    with torch.inference_mode():
+        error = harness.max_error(run.run(), {"o": attention(q, k, v).numpy()})
+        timings = harness.measure({"torch": lambda: attention(q, k, v), "lathe": run},
+                                  seconds=1.5, rounds=11, clock=clock)
+    flops = 4 * HEADS * length * length * dim
+    return [dim, length, *(harness.ms(timings[n].median) for n in ("torch", "lathe")),
+            f"{harness.ratio(timings, 'torch', 'lathe'):.2f} x",
+            f"{flops / timings['lathe'].median / peak / 1e9 * 100:.0f} %",
+            f"{error:.1e}"]
+
+
 def main():
     print(harness.describe_machine(), "\n")
     lengths = [128, 256, 512, 1024, 2048, 4096]
@@ -103,6 +171,16 @@ def main():
             except RuntimeError as error:
                 print(f"d {dim}, n {length}: {error}", file=sys.stderr)
     harness.print_table(COLUMNS, rows)
+    print()
+    length = 1024 if "--quick" in sys.argv else 4096
+    harness.print_table(SPARSE_COLUMNS, [
+        sparse_row(pattern, score, 64, length, clock)
+        for pattern in PATTERNS for score in ("softmax", "sigmoid")])
+    if "--torch" in sys.argv:
+        print()
+        harness.print_table(TORCH_COLUMNS, [
+            torch_row(dim, length, peak, clock)
+            for dim in (32, 64, 128) for length in lengths])
     return 0 if rows else 1
 
 
