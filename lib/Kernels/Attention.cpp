@@ -71,8 +71,8 @@ static std::optional<AttentionShape> analyzeAttention(graph::GroupOp group,
     reason = "the score function has no kernel";
     return std::nullopt;
   }
-  shape.list = dyn_cast<graph::BlockListAttr>(
-      Attribute(shape.op.getSelection()));
+  shape.list =
+      dyn_cast<graph::BlockListAttr>(Attribute(shape.op.getSelection()));
   if (shape.list && shape.list.getHeads() > 1)
     shape.headsPerList = *heads / shape.list.getHeads();
   shape.batch = query[0];
@@ -133,9 +133,9 @@ static AffineExpr getFlops(const AttentionShape &shape,
                            const AttentionSchedule &schedule) {
   AffineExpr scores = shape.batch * shape.heads * shape.queries * shape.keys;
   if (shape.list)
-    scores = shape.batch * (shape.heads *
-                            getAttentionBlocks(shape, schedule).scores)
-                               .floorDiv(shape.list.getHeads());
+    scores =
+        shape.batch * (shape.heads * getAttentionBlocks(shape, schedule).scores)
+                          .floorDiv(shape.list.getHeads());
   return graph::canonicalizeSize(scores * (2 * (shape.size + shape.valueSize)));
 }
 
@@ -185,8 +185,8 @@ public:
         return group.emitError("cannot build a kernel for ") << *shape->op;
     }
     LoweredGroup lowered;
-    lowered.launches.push_back(
-        launch.finish(getName(group, *shape), getFlops(*shape, schedules.back())));
+    lowered.launches.push_back(launch.finish(
+        getName(group, *shape), getFlops(*shape, schedules.back())));
     return lowered;
   }
 };

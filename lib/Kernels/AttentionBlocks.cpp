@@ -145,16 +145,16 @@ AttentionBlocks TableBuilder::build() {
       TileEntries found;
       if (tile < table.tiles)
         found = getEntries(head, tile);
-      auto [place, isNew] = offsets.try_emplace(
-          found, static_cast<int32_t>(entries.size() / 2));
+      auto [place, isNew] =
+          offsets.try_emplace(found, static_cast<int32_t>(entries.size() / 2));
       if (isNew) {
         append(found.whole);
         append(found.masked);
       }
       int32_t begin = place->second;
       int32_t middle = begin + static_cast<int32_t>(found.whole.size());
-      rows.append({begin, middle,
-                   middle + static_cast<int32_t>(found.masked.size())});
+      rows.append(
+          {begin, middle, middle + static_cast<int32_t>(found.masked.size())});
       table.scores += request.lanes * (found.whole.size() * request.keys +
                                        found.masked.size() * request.edgeKeys);
       for (auto [key, groups] : found.masked)

@@ -19,8 +19,8 @@ namespace {
 struct KeyBlock {
   Value first;
   int64_t size;
-  bool isMasked = false; ///< Some query may not see all of it.
-  Value end = nullptr;   ///< Its keys end here; null: it is whole.
+  bool isMasked = false;  ///< Some query may not see all of it.
+  Value end = nullptr;    ///< Its keys end here; null: it is whole.
   Value groups = nullptr; ///< Which groups of queries see it; null: all.
 };
 
@@ -170,8 +170,8 @@ Value AttentionKernel::getGroupVisible(Value groups, RankedTensorType type) {
   else
     group = arith::DivUIOp::create(b, group, splat(blocks.groupLanes));
   Value all = tile::SplatOp::create(b, type, groups);
-  Value bit = arith::AndIOp::create(b, arith::ShRUIOp::create(b, all, group),
-                                    splat(1));
+  Value bit =
+      arith::AndIOp::create(b, arith::ShRUIOp::create(b, all, group), splat(1));
   return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, bit, splat(0));
 }
 
@@ -256,10 +256,9 @@ bool AttentionKernel::buildBlock(const KeyBlock &block,
   TileWindow::Extent rows{2, block.size, !block.end};
   FailureOr<Value> mask = Value();
   if (op.getMask())
-    mask = evaluate(op.getMask(), shape.maskAccess,
-                    {batch, head, query, block.first},
-                    {{3, block.size, !block.end},
-                     {2, schedule.lanes, queriesInBounds()}});
+    mask = evaluate(
+        op.getMask(), shape.maskAccess, {batch, head, query, block.first},
+        {{3, block.size, !block.end}, {2, schedule.lanes, queriesInBounds()}});
   SmallVector<Value> keyBases{batch, keyHead, block.first, kernel.getIndex(0)};
   FailureOr<Value> keys =
       evaluate(op.getKey(), {}, keyBases, {rows, {3, shape.size, true}});
@@ -271,8 +270,8 @@ bool AttentionKernel::buildBlock(const KeyBlock &block,
   logits = score->finishLogits(kernel, logits, added);
   logits = hideKeys(logits, block, *mask);
   Value weights = score->apply(kernel, logits, state);
-  FailureOr<Value> values = evaluate(op.getValue(), {}, keyBases,
-                                     {{3, shape.valueSize, true}, rows});
+  FailureOr<Value> values =
+      evaluate(op.getValue(), {}, keyBases, {{3, shape.valueSize, true}, rows});
   if (failed(values))
     return false;
   state.back() = tile::MmaOp::create(b, *values, weights, state.back());
@@ -393,8 +392,8 @@ LogicalResult AttentionKernel::build() {
     return failure();
   if (shape.list)
     blocks = getAttentionBlocks(shape, schedule);
-  SmallVector<Value> state = buildAll(
-      score->getInitialState(kernel, schedule.lanes, shape.valueSize));
+  SmallVector<Value> state =
+      buildAll(score->getInitialState(kernel, schedule.lanes, shape.valueSize));
   if (state.empty() || failed(buildEpilogue(score->finish(kernel, state))))
     return failure();
   kernel.setGrid(
@@ -406,8 +405,7 @@ AttentionBlocks
 lathe::kernels::getAttentionBlocks(const AttentionShape &shape,
                                    const AttentionSchedule &schedule) {
   auto toNumber = [](AffineExpr size) -> std::optional<int64_t> {
-    auto constant =
-        dyn_cast<AffineConstantExpr>(graph::canonicalizeSize(size));
+    auto constant = dyn_cast<AffineConstantExpr>(graph::canonicalizeSize(size));
     return constant ? std::optional(constant.getValue()) : std::nullopt;
   };
   return makeAttentionBlocks({shape.list, schedule.lanes, schedule.keys,

@@ -34,7 +34,7 @@ struct AttentionSchedule {
 struct AttentionShape {
   graph::AttentionOp op;
   mlir::AffineExpr batch, heads, queries, keys;
-  int64_t headsPerKey = 1; ///< Query heads that share a key head.
+  int64_t headsPerKey = 1;  ///< Query heads that share a key head.
   int64_t headsPerList = 1; ///< Query heads that share a block list.
   int64_t size = 0, valueSize = 0;
   /// Null without a block list.

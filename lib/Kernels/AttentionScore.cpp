@@ -93,8 +93,7 @@ public:
     Value shifted =
         arith::SubFOp::create(b, logits, repeatDown(kernel, newMax, logits));
     Value weights = power(kernel, shifted);
-    Value factor =
-        power(kernel, arith::SubFOp::create(b, state[0], newMax));
+    Value factor = power(kernel, arith::SubFOp::create(b, state[0], newMax));
     Value sum = tile::ReduceOp::create(b, tile::Combine::Add, weights, 0);
     state[0] = newMax;
     state[1] = arith::AddFOp::create(
@@ -141,8 +140,8 @@ public:
 
   Value getStart(KernelBuilder &kernel, RankedTensorType type,
                  Value mask) const override {
-    Value start = kernel.getSplat(type.getShape(), type.getElementType(),
-                                  -bias * kLog2E);
+    Value start =
+        kernel.getSplat(type.getShape(), type.getElementType(), -bias * kLog2E);
     if (!mask)
       return start;
     ImplicitLocOpBuilder &b = kernel.getBuilder();
@@ -163,9 +162,7 @@ public:
     ImplicitLocOpBuilder &b = kernel.getBuilder();
     Value one = splatLike(kernel, logits, 1);
     Value power = math::Exp2Op::create(b, logits);
-    return arith::DivFOp::create(b, one, arith::AddFOp::create(b, power, one),
-                                 arith::FastMathFlags::arcp |
-                                     arith::FastMathFlags::afn);
+    return arith::DivFOp::create(b, one, arith::AddFOp::create(b, power, one));
   }
 
   Value finish(KernelBuilder &, ArrayRef<Value> state) const override {

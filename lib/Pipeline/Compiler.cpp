@@ -371,7 +371,7 @@ Expected<CheckReport> Compilation::check() {
     if (auto value = op->getAttrOfType<ElementsAttr>("value")) {
       ShapedType type = value.getShapedType();
       found.weightBytes += type.getNumElements() *
-                            llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+                           llvm::divideCeil(type.getElementTypeBitWidth(), 8);
     }
   });
   return found;

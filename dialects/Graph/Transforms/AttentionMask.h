@@ -28,9 +28,7 @@ public:
     addCondition(visible, fill, negate);
   }
 
-  bool isEmpty() const {
-    return terms.empty() && !left && !right && !blocks;
-  }
+  bool isEmpty() const { return terms.empty() && !left && !right && !blocks; }
 
   /// The selection by position that the terms imply.
   mlir::Attribute getSelection() const;

@@ -19,15 +19,13 @@ struct Field {
 static constexpr int64_t kMost = 1 << 20;
 
 static ArrayRef<Field> getFields(AttentionPattern::Kind kind) {
-  static const Field s2[] = {
-      {"block", &AttentionPattern::block, 1, true},
-      {"local", &AttentionPattern::local, 1, true},
-      {"stride", &AttentionPattern::stride, 1, true},
-      {"offset", &AttentionPattern::offset, 0, false}};
-  static const Field window[] = {
-      {"block", &AttentionPattern::block, 1, true},
-      {"local", &AttentionPattern::local, 1, true},
-      {"sink", &AttentionPattern::sink, 0, false}};
+  static const Field s2[] = {{"block", &AttentionPattern::block, 1, true},
+                             {"local", &AttentionPattern::local, 1, true},
+                             {"stride", &AttentionPattern::stride, 1, true},
+                             {"offset", &AttentionPattern::offset, 0, false}};
+  static const Field window[] = {{"block", &AttentionPattern::block, 1, true},
+                                 {"local", &AttentionPattern::local, 1, true},
+                                 {"sink", &AttentionPattern::sink, 0, false}};
   if (kind == AttentionPattern::Kind::S2)
     return s2;
   return window;

@@ -3,17 +3,17 @@
 // Sparse patterns of attention that can be asked for by name:
 //
 //   s2:block=64,local=4,stride=16[,offset=0]
-//     S2-Attention (systems.md [2]): a query block sees `local` blocks up to its
-//     own, and every `stride`-th block; which ones differs from head to head,
-//     so that all heads together see everything. Head h of H sees the blocks j
-//     with (j + h * max(1, stride / H) + offset) mod stride = 0.
+//     S2-Attention (systems.md [2]): a query block sees `local` blocks up to
+//     its own, and every `stride`-th block; which ones differs from head to
+//     head, so that all heads together see everything. Head h of H sees the
+//     blocks j with (j + h * max(1, stride / H) + offset) mod stride = 0.
 //   window:block=64,local=8[,sink=1]
 //     `local` blocks up to its own, and the first `sink` blocks (StreamingLLM,
 //     arXiv 2309.17453).
 //
-// Under a causal attention, both are causal, within the blocks too. Else a query
-// block also sees `local - 1` blocks after its own. Query heads that share a key
-// head share its pattern.
+// Under a causal attention, both are causal, within the blocks too. Else a
+// query block also sees `local - 1` blocks after its own. Query heads that
+// share a key head share its pattern.
 
 #ifndef LATHE_DIALECTS_GRAPH_TRANSFORMS_ATTENTIONPATTERN_H
 #define LATHE_DIALECTS_GRAPH_TRANSFORMS_ATTENTIONPATTERN_H

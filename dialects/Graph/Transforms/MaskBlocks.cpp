@@ -99,7 +99,9 @@ MaskBlocks lathe::graph::findMaskBlocks(
       return !grid.getBlock(head, row, column, fit.block).isEmpty;
     };
     return makeBlockList(context, shape, fit.block, isListed, -1,
-                         fit.isFull ? -1 : fit.isCausal ? 0 : -1);
+                         fit.isFull     ? -1
+                         : fit.isCausal ? 0
+                                        : -1);
   };
   std::optional<Fit> best;
   double bestCost = 0.0;

@@ -101,3 +101,34 @@ func.func @sigmoid(%q: tensor<1x8x128x8xf32> {graph.name = "q"})
       -> tensor<1x8x128x8xf32>
   return %0 : tensor<1x8x128x8xf32>
 }
+
+// -----
+
+// A block list is a table; blocks are loaded from it. Whole blocks first, then
+// masked ones: here the causal ones on the diagonal. Heads share one table.
+
+// CHECK-LABEL: plan.program @listed
+// CHECK-DAG: plan.constant dense<{{\[\[}}0, 0, 4], [4, 5, 9], [9, 9, 9]]>
+// CHECK-DAG: plan.constant dense<{{\[\[}}0, 1], [16, 1], [32, 1], [48, 1], [0, 1], [64, 1],
+// CHECK: tile.kernel @attention_softmax_8_blocks(
+// CHECK: arith.minsi
+// CHECK: tile.load_scalar
+// CHECK: scf.for
+// CHECK: %[[KEY:[0-9]+]] = tile.load_scalar
+// CHECK: %[[FIRST:[0-9]+]] = arith.index_cast %[[KEY]]
+// CHECK: tile.load {{.*}}%[[FIRST]]{{.*}} -> tensor<64x8xf32>
+// CHECK-NOT: arith.select
+// CHECK: scf.for
+// CHECK: tile.load {{.*}} -> tensor<16x8xf32>
+// CHECK: arith.cmpi sle
+// CHECK: arith.select
+func.func @listed(%q: tensor<1x2x128x8xf32> {graph.name = "q"})
+    -> (tensor<1x2x128x8xf32> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %0 = graph.attention %q, %q, %q score(#graph.softmax<scale = 0.5>)
+      select(#graph.block_list<block = 64, heads = 1, rows = 2,
+        rowOffsets = [0, 1, 3], columns = [0, 0, 1], right = 0>)
+    : (tensor<1x2x128x8xf32>, tensor<1x2x128x8xf32>, tensor<1x2x128x8xf32>)
+      -> tensor<1x2x128x8xf32>
+  return %0 : tensor<1x2x128x8xf32>
+}
