@@ -2,6 +2,7 @@
 //
 // Stage 3: groups to kernels and a plan, shaped for one kind of machine.
 
+#include "dialects/Plan/Transforms/Passes.h"
 #include "lib/Conversion/GraphToPlan/Passes.h"
 #include "lib/Pipeline/Stages.h"
 #include "mlir/Transforms/Passes.h"
@@ -31,4 +32,6 @@ void lathe::buildKernelsPipeline(OpPassManager &passes,
                                               /*emitRemarks=*/true));
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());
+  // After it, which makes equal views of a buffer one.
+  passes.addNestedPass<plan::ProgramOp>(plan::createShareLaunchesPass());
 }

@@ -3,6 +3,7 @@
 // lathe-opt: runs our passes and pipelines on textual IR.
 
 #include "dialects/Graph/Transforms/Passes.h"
+#include "dialects/Plan/Transforms/Passes.h"
 #include "lib/Conversion/GraphToPlan/Passes.h"
 #include "lib/Pipeline/Stages.h"
 #include "lib/Target/X86/Passes.h"
@@ -22,6 +23,7 @@ static void registerPasses() {
   mlir::registerSymbolDCEPass();
   lathe::graph::registerGraphPasses();
   lathe::registerGraphToPlanPasses();
+  lathe::plan::registerPlanPasses();
   lathe::x86::registerX86Passes();
   lathe::x86::registerX86Pipelines();
   lathe::registerStagePipelines();
