@@ -8,6 +8,7 @@
 #include "lib/Kernels/ContractKernel.h"
 
 #include "dialects/Graph/IR/Polynomial.h"
+#include "lib/Kernels/MicroTile.h"
 
 using namespace mlir;
 using namespace lathe;
@@ -25,25 +26,16 @@ struct RowClass {
 
 } // namespace
 
-/// Shapes of the accumulator, the preferred one first. It takes most registers,
-/// leaving room for one row of the weight and a repeated input element.
-static SmallVector<ContractSchedule> getMicroTiles(const Capability &capability,
-                                                   const Contraction &c) {
-  int64_t lanes = capability.getLanes(32);
-  bool isWide = capability.vectorRegisters >= 32;
-  int64_t most = isWide ? 4 : 2;
-  if (auto n = getConstantSize(c.n))
-    most = std::clamp<int64_t>(llvm::divideCeil(*n, lanes), 1, most);
-  // Measured on AVX-512 (prototypes/cpu): 6x64 157, 14x32 157 GFLOP/s.
-  int64_t wideRows[] = {24, 14, 8, 6}, narrowRows[] = {12, 6, 4, 3};
+/// Shapes of the accumulator for `rows` rows, the preferred one first.
+static SmallVector<ContractSchedule>
+getMicroTiles(const Capability &capability, const Contraction &c,
+              std::optional<int64_t> rows) {
   SmallVector<ContractSchedule> tiles;
-  // Panels split into 1, 2 or 4 vectors.
-  for (int64_t vectors = llvm::PowerOf2Ceil(most); vectors; vectors /= 2) {
+  for (MicroTile tile : listMicroTiles(capability, rows, getConstantSize(c.n),
+                                       /*steps=*/std::nullopt, kPanelColumns)) {
     ContractSchedule schedule;
-    schedule.columns = std::min(vectors * lanes, kPanelColumns);
-    schedule.rows = (isWide ? wideRows : narrowRows)[vectors - 1];
-    if (auto m = getConstantSize(c.m))
-      schedule.rows = std::clamp<int64_t>(*m, 1, schedule.rows);
+    schedule.rows = tile.rows;
+    schedule.columns = tile.columns;
     tiles.push_back(schedule);
   }
   return tiles;
@@ -62,14 +54,13 @@ static int64_t getGroupTiles(const Capability &capability, const Contraction &c,
 
 static SmallVector<RowClass> getRowClasses(const Capability &capability,
                                            const Contraction &c) {
-  SmallVector<ContractSchedule> micro = getMicroTiles(capability, c);
+  SmallVector<ContractSchedule> micro =
+      getMicroTiles(capability, c, getConstantSize(c.m));
   SmallVector<RowClass> classes;
   auto m = getConstantSize(c.m);
   // Pixels of an image times a batch are never a single row.
   if (!m && c.m.getLargestKnownDivisor() == 1) {
-    RowClass single{"one row", 1 - c.m, micro};
-    for (ContractSchedule &schedule : single.schedules)
-      schedule.rows = 1;
+    RowClass single{"one row", 1 - c.m, getMicroTiles(capability, c, 1)};
     classes.push_back(single);
   }
   RowClass some{m ? std::to_string(*m) + " rows" : "rows", AffineExpr(), micro};

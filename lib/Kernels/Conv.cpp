@@ -43,9 +43,9 @@ public:
       return group.emitError("no convolution: ") << reason;
     AffineExpr channels =
         conv->isDepthwise ? conv->outputs : conv->getGroupOutputs();
-    auto schedules = listConvSchedules(context.capability, channels,
-                                       conv->windows.output.back(),
-                                       /*channelsInner=*/conv->isDepthwise);
+    auto schedules = listConvSchedules(
+        context.capability, channels, conv->windows.output.back(),
+        conv->getSteps(), /*channelsInner=*/conv->isDepthwise);
     auto buildKernel =
         conv->isDepthwise ? buildDepthwiseKernel : buildConvKernel;
     auto build = [&](LaunchBuilder &launch, const ConvSchedule &schedule,

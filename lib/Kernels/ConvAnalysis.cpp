@@ -125,6 +125,14 @@ AffineExpr Convolution::getGroupOutputs() const {
   return graph::canonicalizeSize(outputs.floorDiv(groups));
 }
 
+std::optional<int64_t> Convolution::getSteps() const {
+  std::optional<int64_t> steps = getConstantSize(getGroupChannels());
+  for (int64_t size : windows.kernel)
+    if (steps)
+      *steps *= size;
+  return steps;
+}
+
 AffineExpr Convolution::getFlops() const {
   AffineExpr count = windows.batch * outputs * getGroupChannels() * 2;
   for (unsigned i = 0; i < windows.getRank(); ++i)

@@ -78,6 +78,8 @@ struct Convolution {
 
   mlir::AffineExpr getGroupChannels() const;
   mlir::AffineExpr getGroupOutputs() const;
+  /// Products that are summed for an element of the result, if known.
+  std::optional<int64_t> getSteps() const;
   mlir::AffineExpr getFlops() const;
 };
 

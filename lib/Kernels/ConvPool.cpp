@@ -203,7 +203,8 @@ public:
     bool isMean = op.getKind() == graph::Reduction::mean;
     auto schedules =
         listConvSchedules(context.capability, windows->channels,
-                          windows->output.back(), /*channelsInner=*/true);
+                          windows->output.back(), /*steps=*/std::nullopt,
+                          /*channelsInner=*/true);
     auto build = [&](LaunchBuilder &launch, const ConvSchedule &schedule,
                      KernelBuilder &kernel) {
       return PoolKernel(launch, *windows, schedule, kernel).build();

@@ -21,14 +21,13 @@ bool lathe::kernels::dividesSize(int64_t size, AffineExpr dim) {
   return size == 1 || isMultipleOf(dim, size);
 }
 
-SmallVector<ConvSchedule, 3>
-lathe::kernels::listConvSchedules(const Capability &capability,
-                                  AffineExpr channels, AffineExpr row,
-                                  bool channelsInner) {
+SmallVector<ConvSchedule, 3> lathe::kernels::listConvSchedules(
+    const Capability &capability, AffineExpr channels, AffineExpr row,
+    std::optional<int64_t> steps, bool channelsInner) {
   SmallVector<ConvSchedule, 3> schedules;
   for (MicroTile tile :
        listMicroTiles(capability, getConstantSize(row),
-                      getConstantSize(channels), kPanelColumns))
+                      getConstantSize(channels), steps, kPanelColumns))
     schedules.push_back({tile.rows, tile.columns, channelsInner});
   return schedules;
 }
@@ -95,6 +94,9 @@ lathe::kernels::getWindowInput(KernelBuilder &kernel, LaunchBuilder &launch,
           windows.getWindowView(windows.getInputView(dimsOf))};
 }
 
+/// An innermost loop of so few steps costs more than they do.
+static constexpr int64_t kUnrolledSteps = 8;
+
 static Value
 forEachFrom(KernelBuilder &kernel, ArrayRef<AffineExpr> sizes,
             SmallVector<Value> &at, Value carried,
@@ -108,8 +110,13 @@ forEachFrom(KernelBuilder &kernel, ArrayRef<AffineExpr> sizes,
     return {next};
   };
   AffineExpr size = sizes[at.size()];
-  if (getConstantSize(size) == 1)
-    return step(kernel.getIndex(0), carried)[0];
+  bool isInnermost = at.size() + 1 == sizes.size();
+  if (auto count = getConstantSize(size);
+      count && (*count == 1 || (isInnermost && *count <= kUnrolledSteps))) {
+    for (int64_t index = 0; index < *count; ++index)
+      carried = step(kernel.getIndex(index), carried)[0];
+    return carried;
+  }
   return kernel.forEach(kernel.getIndex(0), kernel.getSize(size),
                         kernel.getIndex(1), {carried}, step)[0];
 }

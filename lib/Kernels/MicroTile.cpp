@@ -12,16 +12,18 @@ using namespace lathe::kernels;
 /// Registers that a target needs beside accumulators.
 static constexpr int64_t kOtherRegisters = 4;
 static constexpr double kMultiplyAddLatency = 4.0;
-/// Bytes of the weight a cycle: large ones come from beyond the second cache.
-static constexpr double kWeightBytes = 12.0;
+/// Bytes of the weight a cycle, from the second cache and from beyond it.
+static constexpr double kNearBytes = 32.0, kFarBytes = 12.0;
 
 /// Cycles of one step of k, for a tile that fits.
 static double getStepCycles(const Capability &capability, int64_t rows,
-                            int64_t vectors) {
+                            int64_t vectors, std::optional<int64_t> steps) {
   int64_t accumulators = rows * vectors;
   bool holdsInput = accumulators + vectors < capability.vectorRegisters;
   int64_t loads = vectors + (holdsInput ? rows : accumulators);
-  double weight = vectors * capability.vectorBytes / kWeightBytes;
+  int64_t bytes = vectors * capability.vectorBytes;
+  bool isNear = !steps || *steps * bytes <= capability.l2Bytes / 2;
+  double weight = bytes / (isNear ? kNearBytes : kFarBytes);
   return std::max(
       {accumulators / 2.0, loads / 2.0, weight, kMultiplyAddLatency});
 }
@@ -33,7 +35,8 @@ static double countTiles(std::optional<int64_t> size, int64_t tile) {
 
 llvm::SmallVector<MicroTile, 3> lathe::kernels::listMicroTiles(
     const Capability &capability, std::optional<int64_t> rows,
-    std::optional<int64_t> columns, int64_t maxColumns) {
+    std::optional<int64_t> columns, std::optional<int64_t> steps,
+    int64_t maxColumns) {
   struct Candidate {
     MicroTile tile;
     double cycles;
@@ -51,21 +54,24 @@ llvm::SmallVector<MicroTile, 3> lathe::kernels::listMicroTiles(
         continue;
       double cycles = countTiles(rows, count) *
                       countTiles(columns, vectors * lanes) *
-                      getStepCycles(capability, count, vectors);
+                      getStepCycles(capability, count, vectors, steps);
       if (chosen.cycles != 0.0 && cycles >= chosen.cycles)
         continue;
       chosen = {{count, vectors * lanes}, cycles};
     }
     best.push_back(chosen);
   }
-  // Of equals the one that loads less for each multiply-add.
-  auto getLoads = [](const MicroTile &tile) {
-    return 1.0 / tile.rows + 1.0 / tile.columns;
+  // Of equals the one that computes least beside the columns, then the widest:
+  // its rows are few, and far apart in memory.
+  auto getCovered = [&](const MicroTile &tile) {
+    return columns ? llvm::alignTo(*columns, tile.columns) : 0;
   };
   llvm::sort(best, [&](const Candidate &a, const Candidate &b) {
     if (std::abs(a.cycles - b.cycles) > 1e-3 * a.cycles)
       return a.cycles < b.cycles;
-    return getLoads(a.tile) < getLoads(b.tile);
+    if (getCovered(a.tile) != getCovered(b.tile))
+      return getCovered(a.tile) < getCovered(b.tile);
+    return a.tile.columns > b.tile.columns;
   });
   return llvm::map_to_vector<3>(best,
                                 [](const Candidate &c) { return c.tile; });

@@ -18,15 +18,17 @@ struct MicroTile {
 
 /// For every number of vectors up to `maxColumns` (powers of two), the tile
 /// that takes the fewest cycles for all of `rows` x `columns`, rounded up to
-/// whole tiles; what is not known is taken to be large. The best one first.
+/// whole tiles, in `steps` steps of k; rows and columns that are not known are
+/// taken to be many, steps to be few. The best one first.
 ///
-/// The model, per step of k: two multiply-adds and two loads a cycle, a few
-/// bytes of the weight, and at least as many cycles as a multiply-add takes. An
-/// element of the input is one load if a register is left for it, else one per
-/// vector.
+/// The model, per step of k: two multiply-adds and two loads a cycle, so many
+/// bytes of the weight from where its panel lies, and at least as many cycles
+/// as a multiply-add takes. An element of the input is one load if a register
+/// is left for it, else one per vector.
 llvm::SmallVector<MicroTile, 3> listMicroTiles(const Capability &capability,
                                                std::optional<int64_t> rows,
                                                std::optional<int64_t> columns,
+                                               std::optional<int64_t> steps,
                                                int64_t maxColumns);
 
 } // namespace lathe::kernels

@@ -17,27 +17,27 @@
 // CHECK-SAME: when = #{{.*}}kernel = @linear_24x70_add_gelu_add_3
 
 // CHECK: tile.kernel @linear_24x70_add_gelu_add(
-// CHECK-SAME: tile = [1, 64, 0]
+// CHECK-SAME: tile = [1, 32, 0]
 // CHECK: tile.kernel @linear_24x70_add_gelu_add_2(
-// CHECK-SAME: tile = [6, 64, 1820]
+// CHECK-SAME: tile = [28, 16, 390]
 // CHECK: tile.kernel @linear_24x70_add_gelu_add_3(
 // CHECK-SAME: %[[X:[^:]*]]: !tile.buffer<f32>, %[[W:[^:]*]]: !tile.buffer<f32>,
-// CHECK-SAME: %[[M:[^:]*]]: index) schedule <strategy = "contract", tile = [6, 64, 0]>
+// CHECK-SAME: %[[M:[^:]*]]: index) schedule <strategy = "contract", tile = [28, 16, 0]>
 // CHECK: %[[XV:[0-9]+]] = tile.view %[[X]] sizes [%[[M]], 24] strides [24, 1]
 // CHECK: %[[WV:[0-9]+]] = tile.view %[[W]] sizes [2, 24, 64, 1]
 // CHECK: %[[SUM:.*]] = scf.for
-// CHECK: %[[A:.*]] = tile.load %[[XV]]{{.*}} dims [0, {{-?1}}] {{.*}} -> tensor<6x1xf32>
-// CHECK: %[[B:.*]] = tile.load %[[WV]]{{.*}} dims [{{-?1}}, 2] {{.*}} -> tensor<1x64xf32>
+// CHECK: %[[A:.*]] = tile.load %[[XV]]{{.*}} dims [0, {{-?1}}] {{.*}} -> tensor<28x1xf32>
+// CHECK: %[[B:.*]] = tile.load %[[WV]]{{.*}} dims [{{-?1}}, 2] {{.*}} -> tensor<1x16xf32>
 // CHECK: tile.mma %[[A]], %[[B]]
 // The epilogue is computed on the accumulator.
 // CHECK: %[[BIAS:.*]] = tile.load {{.*}} dims [-1, 0]
-// CHECK: arith.addf %[[SUM]], %[[BIAS]] : tensor<6x64xf32>
+// CHECK: arith.addf %[[SUM]], %[[BIAS]] : tensor<28x16xf32>
 // CHECK: math.erf
 // CHECK: tile.load {{.*}} dims [0, 1]
 // CHECK: tile.store
 
 // AVX2: tile.kernel @linear_24x70_add_gelu_add_3(
-// AVX2-SAME: tile = [6, 16, 0]
+// AVX2-SAME: tile = [12, 8, 0]
 // AVX2: arith.divui {{.*}} : index
 // AVX2: arith.remui {{.*}} : index
 func.func @linear(
