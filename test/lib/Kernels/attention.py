@@ -61,8 +61,50 @@ def attention(size, score="Softmax", mask=None):
         (1, 1, 1), (2, 7, 9), (1, 16, 16), (1, 17, 64), (1, 70, 130)]])
 
 
+def special_values(score):
+    """NaN in a query is its own affair, NaN in a key everybody's; a key that nobody
+    sees beside infinite logits; no keys, and no queries."""
+    model = Model()
+    q = model.input("q", F, [1, 1, "queries", 4])
+    k = model.input("k", F, [1, 1, "keys", 4])
+    v = model.input("v", F, [1, 1, "keys", 4])
+    mask = model.input("mask", F, ["queries", "keys"])
+    s = model.node("MatMul", [q, model.node("Transpose", [k], perm=[0, 1, 3, 2])])
+    s = model.node("Add", [s, mask])
+    p = model.node(score, [s], **({"axis": -1} if score == "Softmax" else {}))
+    o = model.node("MatMul", [p, v])
+    model.output(o, F, 4, 1e-5)
+
+    def feed(queries, keys):
+        return {"q": normal(1, 1, queries, 4), "k": normal(1, 1, keys, 4),
+                "v": normal(1, 1, keys, 4), "mask": np.zeros((queries, keys), F)}
+
+    one_query, one_key, far = feed(70, 150), feed(20, 70), feed(33, 65)
+    one_query["q"][0, 0, 40] = np.nan
+    one_key["k"][0, 0, 69, 2] = np.nan
+    far["q"] *= F(1e4)
+    far["k"] *= F(1e4)
+    far["mask"][:, ::3] = -np.inf
+    model.check(one_query, one_key, far, feed(1, 1))
+    # Rows that see nothing are zeros, and so are sums over no keys.
+    empty = feed(18, 66)
+    empty["mask"][5:9] = -np.inf
+    x = empty["q"][0, 0].astype("f8") @ empty["k"][0, 0].T.astype("f8")
+    x = x + empty["mask"]
+    if score == "Softmax":
+        e = np.exp(x - np.maximum(x.max(-1, keepdims=True), -1e30))
+        weights = e / np.maximum(e.sum(-1, keepdims=True), 1e-30)
+    else:
+        weights = 1 / (1 + np.exp(-x))
+    model.check(empty, expected={o: (weights @ empty["v"][0]).astype("f4")[None]})
+    model.check(feed(3, 0), expected={o: np.zeros((1, 1, 3, 4), F)})
+    model.check(feed(0, 3), expected={o: np.zeros((1, 1, 0, 4), F)})
+
+
 if __name__ == "__main__":
     attention(5)
     attention(32, mask="row")
     attention(8, mask="full")
     attention(16, score="Sigmoid")
+    special_values("Softmax")
+    special_values("Sigmoid")
