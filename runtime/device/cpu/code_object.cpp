@@ -333,8 +333,8 @@ Status ElfLoader::protect() {
       continue;
     uint64_t begin = pageDown(load.p_vaddr);
     uint64_t end = pageUp(load.p_vaddr + load.p_memsz);
-    int flags = (load.p_flags & PF_R ? PROT_READ : 0) |
-                (load.p_flags & PF_X ? PROT_READ | PROT_EXEC : 0);
+    // Readable even where PF_R is missing: the symbols are looked up later.
+    int flags = PROT_READ | (load.p_flags & PF_X ? PROT_EXEC : 0);
     if (end > begin && mprotect(object.base + begin, end - begin, flags) != 0)
       return error(LATHE_IO, "code cannot be made executable: %s",
                    strerror(errno));

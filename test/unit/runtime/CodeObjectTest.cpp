@@ -6,6 +6,8 @@
 #include "runtime/device/cpu/code_object.h"
 #include "runtime/device/cpu/features.h"
 
+#include <cstring>
+#include <elf.h>
 #include <gtest/gtest.h>
 #include <random>
 
@@ -90,6 +92,23 @@ TEST(CodeObject, DamageNeverCrashes) {
     if (!code.load(bytes.data(), bytes.size()).failed())
       code.find("add");
   }
+}
+
+// The symbols are read after the code has been protected.
+TEST(CodeObject, SegmentsStayReadable) {
+  Bytes bytes = commonKernels();
+  Elf64_Ehdr header;
+  memcpy(&header, bytes.data(), sizeof(header));
+  for (unsigned i = 0; i < header.e_phnum; ++i) {
+    size_t at = header.e_phoff + i * sizeof(Elf64_Phdr);
+    Elf64_Phdr segment;
+    memcpy(&segment, bytes.data() + at, sizeof(segment));
+    segment.p_flags &= ~uint32_t(PF_R);
+    memcpy(bytes.data() + at, &segment, sizeof(segment));
+  }
+  rt::CodeObject code;
+  EXPECT_EQ(std::string(code.load(bytes.data(), bytes.size()).message()), "");
+  EXPECT_NE(code.find("add"), nullptr);
 }
 
 TEST(Features, KnowsThisMachine) {
