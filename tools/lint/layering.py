@@ -61,13 +61,16 @@ TABLE = [
      [r"lathe-c", ALL_IR, r"dialects/\w+/Transforms",
       r"lib/(Support|Frontend(/\w+)?|Encodings|Tuning|Kernels|Target|Bundle)",
       r"lib/Conversion/\w+", MLIR]),
+    # Tests, which use the helpers of other tests of the runtime.
+    (r"runtime/conformance",
+     [r"runtime(/bundle)?", r"lathe-c", r"test", r"other"]),
     (r"runtime(/bundle)?", [r"runtime(/bundle)?", r"lathe-c", r"other"]),
     (r"tools|test|samples|benchmarks", [ANY]),
 ]
 
 # Not even by way of another header of ours.
 NEVER = [
-    (r"runtime(/bundle)?|lathe-c", r"mlir.*|llvm|lld|lib/.*|dialects/.*"),
+    (r"runtime(/\w+)?|lathe-c", r"mlir.*|llvm|lld|lib/.*|dialects/.*"),
     (r"lib/Bundle", r"mlir.*"),
     (r"lib/Target(/\w+)?", r"dialects/Graph/.*|lib/Frontend.*"),
 ]
@@ -94,7 +97,8 @@ def room_of(path):
     if path.startswith("include/lathe/"):
         parts = ["lib"] + parts[2:]
     if parts[0] == "runtime":
-        return "runtime/bundle" if parts[1] == "bundle" else "runtime"
+        own = parts[1] in ("bundle", "conformance")
+        return "/".join(parts[:2]) if own else "runtime"
     if parts[0] == "dialects" and len(parts) > 3:
         return "/".join(parts[:3])
     if parts[0] == "lib" and len(parts) > 2:

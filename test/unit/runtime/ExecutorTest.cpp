@@ -13,26 +13,6 @@ namespace {
 using bundle::DType;
 using bundle::ExprOp;
 
-TEST(Executor, RunsAnyShape) {
-  LoadedModel loaded(addAndScale());
-  ASSERT_TRUE(loaded.model);
-  for (int64_t n : {7, 1, 0, 100, 7}) {
-    Tensor<float> x = ramp(n, 1), y = ramp(n, -2);
-    lathe_tensor_t inputs[] = {x.view(), y.view()};
-    lathe_results_t *raw = nullptr;
-    ASSERT_EQ(
-        take(lathe_model_run(loaded.model.get(), nullptr, 2, inputs, &raw)),
-        "");
-    ResultsPtr results(raw);
-    ASSERT_EQ(lathe_results_count(raw), 1u);
-    const lathe_tensor_t &out = *lathe_results_tensor(raw, 0);
-    EXPECT_EQ(out.rank, 2u);
-    EXPECT_EQ(out.dims[0], n);
-    EXPECT_EQ(elements<float>(out), expected(x, y));
-    EXPECT_EQ(lathe_results_tensor(raw, 1), nullptr);
-  }
-}
-
 TEST(Executor, WritesIntoTheCallersBuffers) {
   LoadedModel loaded(addAndScale());
   Tensor<float> x = ramp(9, 1), y = ramp(9, 5), out = ramp(9, 0);

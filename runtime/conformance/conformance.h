@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What every device must do, through the C API alone: the same tests for each,
+// unchanged. A new device brings a line in machines.cpp and the kernels below
+// in its own code.
+//
+// The kernels, by symbol, each program working on 16 elements from
+// 16 * program on, with the number of all elements as first scalar:
+//
+//   add(x, y -> z)          f32, z = x + y
+//   scale(x -> y; factor)   f32, y = x * factor, an integer
+//   iota(-> x)              i64, x[i] = i
+//   fill(-> x; value)       i64
+
+#ifndef LATHE_RUNTIME_CONFORMANCE_CONFORMANCE_H
+#define LATHE_RUNTIME_CONFORMANCE_CONFORMANCE_H
+
+#include "test/unit/runtime/TestModels.h"
+
+#include <gtest/gtest.h>
+
+namespace lathe::test {
+
+/// A device that this machine has.
+struct Machine {
+  const char *device; ///< As in lathe_model_options_t.
+  const char *target; ///< As in a bundle's variants.
+  const Bytes &(*kernels)();
+};
+
+std::vector<Machine> getMachines();
+
+class Conformance : public testing::TestWithParam<Machine> {
+protected:
+  /// The bundle, with its code for this device.
+  TestBundle port(TestBundle bundle) const {
+    bundle.variant().target = GetParam().target;
+    bundle.code = GetParam().kernels();
+    return bundle;
+  }
+
+  /// A model of `bundle` on this device.
+  LoadedModel load(TestBundle bundle, uint32_t threads = 1) const {
+    return LoadedModel(port(std::move(bundle)), threads);
+  }
+
+  lathe_model_options_t getOptions() const {
+    auto options = LATHE_INIT(lathe_model_options_t);
+    options.device = GetParam().device;
+    options.num_threads = 1;
+    return options;
+  }
+};
+
+} // namespace lathe::test
+
+#endif // LATHE_RUNTIME_CONFORMANCE_CONFORMANCE_H

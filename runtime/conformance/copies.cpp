@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Bytes arrive as they were sent: inputs, outputs into memory of the model or
+// of the caller, parts of buffers.
+
+#include "runtime/conformance/conformance.h"
+
+namespace lathe::test {
+namespace {
+
+using bundle::DType;
+using bundle::ExprOp;
+
+TEST_P(Conformance, InputsPassThroughAsCopies) {
+  TestBundle b;
+  uint32_t x = b.input("x", DType::F32, {b.symbol("n")});
+  b.output("y", x);
+  b.output("again", x);
+  LoadedModel loaded = load(std::move(b));
+  for (size_t n : {0, 1, 5, 4097}) {
+    Tensor<float> input = {{int64_t(n)}, std::vector<float>(n)};
+    std::iota(input.data.begin(), input.data.end(), -3.f);
+    ResultsPtr results = runModel(loaded, {input.view()});
+    for (size_t i : {0, 1}) {
+      const lathe_tensor_t *out = lathe_results_tensor(results.get(), i);
+      EXPECT_EQ(elements<float>(*out), input.data);
+      if (n)
+        EXPECT_NE(out->data, input.data.data());
+    }
+  }
+}
+
+TEST_P(Conformance, ResultsOutliveTheNextRun) {
+  LoadedModel loaded = load(addAndScale());
+  Tensor<float> x = ramp(9, 1), y = ramp(9, 100);
+  ResultsPtr first = runModel(loaded, {x.view(), x.view()});
+  ResultsPtr second = runModel(loaded, {y.view(), y.view()});
+  EXPECT_EQ(elements<float>(*lathe_results_tensor(first.get(), 0)),
+            expected(x, x));
+  EXPECT_EQ(elements<float>(*lathe_results_tensor(second.get(), 0)),
+            expected(y, y));
+}
+
+TEST_P(Conformance, WritesIntoTheCallersBuffers) {
+  LoadedModel loaded = load(addAndScale());
+  Tensor<float> x = ramp(9, 1), y = ramp(9, 5);
+  // An address that suits the dtype and nothing more.
+  std::vector<float> room(9 * 5 + 2, -1.f);
+  Tensor<float> shape = ramp(9, 0);
+  lathe_tensor_t inputs[] = {x.view(), y.view()}, output = shape.view();
+  output.data = room.data() + 1;
+  EXPECT_EQ(take(lathe_model_run_into(loaded.model.get(), nullptr, 2, inputs, 1,
+                                      &output)),
+            "");
+  EXPECT_EQ(std::vector<float>(room.begin() + 1, room.end() - 1),
+            expected(x, y));
+  EXPECT_EQ(room.front(), -1.f);
+  EXPECT_EQ(room.back(), -1.f);
+}
+
+TEST_P(Conformance, PartsOfBuffersAreOutputs) {
+  // sum[n, 4]; rows = sum reshaped; tail = its last 4 elements.
+  TestBundle b;
+  int32_t n = b.symbol("n"), four = b.constant(4);
+  int32_t count = b.binary(ExprOp::Mul, n, four);
+  int32_t start = b.binary(ExprOp::Add, count, b.constant(-4));
+  int32_t programs = b.binary(ExprOp::CeilDiv, count, b.constant(16));
+  uint32_t x = b.input("x", DType::F32, {n, four});
+  uint32_t sum = b.transient(DType::F32, {n, four});
+  uint32_t rows = b.alias(sum, DType::F32, {count});
+  uint32_t tail = b.alias(rows, DType::F32, {four}, start);
+  b.launch(b.kernel("add", 3, 1), programs, {count}, {x, x}, {sum});
+  b.output("tail", tail);
+  b.output("sum", sum);
+  b.output("rows", rows);
+  LoadedModel loaded = load(std::move(b));
+  Tensor<float> input = {{3, 4}, std::vector<float>(12)};
+  std::iota(input.data.begin(), input.data.end(), 0.f);
+  ResultsPtr results = runModel(loaded, {input.view()});
+  std::vector<float> twice;
+  for (float value : input.data)
+    twice.push_back(2 * value);
+  auto result = [&](size_t i) {
+    return elements<float>(*lathe_results_tensor(results.get(), i));
+  };
+  EXPECT_EQ(result(0), std::vector<float>(twice.begin() + 8, twice.end()));
+  EXPECT_EQ(result(1), twice);
+  EXPECT_EQ(result(2), twice);
+}
+
+} // namespace
+} // namespace lathe::test
