@@ -34,7 +34,8 @@ def main():
     # libMLIR.so is not instrumented: see test/lit.cfg.py. Damaged files are
     # many and short-lived.
     environment = {"ASAN_OPTIONS": "detect_container_overflow=0:"
-                   "allow_user_poisoning=0", **os.environ}
+                   "allow_user_poisoning=0:use_sigaltstack=0",
+                   **os.environ}
     if os.path.isdir("/dev/shm"):
         environment["TMPDIR"] = "/dev/shm"
     failed = False
