@@ -2,6 +2,7 @@
 
 #include "dialects/Graph/IR/Polynomial.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace lathe::graph;
@@ -35,10 +36,27 @@ bool Polynomial::Order::operator()(const Monomial &a, const Monomial &b) const {
   return false;
 }
 
+// A damaged model may claim any size. What does not fit stays beyond any size
+// that there is memory for, and keeps its sign; so does its negative.
+static constexpr int64_t kMost = INT64_MAX;
+
+static int64_t saturatingAdd(int64_t a, int64_t b) {
+  int64_t sum;
+  if (llvm::AddOverflow(a, b, sum))
+    return a < 0 ? -kMost : kMost;
+  return std::max(sum, -kMost);
+}
+
+static int64_t saturatingMultiply(int64_t a, int64_t b) {
+  int64_t product;
+  if (llvm::MulOverflow(a, b, product))
+    return (a < 0) == (b < 0) ? kMost : -kMost;
+  return std::max(product, -kMost);
+}
+
 void Polynomial::add(const Monomial &monomial, int64_t coefficient) {
-  auto [entry, isNew] = terms.try_emplace(monomial, coefficient);
-  if (!isNew)
-    entry->second += coefficient;
+  auto [entry, isNew] = terms.try_emplace(monomial, 0);
+  entry->second = saturatingAdd(entry->second, coefficient);
   if (entry->second == 0)
     terms.erase(entry);
 }
@@ -92,7 +110,7 @@ Polynomial Polynomial::operator+(const Polynomial &other) const {
 Polynomial Polynomial::operator-(const Polynomial &other) const {
   Polynomial result = *this;
   for (const auto &[monomial, coefficient] : other.terms)
-    result.add(monomial, -coefficient);
+    result.add(monomial, saturatingMultiply(coefficient, -1));
   return result;
 }
 
@@ -105,7 +123,8 @@ Polynomial Polynomial::operator*(const Polynomial &other) const {
       llvm::sort(product, [](AffineExpr a, AffineExpr b) {
         return compareExprs(a, b) < 0;
       });
-      result.add(product, leftCoefficient * rightCoefficient);
+      result.add(product,
+                 saturatingMultiply(leftCoefficient, rightCoefficient));
     }
   return result;
 }
@@ -164,7 +183,7 @@ bool Polynomial::isAtLeast(int64_t bound) const {
   int64_t lowest = 0;
   for (const auto &[monomial, coefficient] : terms) {
     if (monomial.empty())
-      lowest += coefficient;
+      lowest = saturatingAdd(lowest, coefficient);
     else if (coefficient < 0 || !llvm::all_of(monomial, isAtomNonNegative))
       return false;
   }

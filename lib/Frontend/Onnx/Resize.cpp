@@ -23,12 +23,15 @@ static std::optional<SmallVector<double>> getNumbers(NodeImporter &node,
   return numbers;
 }
 
-/// floor(dim * scale) for a dim that is not known, if the scale or its inverse
-/// is a whole number; else null.
+/// floor(dim * scale), if the result is a size. For a dim that is not known,
+/// the scale or its inverse must be a whole number. Else null.
 static AffineExpr scaleDim(AffineExpr dim, double scale) {
-  if (auto size = dyn_cast<AffineConstantExpr>(dim))
-    return getAffineConstantExpr(int64_t(std::floor(size.getValue() * scale)),
-                                 dim.getContext());
+  if (auto size = dyn_cast<AffineConstantExpr>(dim)) {
+    double scaled = std::floor(size.getValue() * scale);
+    if (!(scaled >= 0 && scaled < 0x1p62))
+      return {};
+    return getAffineConstantExpr(int64_t(scaled), dim.getContext());
+  }
   if (scale == std::floor(scale))
     return dim * int64_t(scale);
   double inverse = 1.0 / scale;
@@ -49,10 +52,11 @@ static LogicalResult applyScales(NodeImporter &node, ArrayRef<double> given,
     scales[axis] = scale;
     dims[axis] = scaleDim(dims[axis], scale);
     if (!dims[axis])
-      return node.unsupported("a scale that is neither a whole number nor the "
-                              "inverse of one, for dim " +
+      return node.unsupported("scale " + std::to_string(scale) + " for dim " +
                               Twine(axis) +
-                              ", which is not known at compile time");
+                              ": the result must be a size, and for a dim that "
+                              "is not known at compile time, the scale or its "
+                              "inverse a whole number");
   }
   return success();
 }

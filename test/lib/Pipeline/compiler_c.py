@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # RUN: %python %s %t.onnx %t.lathe
-"""The compiler's C API: a compilation, a refusal, a check."""
+# UNSUPPORTED: sanitize
+"""The compiler's C API: a compilation, a refusal, a check. (A library with
+sanitizers does not load into a Python without.)"""
 
 import ctypes as c
 import os
