@@ -417,6 +417,14 @@ static RankedTensorType withElement(Type type, Type elementType) {
                                elementType);
 }
 
+/// What was added before or after a cast of the logits, as they are now.
+static Value castTo(OpBuilder &builder, Location loc, Value value, Type type) {
+  if (getElementTypeOrSelf(value) == type)
+    return value;
+  return CastOp::create(builder, loc, withElement(value.getType(), type),
+                        value);
+}
+
 Value MaskCollector::build(OpBuilder &builder, Location loc, Type elementType) {
   Value visible, additive;
   auto add = [&](Value term) {
@@ -438,7 +446,7 @@ Value MaskCollector::build(OpBuilder &builder, Location loc, Type elementType) {
   llvm::MapVector<unsigned, SmallVector<Term, 2>> groups;
   for (const Term &term : terms) {
     if (term.kind == Kind::Additive)
-      add(term.value);
+      add(castTo(builder, loc, term.value, elementType));
     else if (std::isinf(term.fill))
       visible = conjoin(visible, term);
     else

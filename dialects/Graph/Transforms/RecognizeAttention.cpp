@@ -80,6 +80,8 @@ private:
     reason = why.str();
     return failure();
   }
+  LogicalResult checkSizes();
+  LogicalResult checkTypes();
   LogicalResult matchWeights(Value weights);
   LogicalResult matchLogits(Value value);
   LogicalResult matchScaled(Value inner, double factor);
@@ -120,12 +122,50 @@ LogicalResult AttentionMatcher::match() {
   if (typeOf(product.getLhs()).getRank() != 4 ||
       typeOf(product.getRhs()).getRank() != 4)
     return fail("the scores are not of rank 4");
+  return success(succeeded(checkSizes()) && succeeded(checkTypes()));
+}
+
+/// Sizes that the spelled-out ops broadcast. Where neither is one, they have
+/// been required to be equal.
+static bool isBroadcast(AffineExpr a, AffineExpr b) {
+  AffineExpr one = getAffineConstantExpr(1, a.getContext());
+  return !isSameSize(a, b) && (isSameSize(a, one) || isSameSize(b, one));
+}
+
+/// Attention broadcasts the heads of keys and values together and its mask,
+/// nothing else.
+LogicalResult AttentionMatcher::checkSizes() {
+  ArrayRef<AffineExpr> query = shapes.getDims(product.getLhs()),
+                       key = shapes.getDims(product.getRhs()),
+                       value = shapes.getDims(output.getRhs()),
+                       logits = shapes.getDims(normalizer->getResult(0));
+  if (isBroadcast(query[0], key[0]) || isBroadcast(query[0], value[0]))
+    return fail("the batches of query, key and value are not equal");
+  if (isBroadcast(key[1], value[1]))
+    return fail("the heads of key and value are not equal");
+  AffineExpr one = getAffineConstantExpr(1, output.getContext());
+  if (isBroadcast(query[1], key[1]) && !isSameSize(key[1], one))
+    return fail("the heads of the query are broadcast");
+  AffineExpr scores[] = {query[0], query[1], query[2], key[3]};
+  for (auto [score, logit] : llvm::zip_equal(scores, logits))
+    if (isBroadcast(score, logit))
+      return fail("the scores are broadcast to the mask");
+  return success();
+}
+
+LogicalResult AttentionMatcher::checkTypes() {
   Type element = typeOf(output.getResult()).getElementType();
-  if (element.getIntOrFloatBitWidth() > 32)
-    return fail("scores are kept in f32, which is not enough for f64");
+  Type logits = typeOf(normalizer->getResult(0)).getElementType();
+  for (Type type : {element, logits})
+    if (type.getIntOrFloatBitWidth() > 32)
+      return fail("scores are kept in f32, which is not enough for f64");
   for (Value value : {product.getLhs(), product.getRhs(), output.getRhs()})
     if (typeOf(value).getElementType() != element)
       return fail("query, key and value have different element types");
+  for (Value factor : queryFactors)
+    if (typeOf(factor).getElementType() != element)
+      return fail("logits are multiplied by a tensor of another element type "
+                  "than the query's, which would be rounded");
   return success();
 }
 
@@ -265,8 +305,11 @@ Value AttentionMatcher::takeFactors(OpBuilder &builder, Value value) {
   Value inner = takeFactors(builder, transpose.getInput());
   if (inner == transpose.getInput())
     return value;
-  return TransposeOp::create(builder, transpose.getLoc(), transpose.getType(),
-                             inner, transpose.getPermutation());
+  Value result =
+      TransposeOp::create(builder, transpose.getLoc(), transpose.getType(),
+                          inner, transpose.getPermutation());
+  shapes.setDims(result, Dims(shapes.getDims(value)));
+  return result;
 }
 
 /// The keys as [batch, heads, keys, d].
@@ -280,7 +323,13 @@ Value AttentionMatcher::getKeys(OpBuilder &builder) {
     if (llvm::is_sorted(permutation))
       return value;
   }
-  return TransposeOp::create(builder, product.getLoc(), value, permutation);
+  Dims dims;
+  for (int64_t dim : permutation)
+    dims.push_back(shapes.getDims(value)[dim]);
+  Value result =
+      TransposeOp::create(builder, product.getLoc(), value, permutation);
+  shapes.setDims(result, dims);
+  return result;
 }
 
 /// Keys or values that were repeated for groups of heads, before they were:
@@ -304,9 +353,11 @@ Value AttentionMatcher::withoutRepetition(OpBuilder &builder, Value value) {
   Dims heads = {from[0], from[1], from[3], from[4]};
   auto type = RankedTensorType::get(toStaticShape(heads),
                                     typeOf(value).getElementType());
-  return ReshapeOp::create(builder, reshape.getLoc(), type,
-                           broadcast.getInput(),
-                           getSizeMap(shapes, value.getContext(), heads));
+  Value few = ReshapeOp::create(builder, reshape.getLoc(), type,
+                                broadcast.getInput(),
+                                getSizeMap(shapes, value.getContext(), heads));
+  shapes.setDims(few, heads);
+  return few;
 }
 
 Attribute AttentionMatcher::getScore() {
@@ -328,7 +379,7 @@ Value AttentionMatcher::rewrite(OpBuilder &builder) {
   Value fewKeys = withoutRepetition(builder, key);
   Value fewValues = withoutRepetition(builder, value);
   // Where only one of them shows its repetition, both stay repeated.
-  if (typeOf(fewKeys).getDimSize(1) == typeOf(fewValues).getDimSize(1)) {
+  if (isSameSize(shapes.getDims(fewKeys)[1], shapes.getDims(fewValues)[1])) {
     key = fewKeys;
     value = fewValues;
   }

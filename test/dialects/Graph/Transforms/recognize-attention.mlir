@@ -263,3 +263,163 @@ func.func @f64(%q: tensor<1x2x4x8xf64>, %kt: tensor<1x2x8x4xf64>,
     : (tensor<1x2x4x4xf64>, tensor<1x2x4x8xf64>) -> tensor<1x2x4x8xf64>
   return %o : tensor<1x2x4x8xf64>
 }
+
+// -----
+
+// Learned queries of batch 1 (Perceiver, Q-Former): attention would ask for a
+// batch of 1.
+// REMARK: looks like an attention, but the batches of query, key and value are not equal
+// CHECK-LABEL: func.func @query_of_batch_1(
+// CHECK-NOT: graph.attention
+func.func @query_of_batch_1(%q: tensor<1x2x4x8xf32>, %kt: tensor<3x2x8x5xf32>,
+                            %v: tensor<3x2x5x8xf32>) -> tensor<3x2x4x8xf32> {
+  %s = graph.matmul %q, %kt
+    : (tensor<1x2x4x8xf32>, tensor<3x2x8x5xf32>) -> tensor<3x2x4x5xf32>
+  %p = graph.softmax %s axis 3 : tensor<3x2x4x5xf32>
+  %o = graph.matmul %p, %v
+    : (tensor<3x2x4x5xf32>, tensor<3x2x5x8xf32>) -> tensor<3x2x4x8xf32>
+  return %o : tensor<3x2x4x8xf32>
+}
+
+// -----
+
+// REMARK: looks like an attention, but the batches of query, key and value are not equal
+// CHECK-LABEL: func.func @value_of_batch_1(
+// CHECK-NOT: graph.attention
+func.func @value_of_batch_1(%q: tensor<?x2x4x8xf32>, %kt: tensor<?x2x8x5xf32>,
+                            %v: tensor<1x2x5x8xf32>) -> tensor<?x2x4x8xf32> {
+  %s = graph.matmul %q, %kt
+    : (tensor<?x2x4x8xf32>, tensor<?x2x8x5xf32>) -> tensor<?x2x4x5xf32>
+  %p = graph.softmax %s axis 3 : tensor<?x2x4x5xf32>
+  %o = graph.matmul %p, %v
+    : (tensor<?x2x4x5xf32>, tensor<1x2x5x8xf32>) -> tensor<?x2x4x8xf32>
+  return %o : tensor<?x2x4x8xf32>
+}
+
+// -----
+
+// REMARK: looks like an attention, but the scores are broadcast to the mask
+// CHECK-LABEL: func.func @mask_of_larger_batch(
+// CHECK-NOT: graph.attention
+func.func @mask_of_larger_batch(%q: tensor<1x2x4x8xf32>,
+    %kt: tensor<1x2x8x5xf32>, %v: tensor<1x2x5x8xf32>,
+    %m: tensor<?x1x1x5xf32>) -> tensor<?x2x4x8xf32> {
+  %s = graph.matmul %q, %kt
+    : (tensor<1x2x4x8xf32>, tensor<1x2x8x5xf32>) -> tensor<1x2x4x5xf32>
+  %l = graph.add %s, %m
+    : (tensor<1x2x4x5xf32>, tensor<?x1x1x5xf32>) -> tensor<?x2x4x5xf32>
+  %p = graph.softmax %l axis 3 : tensor<?x2x4x5xf32>
+  %o = graph.matmul %p, %v
+    : (tensor<?x2x4x5xf32>, tensor<1x2x5x8xf32>) -> tensor<?x2x4x8xf32>
+  return %o : tensor<?x2x4x8xf32>
+}
+
+// -----
+
+// One head of keys for all queries is what attention does itself.
+// CHECK-LABEL: func.func @one_key_head(
+// CHECK: graph.attention %arg0
+func.func @one_key_head(%q: tensor<3x4x6x8xf32>, %kt: tensor<3x1x8x5xf32>,
+                        %v: tensor<3x1x5x8xf32>) -> tensor<3x4x6x8xf32> {
+  %s = graph.matmul %q, %kt
+    : (tensor<3x4x6x8xf32>, tensor<3x1x8x5xf32>) -> tensor<3x4x6x5xf32>
+  %p = graph.softmax %s axis 3 : tensor<3x4x6x5xf32>
+  %o = graph.matmul %p, %v
+    : (tensor<3x4x6x5xf32>, tensor<3x1x5x8xf32>) -> tensor<3x4x6x8xf32>
+  return %o : tensor<3x4x6x8xf32>
+}
+
+// -----
+
+// One head of queries for several of keys is not.
+// REMARK: looks like an attention, but the heads of the query are broadcast
+// CHECK-LABEL: func.func @one_query_head(
+// CHECK-NOT: graph.attention
+func.func @one_query_head(%q: tensor<3x1x6x8xf32>, %kt: tensor<3x4x8x5xf32>,
+                          %v: tensor<3x4x5x8xf32>) -> tensor<3x4x6x8xf32> {
+  %s = graph.matmul %q, %kt
+    : (tensor<3x1x6x8xf32>, tensor<3x4x8x5xf32>) -> tensor<3x4x6x5xf32>
+  %p = graph.softmax %s axis 3 : tensor<3x4x6x5xf32>
+  %o = graph.matmul %p, %v
+    : (tensor<3x4x6x5xf32>, tensor<3x4x5x8xf32>) -> tensor<3x4x6x8xf32>
+  return %o : tensor<3x4x6x8xf32>
+}
+
+// -----
+
+// Only the keys show their repetition: both keep their heads, of which no more
+// is known than that their number is dynamic.
+// CHECK-LABEL: func.func @repeated_keys_only(
+// CHECK: %[[BROADCAST:.*]] = graph.broadcast
+// CHECK: %[[KEYS:.*]] = graph.reshape %[[BROADCAST]]
+// CHECK: graph.attention %arg0, %[[KEYS]], %arg2
+func.func @repeated_keys_only(
+    %q: tensor<2x?x6x8xf32>
+      {graph.dims = affine_map<()[s0] -> (2, s0 * 3, 6, 8)>},
+    %k: tensor<2x?x5x8xf32> {graph.dims = affine_map<()[s0] -> (2, s0, 5, 8)>},
+    %v: tensor<2x?x5x8xf32>
+      {graph.dims = affine_map<()[s0] -> (2, s0 * 3, 5, 8)>})
+    -> tensor<2x?x6x8xf32> attributes {graph.symbols = ["groups"]} {
+  %k1 = graph.reshape %k to affine_map<()[s0] -> (2, s0, 1, 5, 8)>
+    : tensor<2x?x5x8xf32> -> tensor<2x?x1x5x8xf32>
+  %k2 = graph.broadcast %k1 to affine_map<()[s0] -> (2, s0, 3, 5, 8)>
+    : tensor<2x?x1x5x8xf32> -> tensor<2x?x3x5x8xf32>
+  %k3 = graph.reshape %k2 to affine_map<()[s0] -> (2, s0 * 3, 5, 8)>
+    : tensor<2x?x3x5x8xf32> -> tensor<2x?x5x8xf32>
+  %kt = graph.transpose %k3 [0, 1, 3, 2]
+    : tensor<2x?x5x8xf32> -> tensor<2x?x8x5xf32>
+  %s = graph.matmul %q, %kt
+    : (tensor<2x?x6x8xf32>, tensor<2x?x8x5xf32>) -> tensor<2x?x6x5xf32>
+  %p = graph.softmax %s axis 3 : tensor<2x?x6x5xf32>
+  %o = graph.matmul %p, %v
+    : (tensor<2x?x6x5xf32>, tensor<2x?x5x8xf32>) -> tensor<2x?x6x8xf32>
+  return %o : tensor<2x?x6x8xf32>
+}
+
+// -----
+
+// A factor of f32 per head (Swin v2) would lose digits on the f16 queries.
+// REMARK: looks like an attention, but logits are multiplied by a tensor of another element type than the query's, which would be rounded
+// CHECK-LABEL: func.func @wide_factor(
+// CHECK-NOT: graph.attention
+func.func @wide_factor(%q: tensor<1x2x4x8xf16>, %kt: tensor<1x2x8x4xf16>,
+    %v: tensor<1x2x4x8xf16>, %f: tensor<2x1x1xf32>) -> tensor<1x2x4x8xf16> {
+  %s = graph.matmul %q, %kt
+    : (tensor<1x2x4x8xf16>, tensor<1x2x8x4xf16>) -> tensor<1x2x4x4xf16>
+  %w = graph.cast %s : tensor<1x2x4x4xf16> -> tensor<1x2x4x4xf32>
+  %l = graph.mul %w, %f
+    : (tensor<1x2x4x4xf32>, tensor<2x1x1xf32>) -> tensor<1x2x4x4xf32>
+  %p = graph.softmax %l axis 3 : tensor<1x2x4x4xf32>
+  %n = graph.cast %p : tensor<1x2x4x4xf32> -> tensor<1x2x4x4xf16>
+  %o = graph.matmul %n, %v
+    : (tensor<1x2x4x4xf16>, tensor<1x2x4x8xf16>) -> tensor<1x2x4x8xf16>
+  return %o : tensor<1x2x4x8xf16>
+}
+
+// -----
+
+// A bias of f16 before the cast, a mask of f32 and a condition after it.
+// CHECK-LABEL: func.func @bias_before_cast(
+// CHECK: %[[WIDE:.*]] = graph.cast %arg3 : tensor<2x4x4xf16> -> tensor<2x4x4xf32>
+// CHECK: %[[SUM:.*]] = graph.add %[[WIDE]], %arg4
+// CHECK: %[[ALL:.*]] = graph.select %arg5, %[[SUM]],
+// CHECK: graph.attention {{.*}} mask %[[ALL]]
+func.func @bias_before_cast(%q: tensor<1x2x4x8xf16>, %kt: tensor<1x2x8x4xf16>,
+    %v: tensor<1x2x4x8xf16>, %bias: tensor<2x4x4xf16>, %m: tensor<4xf32>,
+    %c: tensor<4xi1>) -> tensor<1x2x4x8xf16> {
+  %inf = graph.constant dense<0xFF800000> : tensor<f32> : tensor<f32>
+  %s = graph.matmul %q, %kt
+    : (tensor<1x2x4x8xf16>, tensor<1x2x8x4xf16>) -> tensor<1x2x4x4xf16>
+  %b = graph.add %s, %bias
+    : (tensor<1x2x4x4xf16>, tensor<2x4x4xf16>) -> tensor<1x2x4x4xf16>
+  %w = graph.cast %b : tensor<1x2x4x4xf16> -> tensor<1x2x4x4xf32>
+  %l = graph.add %w, %m
+    : (tensor<1x2x4x4xf32>, tensor<4xf32>) -> tensor<1x2x4x4xf32>
+  %h = graph.select %c, %l, %inf
+    : (tensor<4xi1>, tensor<1x2x4x4xf32>, tensor<f32>) -> tensor<1x2x4x4xf32>
+  %p = graph.softmax %h axis 3 : tensor<1x2x4x4xf32>
+  %n = graph.cast %p : tensor<1x2x4x4xf32> -> tensor<1x2x4x4xf16>
+  %o = graph.matmul %n, %v
+    : (tensor<1x2x4x4xf16>, tensor<1x2x4x8xf16>) -> tensor<1x2x4x8xf16>
+  return %o : tensor<1x2x4x8xf16>
+}
