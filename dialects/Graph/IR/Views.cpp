@@ -384,33 +384,59 @@ std::optional<GatherAccess> lathe::graph::getGatherAccess(Operation *op,
   return std::move(reader.result);
 }
 
+/// The operands of `op` that its result has the place of each element from.
+static SmallVector<Value> getUndoableOperands(Operation *op, DimsOf dimsOf) {
+  if (isa<ReshapeOp, TransposeOp>(op))
+    return {op->getOperand(0)};
+  SmallVector<Value> operands;
+  if (op->hasTrait<lathe::graph::OpTrait::Elementwise>())
+    llvm::copy_if(op->getOperands(), std::back_inserter(operands),
+                  [&](Value operand) {
+                    return sameDims(dimsOf(operand), dimsOf(op->getResult(0)));
+                  });
+  return operands;
+}
+
+// A search for a path from `value` back to `root`, without recursion and every
+// op once: it may leave the group that is planned.
 std::optional<Access> lathe::graph::getAccessFrom(Value root,
                                                   const Access &rootAccess,
                                                   Value value, DimsOf dimsOf) {
-  if (value == root)
-    return rootAccess;
-  Operation *op = value.getDefiningOp();
-  if (!op || op->getNumOperands() == 0)
-    return std::nullopt;
-  if (isa<ReshapeOp, TransposeOp>(op)) {
-    std::optional<Access> access =
-        getAccessFrom(root, rootAccess, op->getOperand(0), dimsOf);
-    if (access)
-      return prepend(ViewStep::getInverse(op, dimsOf), *access);
-    return std::nullopt;
+  struct Step {
+    Operation *op;
+    SmallVector<Value> rest; ///< Last first.
+  };
+  SmallVector<Step> path;
+  llvm::SmallPtrSet<Operation *, 16> seen;
+  Operation *first = root.getDefiningOp();
+  while (value != root) {
+    Operation *op = value.getDefiningOp();
+    bool isBefore = op && first && op->getBlock() == first->getBlock() &&
+                    op->isBeforeInBlock(first);
+    if (op && !isBefore && seen.insert(op).second) {
+      path.push_back({op, getUndoableOperands(op, dimsOf)});
+      std::reverse(path.back().rest.begin(), path.back().rest.end());
+    }
+    while (!path.empty() && path.back().rest.empty())
+      path.pop_back();
+    if (path.empty())
+      return std::nullopt;
+    value = path.back().rest.pop_back_val();
   }
-  if (!op->hasTrait<lathe::graph::OpTrait::Elementwise>())
-    return std::nullopt;
-  for (Value operand : op->getOperands())
-    if (sameDims(dimsOf(operand), dimsOf(value)))
-      if (auto access = getAccessFrom(root, rootAccess, operand, dimsOf))
-        return access;
-  return std::nullopt;
+  Access access = rootAccess;
+  for (const Step &step : llvm::reverse(path))
+    if (isa<ReshapeOp, TransposeOp>(step.op))
+      access = prepend(ViewStep::getInverse(step.op, dimsOf), access);
+  return access;
 }
 
 //===----------------------------------------------------------------------===//
 // walkLeaves
 //===----------------------------------------------------------------------===//
+
+/// A kernel computes a value once for each access to it. More of both together
+/// are no kernel: overlapping slices double them at each step.
+static constexpr unsigned kMaxAccesses = 1024;
 
 namespace {
 struct LeafWalker {
@@ -418,6 +444,8 @@ struct LeafWalker {
   llvm::function_ref<bool(Value)> isLeaf;
   llvm::function_ref<void(const Leaf &)> visit;
   llvm::function_ref<void(Operation *, StringRef)> refuse;
+  llvm::DenseMap<Value, SmallVector<Access, 1>> walked{};
+  unsigned numWalked = 0;
 
   LogicalResult walk(Value value, const Access &access);
   LogicalResult walkGather(Operation *op, const Access &access);
@@ -426,6 +454,14 @@ struct LeafWalker {
 
 LogicalResult LeafWalker::walk(Value value, const Access &access) {
   Operation *op = value.getDefiningOp();
+  SmallVector<Access, 1> &known = walked[value];
+  if (llvm::is_contained(known, access))
+    return success();
+  known.push_back(access);
+  if (++numWalked > kMaxAccesses) {
+    refuse(op, "its group reads values in too many ways for one kernel");
+    return failure();
+  }
   if (isLeaf(value) || !op || isa<ConstantOp, IotaOp>(op)) {
     auto view = applyAccess(
         StridedView::getContiguous(value.getContext(), dimsOf(value)), access);

@@ -140,10 +140,11 @@ struct Leaf {
   StridedView view;  ///< Over the iteration space. For an iota: its indices.
 };
 
-/// Visits what `value`, read through `access`, is computed from. `isLeaf` says
-/// where to stop (group arguments, the root's result); constants are leaves.
-/// Fails if an op is neither elementwise nor data movement that folds, after
-/// calling `refuse` with the op and the reason.
+/// Visits what `value`, read through `access`, is computed from, each access to
+/// a value once. `isLeaf` says where to stop (group arguments, the root's
+/// result); constants are leaves. Fails if an op is neither elementwise nor
+/// data movement that folds, or if there are too many accesses for a kernel,
+/// after calling `refuse` with the op and the reason.
 llvm::LogicalResult
 walkLeaves(mlir::Value value, const Access &access, DimsOf dimsOf,
            llvm::function_ref<bool(mlir::Value)> isLeaf,

@@ -28,9 +28,12 @@ static Value stripBroadcast(Value value) {
 /// zero beside any visible key.
 static constexpr double kHidden = -1e4;
 
+/// Sums and conjunctions of more parts are one term.
+static constexpr unsigned kMaxSplits = 64;
+
 void MaskCollector::addTerm(Value value, Kind kind, double fill) {
   value = stripBroadcast(value);
-  if (kind == Kind::Additive) {
+  if (kind == Kind::Additive && numSplits++ < kMaxSplits) {
     // What an exporter spells as select(visible, 0, -huge), or as a sum.
     if (auto add = value.getDefiningOp<AddOp>()) {
       addAdditive(add.getLhs());
@@ -57,7 +60,8 @@ void MaskCollector::collectConditions(Value value, bool negate,
   if (auto inner = value.getDefiningOp<NotOp>())
     return collectConditions(inner.getInput(), !negate, conditions);
   Operation *op = value.getDefiningOp();
-  if (op && (negate ? isa<OrOp>(op) : isa<AndOp>(op))) {
+  if (op && (negate ? isa<OrOp>(op) : isa<AndOp>(op)) &&
+      numSplits++ < kMaxSplits) {
     collectConditions(op->getOperand(0), negate, conditions);
     return collectConditions(op->getOperand(1), negate, conditions);
   }

@@ -84,6 +84,7 @@ private:
   mlir::Value scores;
   llvm::SmallVector<Term> terms;
   unsigned numGroups = 0;
+  unsigned numSplits = 0; ///< Of sums and conjunctions into terms.
   std::optional<int64_t> left, right;
   BlockListAttr blocks; ///< Its window is in `left` and `right`.
 };

@@ -33,6 +33,10 @@ namespace lathe::graph {
 using namespace mlir;
 using namespace lathe::graph;
 
+/// More ops are no kernel that a target could hold in registers; unrolled loops
+/// and hostile models chain any number of them.
+static constexpr size_t kMaxOps = 256;
+
 namespace {
 /// The ops of one group to be, and the one value that it hands out.
 struct Plan {
@@ -77,16 +81,23 @@ static bool isCheap(Operation *op) {
 
 /// Whether reductions may compute `op` again in each pass over a row: it and
 /// all it reads up to the next kernel's result are cheap and read by one op.
-static bool isCheapTree(Operation *op,
+static bool isCheapTree(Operation *root,
                         const llvm::DenseSet<Operation *> &taken) {
-  if (!op || isa<ConstantOp>(op) || taken.contains(op))
-    return true;
-  bool hasOneReader = llvm::all_equal(op->getUsers());
-  if (!isFree(op) && !(isElementwise(op) && isCheap(op) && hasOneReader))
-    return false;
-  return llvm::all_of(op->getOperands(), [&](Value operand) {
-    return isCheapTree(operand.getDefiningOp(), taken);
-  });
+  llvm::SetVector<Operation *> tree;
+  tree.insert(root);
+  for (size_t i = 0; i < tree.size(); ++i) {
+    Operation *op = tree[i];
+    if (!op || isa<ConstantOp>(op) || taken.contains(op))
+      continue;
+    bool hasOneReader = llvm::all_equal(op->getUsers());
+    if (!isFree(op) && !(isElementwise(op) && isCheap(op) && hasOneReader))
+      return false;
+    if (tree.size() > kMaxOps)
+      return false;
+    for (Value operand : op->getOperands())
+      tree.insert(operand.getDefiningOp());
+  }
+  return true;
 }
 
 /// Constants that kernels hold as immediates instead of reading them.
@@ -186,6 +197,12 @@ bool Planner::isStrided(const Plan &plan, std::string &reason) {
 }
 
 bool Planner::tryAdd(Plan &plan, ArrayRef<Operation *> ops, Value result) {
+  if (plan.ops.size() + ops.size() > kMaxOps) {
+    refuse(ops[0], "does not join the group of its neighbor, which has " +
+                       Twine(plan.ops.size()) + " ops; at most " +
+                       Twine(kMaxOps) + " make a kernel");
+    return false;
+  }
   Value before = plan.result;
   plan.ops.insert(ops.begin(), ops.end());
   plan.result = result;

@@ -23,12 +23,17 @@ using namespace lathe::graph;
 
 /// Whether `value`, in a group, is computed from `argument`.
 static bool dependsOn(Value value, BlockArgument argument) {
-  if (value == argument)
-    return true;
-  Operation *op = value.getDefiningOp();
-  return op && llvm::any_of(op->getOperands(), [&](Value operand) {
-           return dependsOn(operand, argument);
-         });
+  llvm::SmallPtrSet<Operation *, 16> seen;
+  SmallVector<Value> work = {value};
+  while (!work.empty()) {
+    Value next = work.pop_back_val();
+    if (next == argument)
+      return true;
+    Operation *op = next.getDefiningOp();
+    if (op && seen.insert(op).second)
+      llvm::append_range(work, op->getOperands());
+  }
+  return false;
 }
 
 /// Whether a group must read an operand as it is: a mask, since the lowest f32,

@@ -28,6 +28,9 @@ namespace lathe::graph {
 using namespace mlir;
 using namespace lathe::graph;
 
+/// More ops between a product and its softmax are not looked at.
+static constexpr unsigned kMaxSteps = 64;
+
 /// At most this is what exporters write for a hidden logit.
 static constexpr double kFill = -1e4;
 
@@ -88,7 +91,7 @@ private:
   LogicalResult matchShifted(Value inner, Value other, bool negate);
   LogicalResult matchMasked(SelectOp select);
   LogicalResult matchQueryFactor(Value inner, Value factor);
-  bool reachesScores(Value value) const;
+  bool reachesScores(Value value);
   Value takeFactors(OpBuilder &builder, Value value);
   Value getKeys(OpBuilder &builder);
   Value withoutRepetition(OpBuilder &builder, Value value);
@@ -99,6 +102,8 @@ private:
   Operation *normalizer = nullptr; ///< Softmax or logistic.
   std::optional<MaskCollector> mask;
   SmallVector<Value> queryFactors;
+  llvm::DenseMap<Value, bool> reaching; ///< Results of `reachesScores`.
+  unsigned numSteps = 0;
   double scale = 1.0, bias = 0.0, cap = 0.0;
   std::string reason;
 };
@@ -188,20 +193,32 @@ LogicalResult AttentionMatcher::matchWeights(Value weights) {
 }
 
 /// Whether `value` is computed from the product of queries and keys by what
-/// `matchLogits` understands.
-bool AttentionMatcher::reachesScores(Value value) const {
-  Operation *op = value.getDefiningOp();
-  if (!op)
-    return false;
-  if (isa<MatmulOp>(op))
-    return true;
-  if (!isa<AddOp, SubOp, MulOp, DivOp, CastOp, SelectOp, TanhOp>(op))
-    return false;
-  return llvm::any_of(op->getOperands(),
-                      [&](Value operand) { return reachesScores(operand); });
+/// `matchLogits` understands. Remembers what it finds; does not recurse.
+bool AttentionMatcher::reachesScores(Value value) {
+  SmallVector<Value> work = {value};
+  while (!work.empty()) {
+    Value next = work.back();
+    Operation *op = next.getDefiningOp();
+    auto [entry, isNew] = reaching.try_emplace(next, isa_and_nonnull<MatmulOp>(op));
+    bool isStep = isa_and_nonnull<AddOp, SubOp, MulOp, DivOp, CastOp, SelectOp,
+                                  TanhOp>(op);
+    if (isNew && isStep) {
+      llvm::append_range(work, op->getOperands());
+      continue;
+    }
+    if (isStep)
+      entry->second = llvm::any_of(op->getOperands(), [&](Value operand) {
+        return reaching.lookup(operand);
+      });
+    work.pop_back();
+  }
+  return reaching.lookup(value);
 }
 
 LogicalResult AttentionMatcher::matchLogits(Value value) {
+  if (++numSteps > kMaxSteps)
+    return fail("more than " + Twine(kMaxSteps) +
+                " ops lie between the product and the softmax");
   value = stripFloatCasts(value);
   Operation *op = value.getDefiningOp();
   if ((product = dyn_cast_or_null<MatmulOp>(op)))
@@ -294,10 +311,11 @@ LogicalResult AttentionMatcher::matchQueryFactor(Value inner, Value factor) {
 
 /// `value` without number factors, which go into the scale.
 Value AttentionMatcher::takeFactors(OpBuilder &builder, Value value) {
-  if (auto split = splitFactor(value);
-      split && split->first.getType() == value.getType()) {
+  for (auto split = splitFactor(value);
+       split && split->first.getType() == value.getType();
+       split = splitFactor(value)) {
     scale *= split->second;
-    return takeFactors(builder, split->first);
+    value = split->first;
   }
   auto transpose = value.getDefiningOp<TransposeOp>();
   if (!transpose)

@@ -31,7 +31,8 @@ bool x86::isDeferrable(Operation *op) {
          isa<arith::ConstantOp>(op);
 }
 
-/// What computing one vector of `tile` takes.
+/// What computing one vector of `tile` takes; where that is expensive, a part
+/// of it, so that a walk through values that are read twice ends.
 static int64_t costOf(Value tile) {
   Operation *op = tile.getDefiningOp();
   if (!isa<RankedTensorType>(tile.getType()) || !op || !isDeferrable(op))
@@ -50,19 +51,22 @@ static int64_t costOf(Value tile) {
   if (isa<tile::LoadOp>(op))
     return own;
   for (Value operand : op->getOperands())
-    own += costOf(operand);
+    if (own < kExpensive)
+      own += costOf(operand);
   return own;
 }
 
 /// The ops that make `tile`'s vectors be computed, through deferred ones.
 static void collectSinks(Value tile, llvm::SetVector<OpOperand *> &sinks) {
-  for (OpOperand &use : tile.getUses()) {
-    if (!isDeferrable(use.getOwner())) {
-      sinks.insert(&use);
-      continue;
+  llvm::SetVector<Value> tiles;
+  tiles.insert(tile);
+  for (size_t i = 0; i < tiles.size(); ++i)
+    for (OpOperand &use : tiles[i].getUses()) {
+      if (isDeferrable(use.getOwner()))
+        tiles.insert(use.getOwner()->getResult(0));
+      else
+        sinks.insert(&use);
     }
-    collectSinks(use.getOwner()->getResult(0), sinks);
-  }
 }
 
 static bool isMmaOperand(OpOperand &use) {
