@@ -48,11 +48,29 @@ static std::optional<MaskShape> getShape(AttentionOp op, ShapeAnalysis &shapes,
   return MaskShape{*heads, *queries, *keys};
 }
 
+/// Most blocks that a pattern is asked about, listed or not.
+static constexpr int64_t kMaxBlocks = int64_t(1) << 26;
+
+/// Whether there are few enough blocks; a reason if not.
+static bool isSmall(const MaskShape &shape, int64_t block,
+                    std::string &reason) {
+  int64_t rows = llvm::divideCeil(shape.queries, block);
+  int64_t columns = llvm::divideCeil(shape.keys, block);
+  if (rows <= kMaxBlocks / columns &&
+      shape.heads <= kMaxBlocks / (rows * columns))
+    return true;
+  reason = "blocks of " + std::to_string(block) + " make " +
+           std::to_string(shape.heads) + " x " + std::to_string(rows) + " x " +
+           std::to_string(columns) + " of them; at most " +
+           std::to_string(kMaxBlocks) + " are listed (choose a larger block)";
+  return false;
+}
+
 /// The list that `pattern` makes of what `op` selects; null with a reason.
 static BlockListAttr getList(AttentionOp op, const AttentionPattern &pattern,
                              ShapeAnalysis &shapes, std::string &reason) {
   auto shape = getShape(op, shapes, reason);
-  if (!shape)
+  if (!shape || !isSmall(*shape, pattern.block, reason))
     return nullptr;
   Attribute selection = op.getSelection();
   if (isa<BlockListAttr>(selection)) {
@@ -80,6 +98,8 @@ struct SparsifyAttentionPass
 
   void runOnOperation() override {
     func::FuncOp function = getOperation();
+    if (function.isExternal())
+      return;
     auto parsed = AttentionPattern::parse(pattern);
     if (!parsed) {
       function.emitError(toString(parsed.takeError()));

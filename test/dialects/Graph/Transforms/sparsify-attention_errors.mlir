@@ -36,3 +36,17 @@ func.func @none(%x: tensor<4xf32> {graph.name = "x"})
   %0 = graph.exp %x : tensor<4xf32>
   return %0 : tensor<4xf32>
 }
+
+// -----
+
+// Not 4 * 10^9 entries of 32 bits.
+// expected-error@+1 {{blocks of 4 make 2 x 16384 x 16384 of them; at most 67108864 are listed (choose a larger block)}}
+func.func @too_many_blocks(%q: tensor<1x2x65536x8xf32> {graph.name = "q"})
+    -> (tensor<1x2x65536x8xf32> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %0 = graph.attention %q, %q, %q score(#graph.sigmoid<scale = 0.5>)
+      select(#graph.dense)
+    : (tensor<1x2x65536x8xf32>, tensor<1x2x65536x8xf32>,
+       tensor<1x2x65536x8xf32>) -> tensor<1x2x65536x8xf32>
+  return %0 : tensor<1x2x65536x8xf32>
+}
