@@ -37,9 +37,10 @@ struct FoldConstantsPass
   using Base::Base;
 
   void runOnOperation() override {
-    Block &body = getOperation().front();
+    func::FuncOp function = getOperation();
     OpBuilder builder(&getContext());
-    for (Operation &op : llvm::make_early_inc_range(body)) {
+    for (Operation &op :
+         llvm::make_early_inc_range(function.getBody().getOps())) {
       DenseElementsAttr value = fold(&op);
       if (!value)
         continue;
@@ -48,7 +49,7 @@ struct FoldConstantsPass
       op.getResult(0).replaceAllUsesWith(constant.getResult());
       ++numFolded;
     }
-    eraseDeadOps(body);
+    eraseDeadOps(function);
   }
 
   DenseElementsAttr fold(Operation *op) {

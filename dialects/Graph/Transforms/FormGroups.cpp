@@ -456,7 +456,7 @@ struct FormGroupsPass : lathe::graph::impl::FormGroupsPassBase<FormGroupsPass> {
       Value(plan.result).replaceAllUsesWith(group.getResult(0));
     numGroups += plans.size();
     numRefused += planner.getNumRefused();
-    eraseDeadOps(function.front());
+    eraseDeadOps(function);
   }
 };
 } // namespace

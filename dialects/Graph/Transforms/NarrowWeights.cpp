@@ -64,5 +64,5 @@ void NarrowWeightsPass::runOnOperation() {
       ++(encoded ? numNarrowed : numKept);
     }
   });
-  eraseDeadOps(getOperation().front());
+  eraseDeadOps(getOperation());
 }

@@ -31,8 +31,11 @@ bool lathe::graph::areSameSizes(ArrayRef<AffineExpr> a,
   return llvm::equal(a, b, isSameSize);
 }
 
-void lathe::graph::eraseDeadOps(Block &block) {
-  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
+void lathe::graph::eraseDeadOps(FunctionOpInterface function) {
+  if (function.isExternal())
+    return;
+  Block &body = function.getFunctionBody().front();
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body)))
     if (isOpTriviallyDead(&op))
       op.erase();
 }

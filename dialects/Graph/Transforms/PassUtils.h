@@ -30,8 +30,9 @@ bool areSameSizes(llvm::ArrayRef<mlir::AffineExpr> a,
 mlir::FailureOr<mlir::FloatType> parseNarrowType(mlir::Operation *op,
                                                  llvm::StringRef name);
 
-/// Erases ops of `block` whose results nobody reads, last first.
-void eraseDeadOps(mlir::Block &block);
+/// Erases ops of `function` whose results nobody reads, last first. A
+/// declaration has none.
+void eraseDeadOps(mlir::FunctionOpInterface function);
 
 } // namespace lathe::graph
 

@@ -204,6 +204,7 @@ def QuantizeWeightsPass
     (max x - min x) / 510 of its row and group. What each weight's error is,
     the bundle stage says.
   }];
+  let dependentDialects = ["::lathe::graph::GraphDialect"];
   let options = [
     Option<"encoding", "encoding", "std::string", "\"int8\"",
            "How weights are stored: int8">,
@@ -250,6 +251,7 @@ def NarrowWeightsPass
 
     Numeric contract: each weight is rounded once, to nearest even.
   }];
+  let dependentDialects = ["::lathe::graph::GraphDialect"];
   let options = [Option<"type", "type", "std::string", "\"bf16\"",
                         "bf16 or f16">];
   let statistics = [

@@ -434,7 +434,7 @@ struct PropagateTransposesPass
       op.erase();
       ++numMoved;
     }
-    eraseDeadOps(function.front());
+    eraseDeadOps(function);
   }
 };
 } // namespace

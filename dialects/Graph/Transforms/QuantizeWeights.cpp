@@ -93,5 +93,5 @@ void QuantizeWeightsPass::runOnOperation() {
     }
     op.setBranchesAttr(ArrayAttr::get(&getContext(), branches));
   });
-  eraseDeadOps(getOperation().front());
+  eraseDeadOps(getOperation());
 }

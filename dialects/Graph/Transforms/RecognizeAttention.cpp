@@ -199,9 +199,11 @@ bool AttentionMatcher::reachesScores(Value value) {
   while (!work.empty()) {
     Value next = work.back();
     Operation *op = next.getDefiningOp();
-    auto [entry, isNew] = reaching.try_emplace(next, isa_and_nonnull<MatmulOp>(op));
-    bool isStep = isa_and_nonnull<AddOp, SubOp, MulOp, DivOp, CastOp, SelectOp,
-                                  TanhOp>(op);
+    auto [entry, isNew] =
+        reaching.try_emplace(next, isa_and_nonnull<MatmulOp>(op));
+    bool isStep =
+        isa_and_nonnull<AddOp, SubOp, MulOp, DivOp, CastOp, SelectOp, TanhOp>(
+            op);
     if (isNew && isStep) {
       llvm::append_range(work, op->getOperands());
       continue;
@@ -371,9 +373,9 @@ Value AttentionMatcher::withoutRepetition(OpBuilder &builder, Value value) {
   Dims heads = {from[0], from[1], from[3], from[4]};
   auto type = RankedTensorType::get(toStaticShape(heads),
                                     typeOf(value).getElementType());
-  Value few = ReshapeOp::create(builder, reshape.getLoc(), type,
-                                broadcast.getInput(),
-                                getSizeMap(shapes, value.getContext(), heads));
+  Value few =
+      ReshapeOp::create(builder, reshape.getLoc(), type, broadcast.getInput(),
+                        getSizeMap(shapes, value.getContext(), heads));
   shapes.setDims(few, heads);
   return few;
 }
@@ -433,7 +435,7 @@ struct RecognizeAttentionPass
         ++numMissed;
       }
     }
-    eraseDeadOps(function.front());
+    eraseDeadOps(function);
   }
 };
 } // namespace

@@ -174,7 +174,7 @@ struct SimplifyIndexingPass
       op->getResult(0).replaceAllUsesWith(view);
       ++numSimplified;
     }
-    eraseDeadOps(function.front());
+    eraseDeadOps(function);
   }
 };
 } // namespace
