@@ -22,8 +22,9 @@ class raw_fd_ostream;
 
 namespace lathe::bundle {
 
-/// The version of the format that this writer writes.
-inline constexpr uint32_t kFormatVersion = 1;
+/// The highest version of the format that this writer writes; a manifest gets
+/// the lowest that says what it needs.
+inline constexpr uint32_t kFormatVersion = 2;
 
 /// One bundle being written. The file is built under a temporary name beside
 /// its destination and renamed by `finish`; without `finish` nothing remains.

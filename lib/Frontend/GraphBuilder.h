@@ -46,6 +46,20 @@ public:
     return finish(op.getOperation()) ? op->getResult(0) : mlir::Value();
   }
 
+  /// Creates `OpT` with results of `types`, whose dims its shape function
+  /// refines. Null values on failure.
+  template <typename OpT, typename... Args>
+  llvm::SmallVector<mlir::Value> createMany(llvm::ArrayRef<mlir::Type> types,
+                                            Args &&...args) {
+    llvm::SmallVector<mlir::Value> results(types.size());
+    if (failed)
+      return results;
+    auto op = OpT::create(*this, loc, types, std::forward<Args>(args)...);
+    if (finish(op.getOperation()))
+      results.assign(op->result_begin(), op->result_end());
+    return results;
+  }
+
   /// A unary or binary op whose result has the first operand's element type.
   template <typename OpT> mlir::Value unary(mlir::Value input) {
     return create<OpT>(getElementType(input), input);

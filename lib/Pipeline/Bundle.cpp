@@ -38,6 +38,7 @@ static void describe(bundle::ManifestT &manifest, StringRef model,
 static Error writeVariant(CompiledVariant &compiled, unsigned rank,
                           bundle::ManifestT &manifest,
                           ArrayRef<std::unique_ptr<ExpressionTable>> tables,
+                          const llvm::StringMap<uint32_t> &entries,
                           bundle::Writer &writer) {
   auto variant = std::make_unique<bundle::VariantT>();
   variant->target = compiled.target->getName().str();
@@ -50,8 +51,8 @@ static Error writeVariant(CompiledVariant &compiled, unsigned rank,
     kernels[kernel->symbol] = i;
   for (auto [i, program] :
        llvm::enumerate(compiled.plan->getOps<plan::ProgramOp>())) {
-    ProgramWriter programWriter(*manifest.entries[i], *tables[i], kernels,
-                                writer, /*emitRemarks=*/rank == 0);
+    ProgramWriter programWriter(*manifest.entries[i], *tables[i], entries,
+                                kernels, writer, /*emitRemarks=*/rank == 0);
     Expected<std::unique_ptr<bundle::ProgramT>> table =
         programWriter.write(program);
     if (!table)
@@ -76,16 +77,17 @@ Error lathe::writeBundle(StringRef output,
   describe(manifest, model, options);
 
   std::vector<std::unique_ptr<ExpressionTable>> tables;
+  llvm::StringMap<uint32_t> entries;
   for (plan::ProgramOp program :
        variants.front().plan->getOps<plan::ProgramOp>()) {
-    (void)program;
+    entries[program.getSymName()] = manifest.entries.size();
     manifest.entries.push_back(std::make_unique<bundle::EntryT>());
     tables.push_back(
         std::make_unique<ExpressionTable>(*manifest.entries.back()));
   }
   for (auto [rank, variant] : llvm::enumerate(variants)) {
     report.kernels += variant.kernels.size();
-    if (Error error = writeVariant(variant, rank, manifest, tables, **writer))
+    if (Error error = writeVariant(variant, rank, manifest, tables, entries, **writer))
       return error;
   }
   report.variants = variants.size();

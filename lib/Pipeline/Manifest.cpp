@@ -123,6 +123,8 @@ void ProgramWriter::writeSignature(plan::ProgramOp program) {
   if (!entry.name.empty())
     return;
   entry.name = program.getSymName().str();
+  entry.internal = program.getGiven().has_value();
+  entry.given = program.getGiven().value_or(0);
   for (StringAttr symbol : program.getSymbols().getAsRange<StringAttr>())
     entry.symbols.push_back(symbol.str());
   auto describe = [&](Attribute name, Value value) {
@@ -274,6 +276,46 @@ Error ProgramWriter::writeBuiltin(plan::BuiltinOp op) {
   return Error::success();
 }
 
+void ProgramWriter::writeCall(plan::CallOp op) {
+  bundle::CallT call;
+  for (Attribute attr : op.getCallees()) {
+    auto callee = cast<plan::CalleeAttr>(attr);
+    auto table = std::make_unique<bundle::CalleeT>();
+    table->entry = entries.lookup(callee.getProgram().getValue());
+    if (IntegerSetAttr when = callee.getWhen())
+      table->conditions = expressions.addConditions(when.getValue());
+    call.callees.push_back(std::move(table));
+  }
+  call.symbols = expressions.add(op.getSymbols().getResults());
+  call.reads = getBuffers(op.getReads());
+  call.writes = getBuffers(op.getWrites());
+  if (std::optional<ArrayRef<int64_t>> binds = op.getBinds())
+    call.binds.assign(binds->begin(), binds->end());
+  call.label = op.getLabel().str();
+  bundle::StepBodyUnion body;
+  body.Set(std::move(call));
+  addStep(std::move(body));
+}
+
+void ProgramWriter::writeLoop(plan::LoopOp op) {
+  bundle::LoopT loop;
+  loop.body = entries.lookup(op.getBody());
+  loop.symbols = expressions.add(op.getSymbols().getResults());
+  if (op.getCount())
+    loop.count = buffers.lookup(op.getCount());
+  if (op.getCondition())
+    loop.condition = buffers.lookup(op.getCondition());
+  loop.carried = getBuffers(op.getCarried());
+  loop.reads = getBuffers(op.getReads());
+  loop.writes = getBuffers(op.getWrites());
+  if (std::optional<ArrayRef<int64_t>> binds = op.getBinds())
+    loop.binds.assign(binds->begin(), binds->end());
+  loop.label = op.getLabel().str();
+  bundle::StepBodyUnion body;
+  body.Set(std::move(loop));
+  addStep(std::move(body));
+}
+
 Error ProgramWriter::writeStep(Operation &op) {
   if (auto constant = dyn_cast<plan::ConstantOp>(op))
     return writeConstant(constant);
@@ -291,6 +333,14 @@ Error ProgramWriter::writeStep(Operation &op) {
     return writeLaunch(launch);
   if (auto builtin = dyn_cast<plan::BuiltinOp>(op))
     return writeBuiltin(builtin);
+  if (auto call = dyn_cast<plan::CallOp>(op)) {
+    writeCall(call);
+    return Error::success();
+  }
+  if (auto loop = dyn_cast<plan::LoopOp>(op)) {
+    writeLoop(loop);
+    return Error::success();
+  }
   bundle::StepBodyUnion body;
   if (auto bind = dyn_cast<plan::BindOp>(op)) {
     bundle::BindT table;

@@ -37,13 +37,15 @@ private:
 class ProgramWriter {
 public:
   ProgramWriter(bundle::EntryT &entry, ExpressionTable &expressions,
+                const llvm::StringMap<uint32_t> &entries,
                 const llvm::StringMap<uint32_t> &kernels,
                 bundle::Writer &writer, bool emitRemarks)
-      : entry(entry), expressions(expressions), kernels(kernels),
-        writer(writer), materializer(emitRemarks) {}
+      : entry(entry), expressions(expressions), entries(entries),
+        kernels(kernels), writer(writer), materializer(emitRemarks) {}
 
-  /// `kernels` maps symbols to indices in the variant. Errors name the step;
-  /// with `emitRemarks`, remarks state the error of each encoded weight.
+  /// `entries` maps programs to entries, `kernels` symbols to indices in the
+  /// variant. Errors name the step; with `emitRemarks`, remarks state the error
+  /// of each encoded weight.
   llvm::Expected<std::unique_ptr<bundle::ProgramT>>
   write(plan::ProgramOp program);
 
@@ -55,11 +57,14 @@ private:
   llvm::Error writeConstant(plan::ConstantOp op);
   llvm::Error writeLaunch(plan::LaunchOp op);
   llvm::Error writeBuiltin(plan::BuiltinOp op);
+  void writeCall(plan::CallOp op);
+  void writeLoop(plan::LoopOp op);
   void addStep(bundle::StepBodyUnion body);
   std::vector<uint32_t> getBuffers(mlir::ValueRange values);
 
   bundle::EntryT &entry;
   ExpressionTable &expressions;
+  const llvm::StringMap<uint32_t> &entries;
   const llvm::StringMap<uint32_t> &kernels;
   bundle::Writer &writer;
 

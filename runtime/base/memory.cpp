@@ -51,4 +51,18 @@ Status Block::reserve(const Allocator &from, uint64_t size) {
   return ok();
 }
 
+Status Block::extend(const Allocator &from, uint64_t size, uint64_t kept) {
+  if (memory && size <= capacity)
+    return ok();
+  Block larger;
+  uint64_t generous = capacity + capacity / 2;
+  LATHE_TRY(larger.reserve(from, size > generous ? size : generous));
+  if (kept)
+    memcpy(larger.memory, memory, kept);
+  std::swap(allocator, larger.allocator);
+  std::swap(memory, larger.memory);
+  std::swap(capacity, larger.capacity);
+  return ok();
+}
+
 } // namespace lathe::rt

@@ -81,7 +81,15 @@ public:
     other.first = nullptr;
     other.count = 0;
   }
-  Array &operator=(Array &&) = delete;
+  Array &operator=(Array &&other) {
+    clear();
+    allocator = other.allocator;
+    first = other.first;
+    count = other.count;
+    other.first = nullptr;
+    other.count = 0;
+    return *this;
+  }
   ~Array() { clear(); }
 
   /// May be called again, which drops the old elements.
@@ -136,6 +144,8 @@ public:
 
   /// Makes room for `size` bytes.
   Status reserve(const Allocator &from, uint64_t size);
+  /// The same, keeping the first `kept` bytes; grows by a half at least.
+  Status extend(const Allocator &from, uint64_t size, uint64_t kept);
   /// Not NULL after reserve, even for 0 bytes.
   uint8_t *data() const { return memory; }
   uint64_t size() const { return capacity; }

@@ -35,6 +35,9 @@ public:
   /// Every byte of the file: segments, and zeros between them.
   lathe::rt::Status verifyAll() const;
 
+  /// How many entries callers see: internal ones stand after them.
+  size_t numEntries() const;
+
   /// What the inspection calls return and the manifest does not hold.
   struct EntryText {
     size_t numInputSymbols = 0;

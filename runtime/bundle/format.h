@@ -11,7 +11,7 @@
 namespace lathe::bundle {
 
 /// Manifest.version. A runtime reads this version and all before it.
-constexpr uint32_t formatVersion = 1;
+constexpr uint32_t formatVersion = 2;
 
 constexpr uint8_t magic[8] = {'L', 'A', 'T', 'H', 'E', 0, 0, 1};
 
@@ -39,6 +39,8 @@ constexpr uint32_t absentOperand = 0xFFFFFFFF;
 constexpr uint32_t maxRank = 16;
 constexpr uint32_t maxOperands = 256; // of a launch or built-in
 constexpr uint32_t maxScalars = 256;  // of a launch
+constexpr uint32_t maxCallDepth = 64; // of entries that run entries
+constexpr uint32_t maxCalls = 4096;   // below one entry, each counted apart
 
 } // namespace lathe::bundle
 

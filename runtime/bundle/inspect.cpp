@@ -182,7 +182,7 @@ lathe_status_t lathe_bundle_info(const lathe_bundle_t *self,
   value.file_size = self->fileSize();
   value.manifest_size = self->manifestSize();
   value.num_provenance = sizeOf(manifest.provenance());
-  value.num_entries = sizeOf(manifest.entries());
+  value.num_entries = self->numEntries();
   value.num_constants = sizeOf(manifest.constants());
   value.num_segments = sizeOf(manifest.segments());
   value.num_variants = sizeOf(manifest.variants());
@@ -203,9 +203,20 @@ lathe_status_t lathe_bundle_provenance(const lathe_bundle_t *self, size_t index,
   return getProvenance(self, index, pair).release();
 }
 
+size_t lathe_bundle_t::numEntries() const {
+  uint32_t count = 0;
+  while (count < sizeOf(root->entries()) &&
+         !root->entries()->Get(count)->internal())
+    ++count;
+  return count;
+}
+
 static Status getEntry(const lathe_bundle_t *self, size_t index,
                        lathe_entry_info_t *info) {
   const bundle::Entry *entry;
+  if (index >= self->numEntries())
+    return error(LATHE_INVALID_ARGUMENT, "entry %zu of %zu", index,
+                 self->numEntries());
   LATHE_TRY(at(self->manifest().entries(), index, "entry", &entry));
   lathe_entry_info_t value = LATHE_INIT(lathe_entry_info_t);
   value.name = textOf(entry->name());
@@ -225,7 +236,7 @@ static Status findEntry(const lathe_bundle_t *self, const char *name,
                         size_t *result) {
   const auto *entries = self->manifest().entries();
   Text<512> there;
-  for (uint32_t i = 0; i < sizeOf(entries); ++i) {
+  for (uint32_t i = 0; i < self->numEntries(); ++i) {
     const char *candidate = textOf(entries->Get(i)->name());
     if (strcmp(candidate, name) == 0) {
       *result = i;

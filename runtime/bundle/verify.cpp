@@ -155,6 +155,8 @@ static Status verifyTensor(const Entry &entry, const TensorInfo &tensor,
 Status findInputSymbols(const Allocator &allocator, const Entry &entry,
                         Array<bool> &defined) {
   LATHE_TRY(defined.allocate(allocator, sizeOf(entry.symbols())));
+  for (uint32_t i = 0; i < entry.given(); ++i)
+    defined[i] = true;
   for (uint32_t i = 0; i < sizeOf(entry.inputs()); ++i) {
     const auto *dims = entry.inputs()->Get(i)->dims();
     for (uint32_t d = 0; d < sizeOf(dims); ++d) {
@@ -167,7 +169,7 @@ Status findInputSymbols(const Allocator &allocator, const Entry &entry,
   return ok();
 }
 
-/// Symbols of inputs come first in the list.
+/// Symbols that a caller gives come first in the list, then those of inputs.
 static Status verifySymbolOrder(const Allocator &allocator,
                                 const Entry &entry) {
   Array<bool> defined;
@@ -188,6 +190,9 @@ static Status verifyEntry(const Allocator &allocator, const Entry &entry,
   LATHE_TRY(budget.spend(uint64_t(sizeOf(entry.symbols())) +
                          sizeOf(entry.exprs()) + sizeOf(entry.inputs()) +
                          sizeOf(entry.outputs())));
+  if (entry.given() > (entry.internal() ? sizeOf(entry.symbols()) : 0))
+    return error(LATHE_CORRUPT, "a caller cannot give it %u symbols",
+                 entry.given());
   for (uint32_t i = 0; i < sizeOf(entry.exprs()); ++i)
     LATHE_TRY(annotate(verifyExpr(entry, *entry.exprs()->Get(i), i),
                        "expression %u", i));
@@ -233,12 +238,19 @@ static Status verifyVariant(const Allocator &allocator,
   if (sizeOf(variant.programs()) != sizeOf(manifest.entries()))
     return error(LATHE_CORRUPT, "%u programs for %u entries",
                  sizeOf(variant.programs()), sizeOf(manifest.entries()));
-  for (uint32_t i = 0; i < sizeOf(variant.programs()); ++i) {
-    const Entry &entry = *manifest.entries()->Get(i);
-    LATHE_TRY(annotate(verifyProgram(allocator, manifest, variant, entry,
-                                     *variant.programs()->Get(i), budget),
-                       "entry '%s'", textOf(entry.name())));
-  }
+  for (uint32_t i = 0; i < sizeOf(variant.programs()); ++i)
+    LATHE_TRY(annotate(verifyProgram(allocator, manifest, variant, i, budget),
+                       "entry '%s'",
+                       textOf(manifest.entries()->Get(i)->name())));
+  return verifyCalls(allocator, variant, budget);
+}
+
+/// Entries that callers of the runtime see come first.
+static Status verifyEntryOrder(const Manifest &manifest) {
+  for (uint32_t i = 1; i < sizeOf(manifest.entries()); ++i)
+    if (manifest.entries()->Get(i - 1)->internal() &&
+        !manifest.entries()->Get(i)->internal())
+      return error(LATHE_CORRUPT, "entry %u stands after an internal one", i);
   return ok();
 }
 
@@ -263,6 +275,7 @@ Status verifyManifest(const Allocator &allocator, const Manifest &manifest,
     LATHE_TRY(annotate(verifyEntry(allocator, entry, budget), "entry %u ('%s')",
                        i, textOf(entry.name())));
   }
+  LATHE_TRY(verifyEntryOrder(manifest));
   for (uint32_t i = 0; i < sizeOf(manifest.variants()); ++i) {
     const Variant &variant = *manifest.variants()->Get(i);
     LATHE_TRY(annotate(verifyVariant(allocator, manifest, variant, budget),

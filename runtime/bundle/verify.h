@@ -44,11 +44,16 @@ Status verifyManifest(const Allocator &allocator,
                       const bundle::Manifest &manifest, uint64_t manifestOffset,
                       uint64_t manifestSize, uint64_t fileSize);
 
-/// One program of a variant against its entry (verify_program.cpp).
+/// The program of a variant for entry `index` (verify_program.cpp).
 Status verifyProgram(const Allocator &allocator,
                      const bundle::Manifest &manifest,
-                     const bundle::Variant &variant, const bundle::Entry &entry,
-                     const bundle::Program &program, WorkBudget &budget);
+                     const bundle::Variant &variant, uint32_t index,
+                     WorkBudget &budget);
+
+/// Calls of entries nest within limits (verify_calls.cpp). All programs of the
+/// variant must have been verified: callees stand after their callers.
+Status verifyCalls(const Allocator &allocator, const bundle::Variant &variant,
+                   WorkBudget &budget);
 
 /// An index that must be below `limit`; `what` names both in the message.
 Status verifyIndex(int64_t index, uint64_t limit, const char *what);
@@ -58,8 +63,12 @@ Status verifyExprs(const flatbuffers::Vector<int32_t> *indices,
                    const bundle::Entry &entry, const char *what,
                    WorkBudget &budget);
 
-/// True for symbols that an input's dims define: those that are a dim by
-/// themselves.
+/// The symbols whose values a step finds out; NULL for none. (A Bind names its
+/// one symbol itself.)
+const flatbuffers::Vector<uint32_t> *bindsOf(const bundle::Step &step);
+
+/// True for symbols that the caller gives or an input's dims define: those that
+/// are a dim by themselves.
 Status findInputSymbols(const Allocator &allocator, const bundle::Entry &entry,
                         Array<bool> &defined);
 

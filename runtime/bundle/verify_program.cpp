@@ -20,10 +20,10 @@ namespace {
 class ProgramVerifier {
 public:
   ProgramVerifier(const Manifest &manifest, const Variant &variant,
-                  const Entry &entry, const Program &program,
-                  WorkBudget &budget)
-      : manifest(manifest), variant(variant), entry(entry), program(program),
-        budget(budget) {}
+                  uint32_t index, WorkBudget &budget)
+      : manifest(manifest), variant(variant), index(index),
+        entry(*manifest.entries()->Get(index)),
+        program(*variant.programs()->Get(index)), budget(budget) {}
 
   Status verify(const Allocator &allocator);
 
@@ -46,6 +46,14 @@ private:
   Status verifyBuiltin(const BuiltinCall &call, uint32_t time);
   Status verifyOptions(const BuiltinCall &call);
   Status verifyBind(const Bind &bind, uint32_t time);
+  Status verifyCall(const Call &call, uint32_t time);
+  Status verifyLoop(const Loop &loop, uint32_t time);
+  Status verifyCallee(uint32_t callee,
+                      const flatbuffers::Vector<int32_t> *symbols,
+                      uint32_t numInputs, uint32_t numOutputs);
+  Status verifyOperand(uint32_t buffer, const TensorInfo &info,
+                       uint32_t extraRank);
+  Status verifyScalar(uint32_t buffer, DType dtype, uint32_t time);
   Status verifyRead(uint32_t buffer, uint32_t time);
   Status verifyWrite(uint32_t buffer, uint32_t time);
   Status verifyUse(const flatbuffers::Vector<int32_t> *exprs, uint32_t time,
@@ -60,6 +68,7 @@ private:
 
   const Manifest &manifest;
   const Variant &variant;
+  const uint32_t index;
   const Entry &entry;
   const Program &program;
   WorkBudget &budget;
@@ -108,13 +117,10 @@ Status ProgramVerifier::computeReadiness(const Allocator &allocator) {
     const Step &step = *program.steps()->Get(i);
     if (const Bind *bind = step.body_as_Bind())
       LATHE_TRY(annotate(bindSymbol(bind->symbol(), i + 1), "step %u", i));
-    const BuiltinCall *call = step.body_as_BuiltinCall();
-    if (!call)
-      continue;
-    LATHE_TRY(budget.spend(sizeOf(call->binds())));
-    for (uint32_t b = 0; b < sizeOf(call->binds()); ++b)
-      LATHE_TRY(
-          annotate(bindSymbol(call->binds()->Get(b), i + 1), "step %u", i));
+    const auto *binds = bindsOf(step);
+    LATHE_TRY(budget.spend(sizeOf(binds)));
+    for (uint32_t b = 0; b < sizeOf(binds); ++b)
+      LATHE_TRY(annotate(bindSymbol(binds->Get(b), i + 1), "step %u", i));
   }
 
   LATHE_TRY(exprReady.allocate(allocator, sizeOf(entry.exprs())));
@@ -255,6 +261,14 @@ Status ProgramVerifier::verifyStep(const Step &step, uint32_t time) {
   case StepBody::Check:
     LATHE_TRY(verifyUse(step.body_as_Check()->conditions(), time, "condition"));
     return verifyUse(step.body_as_Check()->equalities(), time, "equality");
+  case StepBody::Call: {
+    const Call &call = *step.body_as_Call();
+    return annotate(verifyCall(call, time), "call '%s'", textOf(call.label()));
+  }
+  case StepBody::Loop: {
+    const Loop &loop = *step.body_as_Loop();
+    return annotate(verifyLoop(loop, time), "loop '%s'", textOf(loop.label()));
+  }
   case StepBody::NONE:
     break;
   }
@@ -339,9 +353,138 @@ Status ProgramVerifier::verifyOptions(const BuiltinCall &call) {
 Status ProgramVerifier::verifyBind(const Bind &bind, uint32_t time) {
   LATHE_TRY(verifyRead(bind.source(), time));
   DType dtype = program.buffers()->Get(bind.source())->dtype();
-  if (dtype != DType::I64 && dtype != DType::I32)
-    return error(LATHE_CORRUPT, "buffer %u holds neither i64 nor i32",
+  if (dtype != DType::I64 && dtype != DType::I32 && dtype != DType::Bool)
+    return error(LATHE_CORRUPT,
+                 "buffer %u holds neither i64 nor i32 nor truth values",
                  bind.source());
+  return ok();
+}
+
+//===----------------------------------------------------------------------===//
+// Steps that run entries
+//===----------------------------------------------------------------------===//
+
+Status ProgramVerifier::verifyCallee(
+    uint32_t callee, const flatbuffers::Vector<int32_t> *symbols,
+    uint32_t numInputs, uint32_t numOutputs) {
+  LATHE_TRY(verifyIndex(callee, sizeOf(manifest.entries()), "entry"));
+  const Entry &target = *manifest.entries()->Get(callee);
+  if (!target.internal() || callee <= index)
+    return error(LATHE_CORRUPT,
+                 "entry %u is not internal, or does not stand after its caller",
+                 callee);
+  if (sizeOf(symbols) != target.given())
+    return error(LATHE_CORRUPT, "entry %u is given %u symbols instead of %u",
+                 callee, sizeOf(symbols), target.given());
+  if (numInputs != sizeOf(target.inputs()) ||
+      numOutputs != sizeOf(target.outputs()))
+    return error(LATHE_CORRUPT,
+                 "entry %u takes %u inputs and gives %u outputs instead of %u "
+                 "and %u",
+                 callee, sizeOf(target.inputs()), sizeOf(target.outputs()),
+                 numInputs, numOutputs);
+  if (numInputs > maxOperands || numOutputs > maxOperands)
+    return error(LATHE_CORRUPT, "it has more than %u operands", maxOperands);
+  return ok();
+}
+
+/// A buffer that has been verified as read or written against an input or
+/// output of a callee, which has `extraRank` dims less.
+Status ProgramVerifier::verifyOperand(uint32_t buffer, const TensorInfo &info,
+                                      uint32_t extraRank) {
+  const Buffer &operand = *program.buffers()->Get(buffer);
+  if (operand.dtype() == info.dtype() &&
+      sizeOf(operand.dims()) == sizeOf(info.dims()) + extraRank)
+    return ok();
+  return error(LATHE_CORRUPT,
+               "buffer %u differs in dtype or rank from '%s' of the callee",
+               buffer, textOf(info.name()));
+}
+
+/// A buffer of one element, or none.
+Status ProgramVerifier::verifyScalar(uint32_t buffer, DType dtype,
+                                     uint32_t time) {
+  if (buffer == absentOperand)
+    return ok();
+  LATHE_TRY(verifyRead(buffer, time));
+  if (program.buffers()->Get(buffer)->dtype() != dtype)
+    return error(LATHE_CORRUPT, "buffer %u is of the wrong dtype", buffer);
+  return ok();
+}
+
+Status ProgramVerifier::verifyCall(const Call &call, uint32_t time) {
+  uint32_t numReads = sizeOf(call.reads()), numWrites = sizeOf(call.writes());
+  uint32_t numCallees = sizeOf(call.callees());
+  LATHE_TRY(verifyUse(call.symbols(), time, "symbol"));
+  LATHE_TRY(
+      budget.spend((uint64_t(numReads) + numWrites + 1) * (numCallees + 1)));
+  if (numCallees == 0)
+    return error(LATHE_CORRUPT, "it has no callee");
+  for (uint32_t i = 0; i < numCallees; ++i) {
+    const Callee &callee = *call.callees()->Get(i);
+    LATHE_TRY(verifyUse(callee.conditions(), time, "condition"));
+    LATHE_TRY(
+        verifyCallee(callee.entry(), call.symbols(), numReads, numWrites));
+  }
+  for (uint32_t i = 0; i < numReads; ++i)
+    LATHE_TRY(annotate(verifyRead(call.reads()->Get(i), time), "read %u", i));
+  uint32_t writeTime = sizeOf(call.binds()) ? time + 1 : time;
+  for (uint32_t i = 0; i < numWrites; ++i)
+    LATHE_TRY(
+        annotate(verifyWrite(call.writes()->Get(i), writeTime), "write %u", i));
+  for (uint32_t c = 0; c < numCallees; ++c) {
+    const Entry &callee = *manifest.entries()->Get(call.callees()->Get(c)->entry());
+    for (uint32_t i = 0; i < numReads; ++i)
+      LATHE_TRY(verifyOperand(call.reads()->Get(i), *callee.inputs()->Get(i), 0));
+    for (uint32_t i = 0; i < numWrites; ++i)
+      LATHE_TRY(
+          verifyOperand(call.writes()->Get(i), *callee.outputs()->Get(i), 0));
+  }
+  return ok();
+}
+
+Status ProgramVerifier::verifyLoop(const Loop &loop, uint32_t time) {
+  uint32_t numCarried = sizeOf(loop.carried()), numReads = sizeOf(loop.reads());
+  uint32_t numWrites = sizeOf(loop.writes());
+  LATHE_TRY(budget.spend(uint64_t(numCarried) + numReads + numWrites));
+  LATHE_TRY(verifyUse(loop.symbols(), time, "symbol"));
+  if (numCarried > maxOperands || numReads > maxOperands ||
+      numWrites > maxOperands || numWrites < numCarried)
+    return error(LATHE_CORRUPT, "%u carried values, %u reads, %u writes",
+                 numCarried, numReads, numWrites);
+  LATHE_TRY(verifyCallee(loop.body(), loop.symbols(), 1 + numCarried + numReads,
+                         1 + numWrites));
+  LATHE_TRY(verifyScalar(loop.count(), DType::I64, time));
+  LATHE_TRY(verifyScalar(loop.condition(), DType::Bool, time));
+  const Entry &body = *manifest.entries()->Get(loop.body());
+  const TensorInfo &number = *body.inputs()->Get(0);
+  const TensorInfo &goOn = *body.outputs()->Get(0);
+  if (number.dtype() != DType::I64 || sizeOf(number.dims()) ||
+      goOn.dtype() != DType::Bool || sizeOf(goOn.dims()))
+    return error(LATHE_CORRUPT,
+                 "the body's first input must be an i64 scalar and its first "
+                 "output a truth value");
+  auto read = [&](uint32_t buffer, uint32_t input) -> Status {
+    LATHE_TRY(annotate(verifyRead(buffer, time), "input %u", input));
+    return verifyOperand(buffer, *body.inputs()->Get(input), 0);
+  };
+  for (uint32_t i = 0; i < numCarried; ++i) {
+    LATHE_TRY(read(loop.carried()->Get(i), 1 + i));
+    if (body.inputs()->Get(1 + i)->dtype() !=
+            body.outputs()->Get(1 + i)->dtype() ||
+        sizeOf(body.inputs()->Get(1 + i)->dims()) !=
+            sizeOf(body.outputs()->Get(1 + i)->dims()))
+      return error(LATHE_CORRUPT, "carried value %u changes dtype or rank", i);
+  }
+  for (uint32_t i = 0; i < numReads; ++i)
+    LATHE_TRY(read(loop.reads()->Get(i), 1 + numCarried + i));
+  uint32_t writeTime = sizeOf(loop.binds()) ? time + 1 : time;
+  for (uint32_t i = 0; i < numWrites; ++i) {
+    LATHE_TRY(
+        annotate(verifyWrite(loop.writes()->Get(i), writeTime), "write %u", i));
+    LATHE_TRY(verifyOperand(loop.writes()->Get(i), *body.outputs()->Get(1 + i),
+                            i < numCarried ? 0 : 1));
+  }
   return ok();
 }
 
@@ -366,9 +509,9 @@ Status ProgramVerifier::verifyOutputs() {
 }
 
 Status verifyProgram(const Allocator &allocator, const Manifest &manifest,
-                     const Variant &variant, const Entry &entry,
-                     const Program &program, WorkBudget &budget) {
-  ProgramVerifier verifier(manifest, variant, entry, program, budget);
+                     const Variant &variant, uint32_t index,
+                     WorkBudget &budget) {
+  ProgramVerifier verifier(manifest, variant, index, budget);
   return verifier.verify(allocator);
 }
 

@@ -23,6 +23,8 @@ class Context {
 public:
   Context(const Allocator &allocator, const lathe_model_t &model, size_t entry);
 
+  ~Context();
+
   Status create();
   void destroy() { deleteObject(allocator, this); }
 
@@ -30,6 +32,13 @@ public:
   /// context.
   Status run(Span<const lathe_tensor_t> inputs,
              Span<const lathe_tensor_t> outputs, lathe_profile_t *profile);
+
+  /// Runs an internal entry: `given` are the values of its first symbols. The
+  /// steps go to `profile` if there is one.
+  Status runInternal(Span<const int64_t> given,
+                     Span<const lathe_tensor_t> inputs,
+                     Span<const lathe_tensor_t> outputs,
+                     lathe_profile_t *profile);
 
   /// Only what the shapes of the inputs decide.
   Status bindShapes(Span<const lathe_tensor_t> inputs, bool needData);
@@ -67,6 +76,12 @@ private:
     uint64_t bytes = 0;
     uint8_t *address = nullptr;
     bool placed = false; // Steps write it there; else it is copied at the end.
+  };
+  /// What a loop has collected for one of its results.
+  struct Stack {
+    Block block;
+    uint64_t bytes = 0;
+    int64_t dims[bundle::maxRank] = {};
   };
 
   // inputs.cpp
@@ -110,14 +125,33 @@ private:
                        const LaunchArgs &args) const;
   Status callBuiltin(const bundle::BuiltinCall &call, const StepPlan &step,
                      lathe_profile_t *profile);
-  Status bindResults(const bundle::BuiltinCall &call, const StepPlan &step,
-                     BuiltinArgs &args);
-  Status findResultDim(const bundle::BuiltinCall &call, uint32_t symbol,
-                       int64_t *size) const;
+  using Indices = const flatbuffers::Vector<uint32_t> *;
+  /// Binds symbols from `shapes`, the shapes of `writes`, and begins the phase
+  /// after `phase`.
+  Status bindResults(Indices binds, Indices writes, uint32_t phase);
+  Status findResultDim(Indices writes, uint32_t symbol, int64_t *size) const;
   Status bindFromBuffer(const bundle::Bind &bind);
   Status bindSymbol(uint32_t symbol, int64_t value);
   Status fillOperand(uint32_t buffer, Operand &operand) const;
   Status finishOutputs();
+  uint64_t arenaBytes() const;
+
+  // control.cpp
+  Status call(const bundle::Call &call, const StepPlan &step,
+              lathe_profile_t *profile);
+  Status chooseCallee(const bundle::Call &call, uint32_t *chosen) const;
+  Status loop(const bundle::Loop &loop, const StepPlan &step,
+              lathe_profile_t *profile);
+  Status iterate(const bundle::Loop &loop, const StepPlan &step,
+                 int64_t *iterations, lathe_profile_t *profile);
+  Status collect(const bundle::Loop &loop, const StepPlan &step, int64_t number,
+                 Span<const lathe_tensor_t> outputs);
+  Status finishLoop(const bundle::Loop &loop, const StepPlan &step,
+                    int64_t iterations);
+  Status child(uint32_t index, uint32_t entry, Context **context);
+  Status giveSymbols(const flatbuffers::Vector<int32_t> *exprs);
+  Status describeBuffer(uint32_t buffer, uint32_t tensor);
+  Status copyResult(const lathe_tensor_t &from, uint32_t buffer) const;
 
   ExprValue value(int32_t expr) const {
     return exprs[static_cast<size_t>(expr)];
@@ -142,6 +176,12 @@ private:
   Array<uint32_t> itemOrder;
   Array<Block> arenas; // one per phase
   Block scratch;
+  // Of calls and loops.
+  Array<Context *> children;
+  Array<Stack> stacks;
+  Array<int64_t> given; // to the callee of one step
+  Array<lathe_tensor_t> tensors;
+  Array<int64_t> tensorDims; // of `tensors`, maxRank each
   Array<OutputState> outputs;
   Array<lathe_tensor_t> results;
   // Phases below this are prepared for the symbols as they are.
@@ -150,6 +190,7 @@ private:
   // Of the run that is going on.
   Span<const lathe_tensor_t> callerInputs;
   Span<const lathe_tensor_t> callerOutputs;
+  Span<const int64_t> givenSymbols;
 };
 
 /// The number of elements, or an error when it is negative or its size in bytes

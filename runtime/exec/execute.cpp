@@ -35,8 +35,19 @@ Status Context::create() {
   LATHE_TRY(pointers.allocate(allocator, plan.maxOperands));
   LATHE_TRY(operands.allocate(allocator, plan.maxOperands));
   LATHE_TRY(arenas.allocate(allocator, plan.numPhases));
+  LATHE_TRY(children.allocate(allocator, plan.numChildren));
+  LATHE_TRY(stacks.allocate(allocator, plan.numStacks));
+  size_t numTensors = plan.numChildren ? plan.maxOperands : 0;
+  LATHE_TRY(tensors.allocate(allocator, numTensors));
+  LATHE_TRY(tensorDims.allocate(allocator, numTensors * maxRank));
   LATHE_TRY(outputs.allocate(allocator, numOutputs));
   return results.allocate(allocator, numOutputs);
+}
+
+Context::~Context() {
+  for (Context *context : children)
+    if (context)
+      context->destroy();
 }
 
 Status Context::run(Span<const lathe_tensor_t> inputTensors,
@@ -45,20 +56,38 @@ Status Context::run(Span<const lathe_tensor_t> inputTensors,
   uint64_t begin = profile ? now() : 0;
   if (profile)
     LATHE_TRY(profile->begin(plan.steps.size()));
+  LATHE_TRY(runInternal({}, inputTensors, outputTensors, profile));
+  if (!profile)
+    return ok();
+  profile->totalNs = now() - begin;
+  profile->arenaBytes = arenaBytes();
+  return ok();
+}
+
+Status Context::runInternal(Span<const int64_t> symbolValues,
+                            Span<const lathe_tensor_t> inputTensors,
+                            Span<const lathe_tensor_t> outputTensors,
+                            lathe_profile_t *profile) {
+  givenSymbols = symbolValues;
   callerInputs = inputTensors;
   callerOutputs = outputTensors;
   LATHE_TRY(bindShapes(inputTensors, true));
   LATHE_TRY(beginPhase(0));
   LATHE_TRY(runSteps(profile));
-  LATHE_TRY(finishOutputs());
-  if (!profile)
-    return ok();
-  profile->totalNs = now() - begin;
+  return finishOutputs();
+}
+
+uint64_t Context::arenaBytes() const {
+  uint64_t bytes = 0;
   for (const Block &arena : arenas)
-    profile->arenaBytes += arena.size();
+    bytes += arena.size();
   for (const OutputState &output : outputs)
-    profile->arenaBytes += output.block.size();
-  return ok();
+    bytes += output.block.size();
+  for (const Stack &stack : stacks)
+    bytes += stack.block.size();
+  for (const Context *context : children)
+    bytes += context ? context->arenaBytes() : 0;
+  return bytes;
 }
 
 Status Context::runSteps(lathe_profile_t *profile) {
@@ -81,6 +110,16 @@ Status Context::runStep(uint32_t index, lathe_profile_t *profile) {
   case StepBody::Bind:
     LATHE_TRY(bindFromBuffer(*step.body_as_Bind()));
     return beginPhase(facts.phase + 1);
+  case StepBody::Call: {
+    const Call &step = *plan.program().steps()->Get(index)->body_as_Call();
+    return annotate(call(step, facts, profile), "call '%s'",
+                    textOf(step.label()));
+  }
+  case StepBody::Loop: {
+    const Loop &step = *plan.program().steps()->Get(index)->body_as_Loop();
+    return annotate(loop(step, facts, profile), "loop '%s'",
+                    textOf(step.label()));
+  }
   default:
     return ok(); // Checks were made when the phase began.
   }
@@ -164,8 +203,15 @@ Status Context::callBuiltin(const BuiltinCall &call, const StepPlan &step,
     LATHE_TRY(fillOperand(call.reads()->Get(i), operands[i]));
   BuiltinArgs args(call, allocator, scratch);
   args.reads = {operands.data(), numReads};
-  if (step.binds)
-    LATHE_TRY(bindResults(call, step, args));
+  if (step.binds) {
+    // Asks the built-in for the shapes of its results.
+    args.shapes = {shapes.data(), numWrites};
+    for (ResultShape &shape : args.shapes)
+      shape = ResultShape();
+    LATHE_TRY(step.builtin->shape(args));
+    args.shapes = {};
+    LATHE_TRY(bindResults(call.binds(), call.writes(), step.phase));
+  }
   for (uint32_t i = 0; i < numWrites; ++i)
     LATHE_TRY(fillOperand(call.writes()->Get(i), operands[numReads + i]));
   args.writes = {operands.data() + numReads, numWrites};
@@ -180,30 +226,20 @@ Status Context::callBuiltin(const BuiltinCall &call, const StepPlan &step,
   return ok();
 }
 
-/// Asks the built-in for the shapes of its results: dims that are a symbol of
-/// the call define it. Then makes room for them.
-Status Context::bindResults(const BuiltinCall &call, const StepPlan &step,
-                            BuiltinArgs &args) {
-  uint32_t numWrites = sizeOf(call.writes());
-  args.shapes = {shapes.data(), numWrites};
-  for (ResultShape &shape : args.shapes)
-    shape = ResultShape();
-  LATHE_TRY(step.builtin->shape(args));
-  args.shapes = {};
-  for (uint32_t b = 0; b < sizeOf(call.binds()); ++b) {
-    uint32_t symbol = call.binds()->Get(b);
+/// Dims of results that are a symbol of the step define it.
+Status Context::bindResults(Indices binds, Indices writes, uint32_t phase) {
+  for (uint32_t b = 0; b < sizeOf(binds); ++b) {
     int64_t size;
-    LATHE_TRY(findResultDim(call, symbol, &size));
-    LATHE_TRY(bindSymbol(symbol, size));
+    LATHE_TRY(findResultDim(writes, binds->Get(b), &size));
+    LATHE_TRY(bindSymbol(binds->Get(b), size));
   }
-  return beginPhase(step.phase + 1);
+  return beginPhase(phase + 1);
 }
 
-Status Context::findResultDim(const BuiltinCall &call, uint32_t symbol,
+Status Context::findResultDim(Indices writes, uint32_t symbol,
                               int64_t *size) const {
-  for (uint32_t w = 0; w < sizeOf(call.writes()); ++w) {
-    const auto *dims =
-        plan.program().buffers()->Get(call.writes()->Get(w))->dims();
+  for (uint32_t w = 0; w < sizeOf(writes); ++w) {
+    const auto *dims = plan.program().buffers()->Get(writes->Get(w))->dims();
     for (uint32_t d = 0; d < sizeOf(dims) && d < shapes[w].rank; ++d) {
       const Expr &expr =
           *plan.entry().exprs()->Get(static_cast<uint32_t>(dims->Get(d)));
@@ -243,6 +279,8 @@ Status Context::bindFromBuffer(const Bind &bind) {
   if (plan.buffers[bind.source()].elementSize == sizeof(int64_t)) {
     memcpy(&value, source.address + bind.element() * sizeof(int64_t),
            sizeof(value));
+  } else if (plan.buffers[bind.source()].elementSize == 1) {
+    value = source.address[bind.element()] != 0;
   } else {
     int32_t narrow;
     memcpy(&narrow, source.address + bind.element() * sizeof(int32_t),

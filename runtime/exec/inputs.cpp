@@ -69,7 +69,8 @@ Status Context::checkInput(size_t index, const lathe_tensor_t &tensor,
 }
 
 void Context::setInputSymbol(uint32_t symbol, int64_t value) {
-  if (symbols[symbol].value != value)
+  if (symbols[symbol].state != ExprValue::Known ||
+      symbols[symbol].value != value)
     numPrepared = 0;
   symbols[symbol] = ExprValue::known(value);
 }
@@ -140,6 +141,10 @@ Status Context::bindShapes(Span<const lathe_tensor_t> inputs, bool needData) {
                  "entry '%s' takes %u inputs and was given %zu",
                  textOf(entry.name()), sizeOf(entry.inputs()), inputs.size());
   ++runNumber;
+  for (uint32_t i = 0; i < givenSymbols.size(); ++i) {
+    definedBy[i] = runNumber;
+    setInputSymbol(i, givenSymbols[i]);
+  }
   for (size_t i = 0; i < inputs.size(); ++i) {
     LATHE_TRY(checkInput(i, inputs[i], needData));
     LATHE_TRY(defineSymbols(i, inputs[i]));

@@ -144,9 +144,9 @@ Status lathe_model_t::loadCode() {
 //===----------------------------------------------------------------------===//
 
 Status lathe_model_t::acquire(size_t entry, Context **result) const {
-  if (entry >= plans.size())
+  if (entry >= numEntries())
     return error(LATHE_INVALID_ARGUMENT, "entry %zu of %zu", entry,
-                 plans.size());
+                 numEntries());
   {
     Lock lock(mutex);
     if (Context *context = idle[entry]) {
@@ -155,6 +155,10 @@ Status lathe_model_t::acquire(size_t entry, Context **result) const {
       return ok();
     }
   }
+  return createContext(entry, result);
+}
+
+Status lathe_model_t::createContext(size_t entry, Context **result) const {
   Context *context;
   LATHE_TRY(newObject(allocator, &context, *this, entry));
   Status status = context->create();

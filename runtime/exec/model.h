@@ -32,7 +32,8 @@ public:
   bool isGuarded() const { return guarded; }
   /// Which of several kernels for the same sizes a launch takes.
   uint32_t alternative() const { return alternativeIndex; }
-  size_t numEntries() const { return plans.size(); }
+  /// Entries that callers see; internal ones stand after them.
+  size_t numEntries() const { return source->numEntries(); }
   const lathe::rt::ProgramPlan &plan(size_t entry) const {
     return plans[entry];
   }
@@ -40,6 +41,9 @@ public:
   /// A context for one run of an entry, used before if one is idle.
   lathe::rt::Status acquire(size_t entry, lathe::rt::Context **context) const;
   void giveBack(lathe::rt::Context *context) const;
+  /// A context that is its caller's to destroy, for an internal entry.
+  lathe::rt::Status createContext(size_t entry,
+                                  lathe::rt::Context **context) const;
 
   // For newObject.
   explicit lathe_model_t(const lathe::rt::Allocator &allocator)

@@ -20,6 +20,18 @@ Status lathe_profile_t::begin(size_t capacity) {
   return steps.size() >= capacity ? ok() : steps.allocate(allocator, capacity);
 }
 
+void lathe_profile_t::add(const lathe_profile_step_t &step) {
+  if (numSteps == steps.size()) {
+    Array<lathe_profile_step_t> larger;
+    if (larger.allocate(allocator, 2 * numSteps + 16).failed())
+      return;
+    for (size_t i = 0; i < numSteps; ++i)
+      larger[i] = steps[i];
+    steps = static_cast<Array<lathe_profile_step_t> &&>(larger);
+  }
+  steps[numSteps++] = step;
+}
+
 static Status createProfile(const lathe_allocator_t *functions,
                             lathe_profile_t **profile) {
   Allocator allocator;

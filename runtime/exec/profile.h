@@ -12,7 +12,8 @@ struct lathe_profile_t {
 
   /// Forgets what was recorded and makes room for `capacity` steps.
   lathe::rt::Status begin(size_t capacity);
-  void add(const lathe_profile_step_t &step) { steps[numSteps++] = step; }
+  /// Steps beyond the memory that there is (a loop's) are not recorded.
+  void add(const lathe_profile_step_t &step);
 
   lathe::rt::Allocator allocator;
   lathe::rt::Array<lathe_profile_step_t> steps;

@@ -31,35 +31,54 @@ Status ProgramPlan::create(const Allocator &allocator, const Entry &entry,
   return ok();
 }
 
+void ProgramPlan::countOperands(uint32_t count) {
+  maxOperands = larger(maxOperands, count);
+}
+
+Status ProgramPlan::analyzeBuiltin(const BuiltinCall &call, uint32_t index) {
+  const Builtin *builtin = findBuiltin(textOf(call.callee()));
+  if (!builtin)
+    return error(LATHE_UNIMPLEMENTED,
+                 "step %u ('%s'): this runtime has no built-in '%s'", index,
+                 textOf(call.label()), textOf(call.callee()));
+  if (sizeOf(call.binds()) && !builtin->shape)
+    return error(LATHE_CORRUPT, "step %u: built-in '%s' binds no symbols",
+                 index, builtin->name);
+  steps[index].builtin = builtin;
+  countOperands(sizeOf(call.reads()) + sizeOf(call.writes()));
+  return ok();
+}
+
 Status ProgramPlan::analyzeSteps() {
   for (uint32_t i = 0; i < steps.size(); ++i) {
     const Step &step = *programTable->steps()->Get(i);
     StepPlan &plan = steps[i];
     plan.phase = numPhases - 1;
+    plan.firstChild = numChildren;
     if (const Launch *launch = step.body_as_Launch()) {
       plan.launch = numLaunches++;
       plan.firstScalar = numScalars;
       numScalars += sizeOf(launch->scalars());
-      maxOperands = larger(maxOperands,
-                           sizeOf(launch->reads()) + sizeOf(launch->writes()));
+      countOperands(sizeOf(launch->reads()) + sizeOf(launch->writes()));
     } else if (const BuiltinCall *call = step.body_as_BuiltinCall()) {
-      plan.builtin = findBuiltin(textOf(call->callee()));
-      if (!plan.builtin)
-        return error(LATHE_UNIMPLEMENTED,
-                     "step %u ('%s'): this runtime has no built-in '%s'", i,
-                     textOf(call->label()), textOf(call->callee()));
-      plan.binds = sizeOf(call->binds()) != 0;
-      if (plan.binds && !plan.builtin->shape)
-        return error(LATHE_CORRUPT, "step %u: built-in '%s' binds no symbols",
-                     i, plan.builtin->name);
-      for (uint32_t b = 0; b < sizeOf(call->binds()); ++b)
-        symbolPhase[call->binds()->Get(b)] = numPhases;
-      maxOperands =
-          larger(maxOperands, sizeOf(call->reads()) + sizeOf(call->writes()));
+      LATHE_TRY(analyzeBuiltin(*call, i));
     } else if (const Bind *bind = step.body_as_Bind()) {
       plan.binds = true;
       symbolPhase[bind->symbol()] = numPhases;
+    } else if (const Call *call = step.body_as_Call()) {
+      numChildren += sizeOf(call->callees());
+      countOperands(sizeOf(call->reads()) + sizeOf(call->writes()));
+    } else if (const Loop *loop = step.body_as_Loop()) {
+      numChildren += 2;
+      plan.firstStack = numStacks;
+      numStacks += sizeOf(loop->writes()) - sizeOf(loop->carried());
+      countOperands(1 + sizeOf(loop->carried()) + sizeOf(loop->reads()) +
+                    sizeOf(loop->writes()));
     }
+    const auto *binds = bindsOf(step);
+    plan.binds |= sizeOf(binds) != 0;
+    for (uint32_t b = 0; b < sizeOf(binds); ++b)
+      symbolPhase[binds->Get(b)] = numPhases;
     numPhases += plan.binds;
   }
   return ok();
@@ -119,6 +138,16 @@ void ProgramPlan::computeUses() {
       useAll(call->writes(), i, phase + steps[i].binds);
     } else if (const Bind *bind = step.body_as_Bind()) {
       use(bind->source(), i, phase);
+    } else if (const Call *call = step.body_as_Call()) {
+      useAll(call->reads(), i, phase);
+      useAll(call->writes(), i, phase + steps[i].binds);
+    } else if (const Loop *loop = step.body_as_Loop()) {
+      for (uint32_t scalar : {loop->count(), loop->condition()})
+        if (scalar != absentOperand)
+          use(scalar, i, phase);
+      useAll(loop->carried(), i, phase);
+      useAll(loop->reads(), i, phase);
+      useAll(loop->writes(), i, phase + steps[i].binds);
     }
   }
   useAll(programTable->outputs(), static_cast<uint32_t>(steps.size()),

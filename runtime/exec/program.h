@@ -36,6 +36,8 @@ struct StepPlan {
   const Builtin *builtin; ///< of a BuiltinCall
   uint32_t launch;        ///< of a Launch: number among launches
   uint32_t firstScalar;   ///< of a Launch: in an array of all their scalars
+  uint32_t firstChild;    ///< of a Call or Loop: among contexts of callees
+  uint32_t firstStack;    ///< of a Loop: among collected results
 };
 
 /// A program of the chosen variant, analyzed. Immutable.
@@ -55,10 +57,14 @@ public:
   uint32_t numPhases = 1;
   uint32_t numLaunches = 0;
   uint32_t numScalars = 0;
-  uint32_t maxOperands = 0; ///< of a launch or built-in
+  uint32_t maxOperands = 0; ///< of any step
+  uint32_t numChildren = 0; ///< contexts that calls and loops run in
+  uint32_t numStacks = 0;   ///< collected results of all loops
 
 private:
   Status analyzeSteps();
+  Status analyzeBuiltin(const bundle::BuiltinCall &call, uint32_t index);
+  void countOperands(uint32_t count);
   void computeExprPhases();
   void computeUses();
   void use(uint32_t buffer, uint32_t step, uint32_t phase);

@@ -14,6 +14,7 @@
 #include "mlir/IR/OpDefinition.h"
 #include "mlir/IR/OpImplementation.h"
 #include "mlir/IR/PatternMatch.h"
+#include "mlir/IR/SymbolTable.h"
 #include "mlir/Interfaces/ControlFlowInterfaces.h"
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
@@ -29,6 +30,9 @@ using Dims = llvm::SmallVector<mlir::AffineExpr, 6>;
 inline constexpr llvm::StringLiteral kSymbolsAttr = "graph.symbols";
 inline constexpr llvm::StringLiteral kNameAttr = "graph.name";
 inline constexpr llvm::StringLiteral kDimsAttr = "graph.dims";
+/// On a function that only other functions run: how many of its symbols, the
+/// first ones, are its callers'.
+inline constexpr llvm::StringLiteral kGivenAttr = "graph.given";
 
 /// A `double` as a parameter of attributes: hashed and compared bit by bit.
 struct Float64 {
@@ -116,6 +120,9 @@ llvm::SmallVector<int64_t> toStaticShape(llvm::ArrayRef<mlir::AffineExpr> dims);
 /// Whether dims `a` and `b` may be equal: the same expression, or not both
 /// constant.
 bool mayBeEqual(mlir::AffineExpr a, mlir::AffineExpr b);
+
+/// Whether `op` runs functions of the module.
+bool isControlFlow(mlir::Operation *op);
 
 /// Whether `op` may be the root of a group: the one op of a kernel that is
 /// neither elementwise nor data movement.

@@ -33,10 +33,19 @@ Operation *GraphDialect::materializeConstant(OpBuilder &builder,
 
 LogicalResult GraphDialect::verifyOperationAttribute(Operation *op,
                                                      NamedAttribute attr) {
+  if (attr.getName() == kGivenAttr) {
+    auto given = dyn_cast<IntegerAttr>(attr.getValue());
+    auto symbols = op->getAttrOfType<ArrayAttr>(kSymbolsAttr);
+    int64_t known = symbols ? symbols.size() : 0;
+    if (given && given.getInt() >= 0 && given.getInt() <= known)
+      return success();
+    return op->emitOpError("attribute '")
+           << kGivenAttr << "' must count some of the " << known << " symbols";
+  }
   if (attr.getName() != kSymbolsAttr)
     return op->emitOpError("has unknown attribute '")
            << attr.getName().getValue() << "'; functions may carry '"
-           << kSymbolsAttr << "'";
+           << kSymbolsAttr << "' and '" << kGivenAttr << "'";
   auto names = dyn_cast<ArrayAttr>(attr.getValue());
   if (!names || !llvm::all_of(names, llvm::IsaPred<StringAttr>))
     return op->emitOpError("attribute '")

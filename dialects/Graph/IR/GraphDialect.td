@@ -32,6 +32,11 @@ def Graph_Dialect : Dialect {
     known as expressions; an op whose result size depends on data (`nonzero`,
     a reshape to a computed shape) lists in `binds` the symbols it defines.
 
+    **Control flow runs functions.** `graph.if`, `graph.loop` and `graph.call`
+    name internal functions of the module (`graph.given`), whose first symbols
+    are the caller's. Every pass works on functions, and so on branches and
+    bodies. `graph.bind` makes sizes of data.
+
     The dialect refuses to model: devices, memory, tiles, layouts, and the
     spelling of any one file format.
   }];

@@ -65,6 +65,10 @@ void YieldOp::build(OpBuilder &, OperationState &) {}
 //===-- GroupOp
 //--------------------------------------------------------------===//
 
+bool lathe::graph::isControlFlow(Operation *op) {
+  return isa<IfOp, CallOp, LoopOp>(op);
+}
+
 bool lathe::graph::isRoot(Operation *op) {
   return isa<ContractOp, MatmulOp, ConvOp, PoolOp, AttentionOp, ReduceOp,
              ArgReduceOp, SoftmaxOp, LayerNormOp, RmsNormOp, CumulateOp>(op);
@@ -166,7 +170,8 @@ LogicalResult GroupOp::verify() {
            << yielded << ") and has result types (" << getResultTypes() << ")";
   Operation *root = nullptr;
   for (Operation &op : body.without_terminator()) {
-    if (!isa<ShapeOpInterface>(op) || isa<GroupOp, BuiltinOp>(op))
+    if (!isa<ShapeOpInterface>(op) || isa<GroupOp, BuiltinOp, BindOp>(op) ||
+        isControlFlow(&op))
       return emitOpError("must hold ops of one kernel, found '")
              << op.getName() << "'";
     if (root && isRoot(&op))

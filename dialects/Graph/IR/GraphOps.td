@@ -6,6 +6,7 @@
 #define LATHE_DIALECTS_GRAPH_IR_GRAPHOPS_TD
 
 include "dialects/Graph/IR/GraphContractionOps.td"
+include "dialects/Graph/IR/GraphControlOps.td"
 include "dialects/Graph/IR/GraphElementwiseOps.td"
 include "dialects/Graph/IR/GraphGroupOps.td"
 include "dialects/Graph/IR/GraphMovementOps.td"

@@ -376,7 +376,9 @@ std::optional<Dims> ShapeAnalysis::getContents(Value value) {
                  ShapedType::getNumElements(shape) <= kMaxContents;
   if (isSmall) {
     if (Operation *op = value.getDefiningOp()) {
-      if (!isa<GroupOp, BuiltinOp>(op))
+      if (auto bind = dyn_cast<BindOp>(op))
+        result = getContents(bind.getValue());
+      else if (!isa<GroupOp, BuiltinOp>(op) && !isControlFlow(op))
         result = ContentsEvaluator(*this, op).evaluate();
     } else if (auto group =
                    dyn_cast<GroupOp>(value.getParentBlock()->getParentOp())) {

@@ -48,4 +48,20 @@ def Plan_ChoiceAttr : AttrDef<Plan_Dialect, "Choice"> {
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
+def Plan_CalleeAttr : AttrDef<Plan_Dialect, "Callee"> {
+  let mnemonic = "callee";
+  let summary = "A program, and when to run it";
+  let description = [{
+    `when` is a set over the caller's symbols; absent, it always holds. A call
+    runs its first callee that holds.
+
+    ```mlir
+    #plan.callee<program = @main.seq_128, when = affine_set<()[s0, s1] : (s1 - 128 == 0)>>
+    ```
+  }];
+  let parameters = (ins "::mlir::FlatSymbolRefAttr":$program,
+                        OptionalParameter<"::mlir::IntegerSetAttr">:$when);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
 #endif // LATHE_DIALECTS_PLAN_IR_PLANATTRS_TD

@@ -120,6 +120,61 @@ LogicalResult ConstantOp::verify() {
   return success();
 }
 
+/// What `plan.call` and `plan.loop` check of a program that they run.
+static LogicalResult verifyCallee(Operation *op, FlatSymbolRefAttr name,
+                                  AffineMap symbols, unsigned inputs,
+                                  unsigned outputs) {
+  auto caller = op->getParentOfType<ProgramOp>();
+  if (failed(verifyMap(op, symbols, caller.getSymbols().size(), "'symbols'")))
+    return failure();
+  auto callee = SymbolTable::lookupNearestSymbolFrom<ProgramOp>(
+      caller->getParentOp(), name);
+  if (!callee || !callee.getGiven())
+    return op->emitOpError("needs an internal program called ") << name;
+  if (callee->getBlock() == caller->getBlock() &&
+      !caller->isBeforeInBlock(callee))
+    return op->emitOpError("must stand before the program it runs, ") << name;
+  if (*callee.getGiven() != static_cast<int64_t>(symbols.getNumResults()))
+    return op->emitOpError("gives ") << symbols.getNumResults()
+                                     << " symbols, " << name << " is given "
+                                     << *callee.getGiven();
+  if (callee.getInputs().size() != inputs ||
+      callee.getOutputs().size() != outputs)
+    return op->emitOpError("passes ")
+           << inputs << " inputs and " << outputs << " outputs, " << name
+           << " has " << callee.getInputs().size() << " and "
+           << callee.getOutputs().size();
+  return success();
+}
+
+LogicalResult CallOp::verify() {
+  if (getCallees().empty())
+    return emitOpError("needs at least one callee");
+  unsigned symbols = (*this)->getParentOfType<ProgramOp>().getSymbols().size();
+  for (Attribute attr : getCallees()) {
+    auto callee = cast<CalleeAttr>(attr);
+    if (failed(verifyCallee(*this, callee.getProgram(), getSymbols(),
+                            getReads().size(), getWrites().size())))
+      return failure();
+    if (IntegerSetAttr when = callee.getWhen();
+        when && (when.getValue().getNumDims() != 0 ||
+                 when.getValue().getNumSymbols() > symbols))
+      return emitOpError("'when' must be over at most the ")
+             << symbols << " symbols of the program";
+  }
+  return success();
+}
+
+LogicalResult LoopOp::verify() {
+  if (getWrites().size() < getCarried().size())
+    return emitOpError("writes ") << getWrites().size()
+                                  << " buffers, fewer than the "
+                                  << getCarried().size() << " carried ones";
+  return verifyCallee(*this, getBodyAttr(), getSymbols(),
+                      1 + getCarried().size() + getReads().size(),
+                      1 + getWrites().size());
+}
+
 LogicalResult LaunchOp::verify() {
   unsigned symbols = (*this)->getParentOfType<ProgramOp>().getSymbols().size();
   if (getChoices().empty())

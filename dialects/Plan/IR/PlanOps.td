@@ -20,12 +20,78 @@ def Plan_ProgramOp : Plan_Op<"program", [Symbol, IsolatedFromAbove,
   let description = [{
     `symbols` are the named dims. The first use of a symbol in the inputs' dims
     defines it; other uses are checked when the program is called. Block
-    arguments are the inputs.
+    arguments are the inputs. With `given`, the program is internal: only other
+    programs before it run it, and they give its first `given` symbols.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, StrArrayAttr:$symbols,
-                       StrArrayAttr:$inputs, StrArrayAttr:$outputs);
+                       StrArrayAttr:$inputs, StrArrayAttr:$outputs,
+                       OptionalAttr<I64Attr>:$given);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+}
+
+def Plan_CallOp : Plan_Op<"call", [AttrSizedOperandSegments]> {
+  let summary = "Runs another program";
+  let description = [{
+    Runs the first callee that holds: a branch, or the version of a program for
+    these sizes. Callees stand after their caller, have internal visibility and
+    take `reads` as inputs, `writes` as outputs. `symbols` gives the values of
+    their first symbols. `binds` lists symbols of this program that are dims of
+    `writes` and that the run decides.
+
+    ```mlir
+    plan.call [#plan.callee<program = @main.then,
+                 when = affine_set<()[s0, s1] : (s1 - 1 >= 0)>>,
+               #plan.callee<program = @main.else>]
+      symbols affine_map<()[s0, s1] -> (s0)>
+      reads (%x) writes (%y) label "If_3" : (...) -> (...)
+    ```
+  }];
+  let arguments = (ins TypedArrayAttrBase<Plan_CalleeAttr, "callees">:$callees,
+                       AffineMapAttr:$symbols,
+                       Variadic<Plan_BufferType>:$reads,
+                       Variadic<Plan_BufferType>:$writes,
+                       OptionalAttr<DenseI64ArrayAttr>:$binds,
+                       StrAttr:$label);
+  let assemblyFormat = [{
+    $callees `symbols` $symbols `reads` `(` $reads `)` `writes` `(` $writes `)`
+    (`binds` $binds^)? `label` $label attr-dict
+    `:` `(` type($reads) `)` `->` `(` type($writes) `)`
+  }];
+  let hasVerifier = 1;
+}
+
+def Plan_LoopOp : Plan_Op<"loop", [AttrSizedOperandSegments]> {
+  let summary = "Runs another program again and again";
+  let description = [{
+    `body` takes the number of the iteration (i64), the carried values, `reads`;
+    it gives whether to go on (i1), the next carried values, and values that are
+    collected along a new first dim. `writes` are the carried values after the
+    last iteration and the collected ones. The loop ends after `count`
+    iterations, or when it is not to go on; it does not begin if `condition` is
+    false. `symbols` and `binds` are as in `plan.call`.
+
+    ```mlir
+    plan.loop @main.body symbols affine_map<()[s0] -> (s0)> count(%n)
+      carried (%state) reads (%x) writes (%last, %all) label "Loop_2" : ...
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$body, AffineMapAttr:$symbols,
+                       Optional<Plan_BufferType>:$count,
+                       Optional<Plan_BufferType>:$condition,
+                       Variadic<Plan_BufferType>:$carried,
+                       Variadic<Plan_BufferType>:$reads,
+                       Variadic<Plan_BufferType>:$writes,
+                       OptionalAttr<DenseI64ArrayAttr>:$binds,
+                       StrAttr:$label);
+  let assemblyFormat = [{
+    $body `symbols` $symbols (`count` `(` $count^ `:` type($count) `)`)?
+    (`while` `(` $condition^ `:` type($condition) `)`)?
+    `carried` `(` $carried `)` `reads` `(` $reads `)` `writes` `(` $writes `)`
+    (`binds` $binds^)? `label` $label attr-dict
+    `:` `(` type($carried) `)` `(` type($reads) `)` `->` `(` type($writes) `)`
+  }];
   let hasVerifier = 1;
 }
 
@@ -127,7 +193,7 @@ def Plan_BuiltinOp : Plan_Op<"builtin", [AttrSizedOperandSegments]> {
 def Plan_BindOp : Plan_Op<"bind"> {
   let summary = "Defines a symbol as an integer element of a buffer";
   let description = [{
-    `source` has i64 or i32 elements; `symbol` indexes the program's symbols.
+    `source` has i64, i32 or i1 elements (a truth value is 0 or 1); `symbol` indexes the program's symbols.
 
     ```mlir
     plan.bind 2 = %shape[0] : !plan.buffer<i64, ()[s0, s1, s2] -> (2)>

@@ -36,7 +36,9 @@ void lathe::prepareGroups(FunctionOpInterface function) {
 
 bool lathe::needsGroup(Operation *op) {
   return isa<graph::GraphDialect>(op->getDialect()) &&
-         !isa<graph::ConstantOp, graph::BuiltinOp, graph::GroupOp>(op) &&
+         !isa<graph::ConstantOp, graph::BuiltinOp, graph::GroupOp,
+              graph::BindOp>(op) &&
+         !graph::isControlFlow(op) &&
          op->getNumResults() > 0;
 }
 

@@ -2,7 +2,7 @@
 
 #include "lib/Conversion/GraphToPlan/ProgramBuilder.h"
 #include "lib/Conversion/GraphToPlan/PrepareGroups.h"
-#include "llvm/ADT/SmallBitVector.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace lathe;
@@ -146,10 +146,13 @@ void ProgramBuilder::createChecks() {
     if (isChecked[i] || !usesOnly(requirement.expr, isDefined))
       continue;
     isChecked[i] = true;
+    std::string label = getLabel(requirement.loc);
     plan::CheckOp::create(
         builder, requirement.loc,
         IntegerSetAttr::get(requirement.getSet(shapes.getSymbols().size())),
-        builder.getStringAttr(requirement.message));
+        builder.getStringAttr(label.empty()
+                                  ? requirement.message
+                                  : label + ": " + requirement.message));
   }
 }
 
@@ -286,16 +289,24 @@ bool ProgramBuilder::convertAlias(Operation *op) {
   return true;
 }
 
+SmallVector<Value> ProgramBuilder::getBuffers(ValueRange values) {
+  return llvm::map_to_vector(values,
+                             [&](Value value) { return getBuffer(value); });
+}
+
+/// Buffers for the results. Their dims may use symbols that `op` itself
+/// defines.
+SmallVector<Value> ProgramBuilder::createResults(Operation *op) {
+  return llvm::map_to_vector(op->getResults(), [&](Value result) {
+    return buffers[result] =
+               createAlloc(op->getLoc(), getElementTypeOrSelf(result),
+                           shapes.getDims(result));
+  });
+}
+
 LogicalResult ProgramBuilder::convertBuiltin(graph::BuiltinOp op) {
-  SmallVector<Value> reads, writes;
-  for (Value input : op.getInputs())
-    reads.push_back(getBuffer(input));
-  // The buffers' dims may use symbols that the call itself defines.
-  for (Value result : op.getResults()) {
-    writes.push_back(createAlloc(op.getLoc(), getElementTypeOrSelf(result),
-                                 shapes.getDims(result)));
-    buffers[result] = writes.back();
-  }
+  SmallVector<Value> reads = getBuffers(op.getInputs());
+  SmallVector<Value> writes = createResults(op);
   plan::BuiltinOp::create(builder, op.getLoc(), op.getCalleeAttr(), reads,
                           writes, op.getOptionsAttr(), op.getBindsAttr(),
                           builder.getStringAttr(getLabel(op.getLoc())));
@@ -363,6 +374,15 @@ LogicalResult ProgramBuilder::convert(Operation *op) {
     return convertReturn(result);
   if (needsGroup(op))
     return convertAlone(op);
+  bool isConverted =
+      llvm::TypeSwitch<Operation *, bool>(op)
+          .Case([&](graph::BindOp bind) { return convertBind(bind), true; })
+          .Case([&](graph::IfOp branch) { return convertIf(branch), true; })
+          .Case([&](graph::CallOp call) { return convertCall(call), true; })
+          .Case([&](graph::LoopOp loop) { return convertLoop(loop), true; })
+          .Default([](Operation *) { return false; });
+  if (isConverted)
+    return success();
   return op->emitError("cannot be compiled: graph ops are expected here");
 }
 
@@ -381,6 +401,16 @@ static ArrayAttr getNames(OpBuilder &builder, unsigned count, StringRef prefix,
   return builder.getArrayAttr(names);
 }
 
+void ProgramBuilder::defineInputs() {
+  isDefined.assign(shapes.getSymbols().size(), false);
+  if (auto given = function->getAttrOfType<IntegerAttr>(graph::kGivenAttr))
+    std::fill_n(isDefined.begin(), given.getInt(), true);
+  for (BlockArgument argument : function.getArguments())
+    for (AffineExpr dim : shapes.getDims(argument))
+      if (auto symbol = dyn_cast<AffineSymbolExpr>(dim))
+        isDefined[symbol.getPosition()] = true;
+}
+
 LogicalResult ProgramBuilder::createProgram() {
   SmallVector<StringRef> symbols(shapes.getSymbols().begin(),
                                  shapes.getSymbols().end());
@@ -395,12 +425,11 @@ LogicalResult ProgramBuilder::createProgram() {
       });
   program = plan::ProgramOp::create(
       builder, function.getLoc(), function.getSymName(),
-      builder.getStrArrayAttr(symbols), inputs, outputs);
+      builder.getStrArrayAttr(symbols), inputs, outputs,
+      function->getAttrOfType<IntegerAttr>(graph::kGivenAttr));
   Block &body = program.getBody().emplaceBlock();
   builder.setInsertionPointToEnd(&body);
-  isDefined.assign(symbols.size(), true);
-  for (const graph::FreshSymbol &fresh : shapes.getFreshSymbols())
-    isDefined[fresh.symbol] = false;
+  defineInputs();
   isChecked.assign(shapes.getRequirements().size(), false);
   for (BlockArgument argument : function.getArguments())
     buffers[argument] = body.addArgument(

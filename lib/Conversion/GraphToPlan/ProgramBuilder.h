@@ -32,6 +32,17 @@ private:
   llvm::LogicalResult splitGroup(graph::GroupOp group, llvm::StringRef reason);
   llvm::LogicalResult convertAlone(mlir::Operation *op);
   llvm::LogicalResult convertBuiltin(graph::BuiltinOp op);
+  void convertBind(graph::BindOp op);
+  void convertIf(graph::IfOp op);
+  void convertCall(graph::CallOp op);
+  void convertLoop(graph::LoopOp op);
+  /// What calls and loops have in common.
+  plan::CalleeAttr getCallee(mlir::FlatSymbolRefAttr name,
+                             mlir::IntegerSetAttr when);
+  mlir::AffineMapAttr getGivenSymbols(mlir::Operation *op,
+                                      mlir::FlatSymbolRefAttr callee);
+  llvm::SmallVector<mlir::Value> getBuffers(mlir::ValueRange values);
+  llvm::SmallVector<mlir::Value> createResults(mlir::Operation *op);
   llvm::LogicalResult convertReturn(mlir::func::ReturnOp op);
   /// True if `op` is a view that moves nothing: its buffer is an alias.
   bool convertAlias(mlir::Operation *op);
@@ -58,6 +69,8 @@ private:
   /// Emits the requirements whose symbols are all defined by now.
   void createChecks();
   void define(llvm::ArrayRef<int64_t> symbols);
+  /// Marks the symbols that are there before the first step.
+  void defineInputs();
 
   mlir::func::FuncOp function;
   llvm::ArrayRef<std::unique_ptr<kernels::Strategy>> strategies;

@@ -103,15 +103,15 @@ LogicalResult ModelImporter::declareInput(const ::onnx::ValueInfoProto &input,
     dims.push_back(importDim(dim, input.name(), i));
   auto type = RankedTensorType::get(graph::toStaticShape(dims), elementType);
   Location loc = NameLoc::get(StringAttr::get(&context, input.name()));
-  unsigned index = function.getNumArguments();
-  if (failed(function.insertArgument(index, type, {}, loc)))
+  unsigned index = frame->function.getNumArguments();
+  if (failed(frame->function.insertArgument(index, type, {}, loc)))
     return failure();
-  function.setArgAttr(index, graph::kNameAttr,
+  frame->function.setArgAttr(index, graph::kNameAttr,
                       StringAttr::get(&context, input.name()));
-  function.setArgAttr(
+  frame->function.setArgAttr(
       index, graph::kDimsAttr,
       AffineMapAttr::get(AffineMap::get(0, symbols.size(), dims, &context)));
-  scope.values[input.name()] = function.getArgument(index);
+  scope.values[input.name()] = frame->function.getArgument(index);
   return success();
 }
 
@@ -131,7 +131,7 @@ LogicalResult ModelImporter::declareInputs(Scope &scope) {
     if (failed(declareInput(input, scope)))
       return failure();
   }
-  function->setAttr(graph::kSymbolsAttr, ArrayAttr::get(&context, symbolNames));
+  frame->function->setAttr(graph::kSymbolsAttr, ArrayAttr::get(&context, symbolNames));
   return success();
 }
 
@@ -156,10 +156,10 @@ LogicalResult ModelImporter::setResults(ArrayRef<Value> results) {
     attrs.push_back(b.getDictionaryAttr(
         b.getNamedAttr(graph::kNameAttr, b.getStringAttr(output.name()))));
   }
-  func::ReturnOp::create(*builder, function.getLoc(), results);
-  function.setType(
-      FunctionType::get(&context, function.getArgumentTypes(), types));
-  function.setAllResultAttrs(attrs);
+  func::ReturnOp::create(*frame->builder, frame->function.getLoc(), results);
+  frame->function.setType(
+      FunctionType::get(&context, frame->function.getArgumentTypes(), types));
+  frame->function.setAllResultAttrs(attrs);
   return success();
 }
 
@@ -167,7 +167,7 @@ LogicalResult ModelImporter::setResults(ArrayRef<Value> results) {
 
 Value ModelImporter::importTensor(const ::onnx::TensorProto &tensor,
                                   StringRef name) {
-  auto [it, isNew] = tensors.try_emplace(&tensor);
+  auto [it, isNew] = frame->tensors.try_emplace(&tensor);
   if (!isNew)
     return it->second;
   if (!lathe::onnx::getElementType(&context, tensor.data_type())) {
@@ -181,19 +181,19 @@ Value ModelImporter::importTensor(const ::onnx::TensorProto &tensor,
     addInvalid(llvm::toString(contents.takeError()));
     return {};
   }
-  Location node = builder->loc;
+  Location node = frame->builder->loc;
   if (!name.empty())
-    builder->loc = NameLoc::get(StringAttr::get(&context, name));
-  Value value = builder->constant(*contents);
-  builder->loc = node;
-  return tensors[&tensor] = value;
+    frame->builder->loc = NameLoc::get(StringAttr::get(&context, name));
+  Value value = frame->builder->constant(*contents);
+  frame->builder->loc = node;
+  return frame->tensors[&tensor] = value;
 }
 
 std::optional<Value> ModelImporter::lookUp(StringRef name, const Scope &scope) {
   for (const Scope *at = &scope; at; at = at->parent) {
     auto value = at->values.find(name);
     if (value != at->values.end())
-      return value->second;
+      return bring(value->second, *frame);
     auto tensor = at->initializers.find(name);
     if (tensor != at->initializers.end())
       return importTensor(*tensor->second, name);
@@ -306,13 +306,13 @@ LogicalResult ModelImporter::importNode(const ::onnx::NodeProto &node,
   StringRef domain = getDomain(node.domain());
   const auto *body = functions.lookup(
       (domain + "\n" + node.op_type() + "\n" + node.overload()).str());
-  builder->loc = getLocation(node);
+  frame->builder->loc = getLocation(node);
   if (body && (!domain.empty() || findOp(domain, node.op_type()).empty())) {
     if (!skip)
       return inlineFunction(*body, node, scope, inputs);
   } else {
     NodeImporter importer(*this, scope, node, scope.opsets.lookup(domain),
-                          inputs, *builder);
+                          inputs, *frame->builder);
     const OpEntry *entry = findEntry(importer, domain);
     if (entry && !skip && succeeded(importOp(*entry, importer))) {
       for (auto [i, name] : llvm::enumerate(node.output()))
@@ -389,9 +389,9 @@ LogicalResult ModelImporter::importOp(const OpEntry &entry,
       diagnostics = diagnostic.str();
     return success();
   });
-  builder->resetFailure();
+  frame->builder->resetFailure();
   LogicalResult result = entry.import(importer);
-  if (builder->hasFailed())
+  if (frame->builder->hasFailed())
     return importer.invalid(diagnostics.empty() ? "shapes do not fit"
                                                 : diagnostics);
   if (failed(result)) {
@@ -461,9 +461,9 @@ llvm::Expected<OwningOpRef<ModuleOp>> ModelImporter::import() {
   Location loc = NameLoc::get(StringAttr::get(&context, file.getPath()));
   module = ModuleOp::create(loc);
   OpBuilder b(module->getBodyRegion());
-  function = func::FuncOp::create(b, loc, options.functionName,
-                                  b.getFunctionType({}, {}));
-  function.addEntryBlock();
+  frame->function = func::FuncOp::create(b, loc, options.functionName,
+                                         b.getFunctionType({}, {}));
+  frame->function.addEntryBlock();
   Scope scope;
   SmallVector<Value> results;
   for (const auto &body : file.getModel().functions()) {
@@ -474,12 +474,13 @@ llvm::Expected<OwningOpRef<ModuleOp>> ModelImporter::import() {
   if (failed(importOpsets(file.getModel().opset_import(), scope)) ||
       failed(declareInputs(scope)))
     return fail();
-  analysis = std::make_unique<graph::ShapeAnalysis>(function);
-  builder = std::make_unique<GraphBuilder>(function, *analysis);
+  frame->analysis = std::make_unique<graph::ShapeAnalysis>(frame->function);
+  frame->builder =
+      std::make_unique<GraphBuilder>(frame->function, *frame->analysis);
   if (failed(importBody(file.getModel().graph(), scope, results)) ||
       !unsupported.empty() || failed(setResults(results)))
     return fail();
-  analysis->annotateFunction();
+  frame->analysis->annotateFunction();
   if (failed(verify(*module)))
     return makeError(file.getPath() + ": the imported IR does not verify");
   return std::move(module);

@@ -23,6 +23,25 @@ struct Scope {
   unsigned depth = 0; ///< Graphs and functions around this one.
 };
 
+/// A function while it is built: the model, a branch or the body of a loop.
+struct Frame {
+  Frame *parent = nullptr; ///< Whose function runs this one.
+  mlir::func::FuncOp function;
+  std::unique_ptr<graph::ShapeAnalysis> analysis;
+  std::unique_ptr<GraphBuilder> builder;
+  llvm::DenseMap<const ::onnx::TensorProto *, Value> tensors;
+  /// Values of the parent that were brought here.
+  llvm::DenseMap<Value, Value> brought;
+  /// Those that became arguments, the last ones of the function.
+  llvm::SmallVector<Value> captures;
+};
+
+/// A graph in a node, imported as an internal function.
+struct ImportedGraph {
+  std::unique_ptr<Frame> frame;
+  llvm::SmallVector<Value> results; ///< Inside the function.
+};
+
 /// Imports one model. Failures are recorded here and end as one llvm::Error.
 class ModelImporter {
 public:
@@ -36,6 +55,27 @@ public:
   /// `results`.
   LogicalResult importBranch(const ::onnx::GraphProto &graph, Scope &outer,
                              llvm::SmallVectorImpl<Value> &results);
+
+  /// Imports `graph` as a function that the current one runs. `declare` adds
+  /// arguments and binds the graph's inputs in the new scope; values of
+  /// `captures` become arguments in that order, then what else the graph reads
+  /// from outside. Nothing if the graph cannot be imported (recorded).
+  using Declare = llvm::function_ref<LogicalResult(Frame &, Scope &)>;
+  std::optional<ImportedGraph>
+  importFunction(const ::onnx::GraphProto &graph, Scope &outer,
+                 llvm::StringRef kind, llvm::ArrayRef<Value> captures,
+                 Declare declare);
+  /// Adds an argument with the dims given, over the function's symbols.
+  Value addArgument(Frame &to, llvm::StringRef name, Type elementType,
+                    llvm::ArrayRef<AffineExpr> dims);
+  /// What `value`, of this function or one around it, is called in `to`.
+  Value bring(Value value, Frame &to);
+  /// Makes the outer values in `captures` arguments where they are not yet.
+  void capture(Frame &to, llvm::ArrayRef<Value> captures);
+  /// Ends the function in `results`, after which nothing may be added.
+  void finish(ImportedGraph &graph, llvm::ArrayRef<Value> results);
+  Frame &getFrame() { return *frame; }
+  LogicalResult bind(llvm::StringRef name, Value value, Scope &scope);
 
   /// The value of a tensor in the model; null (and recorded) if it cannot be.
   Value importTensor(const ::onnx::TensorProto &tensor, llvm::StringRef name);
@@ -66,7 +106,6 @@ private:
   LogicalResult getInputs(const ::onnx::NodeProto &node, Scope &scope,
                           llvm::SmallVectorImpl<Value> &inputs, bool &skip);
   std::optional<Value> lookUp(llvm::StringRef name, const Scope &scope);
-  LogicalResult bind(llvm::StringRef name, Value value, Scope &scope);
   LogicalResult importOpsets(
       const google::protobuf::RepeatedPtrField<::onnx::OperatorSetIdProto>
           &imports,
@@ -79,15 +118,14 @@ private:
   llvm::SmallVectorImpl<OnnxUnsupported> &unsupported;
   std::string invalid;
   llvm::StringMap<const ::onnx::FunctionProto *> functions;
-  llvm::DenseMap<const ::onnx::TensorProto *, Value> tensors;
   llvm::StringMap<unsigned> symbols; ///< Named dims of the inputs.
   llvm::SmallVector<mlir::Attribute> symbolNames;
   uint64_t nodeCount = 0; ///< Imported so far, inlined functions included.
 
   mlir::OwningOpRef<mlir::ModuleOp> module;
-  mlir::func::FuncOp function;
-  std::unique_ptr<graph::ShapeAnalysis> analysis;
-  std::unique_ptr<GraphBuilder> builder;
+  Frame main;
+  Frame *frame = &main; ///< Where nodes go now.
+  unsigned functionCount = 0;
 };
 
 /// The node's name, or that of its first output, for messages.

@@ -65,6 +65,10 @@ const Bytes &commonKernels() {
         ((float *)b[1])[i] = ((const float *)b[0])[i] * (float)s[1];
     }
     KERNEL(iota) { RANGE; for (; i < e; ++i) ((int64_t *)b[0])[i] = i; }
+    KERNEL(below) {
+      (void)grid; (void)begin; (void)end;
+      *(uint8_t *)b[1] = *(const int64_t *)b[0] + 1 < s[0];
+    }
     KERNEL(fill) { RANGE; for (; i < e; ++i) ((int64_t *)b[0])[i] = s[1]; }
   )");
   return code;
@@ -206,6 +210,51 @@ LaunchT &TestBundle::launch(uint32_t kernel, int32_t programs,
   launch.writes = std::move(writes);
   launch.label = label;
   return addStep(program(), std::move(launch));
+}
+
+CallT &TestBundle::call(
+    std::vector<std::pair<uint32_t, std::vector<int32_t>>> callees,
+    std::vector<int32_t> symbols, std::vector<uint32_t> reads,
+    std::vector<uint32_t> writes, std::vector<uint32_t> binds) {
+  CallT call;
+  for (auto &[entry, conditions] : callees) {
+    auto callee = std::make_unique<CalleeT>();
+    callee->entry = entry;
+    callee->conditions = conditions;
+    call.callees.push_back(std::move(callee));
+  }
+  call.symbols = std::move(symbols);
+  call.reads = std::move(reads);
+  call.writes = std::move(writes);
+  call.binds = std::move(binds);
+  call.label = "branch";
+  return addStep(program(), std::move(call));
+}
+
+LoopT &TestBundle::loop(uint32_t body, std::vector<int32_t> symbols,
+                        std::vector<uint32_t> carried,
+                        std::vector<uint32_t> reads,
+                        std::vector<uint32_t> writes,
+                        std::vector<uint32_t> binds) {
+  LoopT loop;
+  loop.body = body;
+  loop.symbols = std::move(symbols);
+  loop.carried = std::move(carried);
+  loop.reads = std::move(reads);
+  loop.writes = std::move(writes);
+  loop.binds = std::move(binds);
+  loop.label = "repeat";
+  return addStep(program(), std::move(loop));
+}
+
+uint32_t TestBundle::beginEntry(uint32_t given) {
+  current = static_cast<uint32_t>(manifest.entries.size());
+  manifest.entries.emplace_back(new EntryT);
+  variant().programs.emplace_back(new ProgramT);
+  entry().name = "entry" + std::to_string(current);
+  entry().internal = true;
+  entry().given = given;
+  return current;
 }
 
 BuiltinCallT &TestBundle::builtin(const std::string &callee,

@@ -80,9 +80,24 @@ public:
   bundle::CheckT &check(std::vector<int32_t> conditions,
                         const std::string &message);
 
-  bundle::EntryT &entry() { return *manifest.entries[0]; }
+  /// Runs the first of `callees`, with conditions each, that holds.
+  bundle::CallT &
+  call(std::vector<std::pair<uint32_t, std::vector<int32_t>>> callees,
+       std::vector<int32_t> symbols, std::vector<uint32_t> reads,
+       std::vector<uint32_t> writes, std::vector<uint32_t> binds = {});
+  bundle::LoopT &loop(uint32_t body, std::vector<int32_t> symbols,
+                      std::vector<uint32_t> carried,
+                      std::vector<uint32_t> reads,
+                      std::vector<uint32_t> writes,
+                      std::vector<uint32_t> binds = {});
+
+  /// From here on everything goes to a new internal entry, which is returned.
+  uint32_t beginEntry(uint32_t given);
+  uint32_t current = 0; ///< The entry that is built.
+
+  bundle::EntryT &entry() { return *manifest.entries[current]; }
   bundle::VariantT &variant() { return *manifest.variants[0]; }
-  bundle::ProgramT &program() { return *variant().programs[0]; }
+  bundle::ProgramT &program() { return *variant().programs[current]; }
 
   /// The file: header, data segment, code segment, manifest, with right hashes.
   Bytes write() const;

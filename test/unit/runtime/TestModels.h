@@ -29,6 +29,61 @@ inline TestBundle addAndScale() {
   return b;
 }
 
+/// Branches and a loop over x [n]: `y` is x times 2 if `flag`, else times 3;
+/// `sum` and `all` are what `count` steps of sum += x make of 0, and its values
+/// before each step. The loop ends after 6 steps.
+inline TestBundle branchAndLoop() {
+  using bundle::DType;
+  using bundle::ExprOp;
+  TestBundle b;
+  int32_t n = b.symbol("n"), taken = b.symbol("taken"), k = b.symbol("k");
+  uint32_t x = b.input("x", DType::F32, {n});
+  uint32_t flag = b.input("flag", DType::Bool, {});
+  uint32_t count = b.input("count", DType::I64, {});
+  uint32_t zero = b.transient(DType::F32, {n});
+  uint32_t y = b.transient(DType::F32, {n}), sum = b.transient(DType::F32, {n});
+  uint32_t all = b.transient(DType::F32, {k, n});
+  uint32_t scale = b.kernel("scale", 2, 2), add = b.kernel("add", 3, 1);
+  uint32_t below = b.kernel("below", 2, 1);
+  int32_t programs = b.binary(ExprOp::CeilDiv, n, b.constant(16));
+  b.bind(1, flag, 0);
+  b.call({{1, {b.binary(ExprOp::Add, taken, b.constant(-1))}}, {2, {}}}, {n},
+         {x}, {y});
+  b.launch(scale, programs, {n, b.constant(0)}, {x}, {zero}, "zero");
+  b.loop(3, {n}, {zero}, {x}, {sum, all}, {2}).count = count;
+  b.output("y", y);
+  b.output("sum", sum);
+  b.output("all", all);
+  auto beginBranch = [&](int64_t factor) {
+    b.beginEntry(1);
+    int32_t m = b.symbol("n");
+    uint32_t in = b.input("in", DType::F32, {m});
+    uint32_t out = b.transient(DType::F32, {m});
+    b.launch(scale, b.binary(ExprOp::CeilDiv, m, b.constant(16)),
+             {m, b.constant(factor)}, {in}, {out}, "times");
+    b.output("out", out);
+  };
+  beginBranch(2);
+  beginBranch(3);
+  b.beginEntry(1);
+  int32_t m = b.symbol("n"), one = b.constant(1);
+  int32_t blocks = b.binary(ExprOp::CeilDiv, m, b.constant(16));
+  uint32_t number = b.input("number", DType::I64, {});
+  uint32_t before = b.input("before", DType::F32, {m});
+  uint32_t step = b.input("step", DType::F32, {m});
+  uint32_t goOn = b.transient(DType::Bool, {});
+  uint32_t after = b.transient(DType::F32, {m});
+  uint32_t kept = b.transient(DType::F32, {m});
+  b.launch(below, one, {b.constant(6)}, {number}, {goOn}, "go on");
+  b.launch(add, blocks, {m}, {before, step}, {after}, "step");
+  b.launch(scale, blocks, {m, one}, {before}, {kept}, "keep");
+  b.output("go_on", goOn);
+  b.output("after", after);
+  b.output("kept", kept);
+  b.current = 0;
+  return b;
+}
+
 inline Tensor<float> ramp(int64_t n, float first) {
   Tensor<float> tensor = {{n, 5}, std::vector<float>(size_t(n * 5))};
   std::iota(tensor.data.begin(), tensor.data.end(), first);
