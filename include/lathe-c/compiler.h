@@ -30,7 +30,8 @@ typedef enum lathe_severity_t {
   LATHE_ERROR = 2
 } lathe_severity_t;
 
-/* A symbol (a named dim of the model) held at a size. */
+/* A size of a symbol (a named dim of the model) that gets a version of its
+ * own; several of one symbol are several versions, several symbols combine. */
 typedef struct lathe_specialization_t {
   const char *symbol;
   int64_t size;

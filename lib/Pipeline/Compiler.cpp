@@ -4,6 +4,7 @@
 
 #include "lib/Pipeline/Compiler.h"
 #include "dialects/Graph/Transforms/AttentionPattern.h"
+#include "lib/Pipeline/Memory.h"
 #include "lib/Pipeline/Stages.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
@@ -44,7 +45,8 @@ public:
               const CompileListener &listener);
 
   Expected<CompileReport> compile(StringRef output);
-  Expected<CheckReport> check();
+  Expected<CheckReport>
+  check(ArrayRef<std::pair<std::string, int64_t>> sizes);
 
 private:
   Error checkOptions();
@@ -75,6 +77,7 @@ private:
   std::unique_ptr<MLIRContext> context;
   std::mutex mutex; ///< Guards messages: passes run on several threads.
   std::string firstError;
+  std::vector<Finding> errors; ///< By diagnostics, in order.
   OwningOpRef<ModuleOp> module;
   std::shared_ptr<const tuning::TuningTable> tuningTable;
   std::vector<CompiledVariant> variants;
@@ -119,6 +122,8 @@ void Compilation::report(Location loc, Severity severity, const Twine &what) {
   std::lock_guard<std::mutex> lock(mutex);
   if (severity == Severity::Error && firstError.empty())
     firstError = text;
+  if (severity == Severity::Error)
+    errors.push_back({place, "", diagnostic.str()});
   if (listener.message)
     listener.message({severity, text});
 }
@@ -216,7 +221,9 @@ Error Compilation::importAndOptimize(std::vector<Finding> &findings) {
   if (!imported)
     return imported.takeError();
   module = std::move(*imported);
-  if (Error error = specialize(*module, options.specialize))
+  if (Error error = addVersions(*module, options.specialize, [&] {
+        return importModel(*context, model, findings);
+      }))
     return error;
   if (Error error = runPasses(*module, buildImportPipeline))
     return error;
@@ -358,8 +365,11 @@ Expected<CompileReport> Compilation::compile(StringRef output) {
   return result;
 }
 
-Expected<CheckReport> Compilation::check() {
+Expected<CheckReport>
+Compilation::check(ArrayRef<std::pair<std::string, int64_t>> sizes) {
   CheckReport found;
+  if (Error error = checkOptions())
+    return std::move(error);
   if (Error error = importAndOptimize(found.findings)) {
     if (found.findings.empty())
       return std::move(error);
@@ -374,6 +384,20 @@ Expected<CheckReport> Compilation::check() {
                            llvm::divideCeil(type.getElementTypeBitWidth(), 8);
     }
   });
+  // What no strategy takes shows when the plan is made.
+  if (Error error = planVariants()) {
+    found.findings = errors;
+    if (errors.empty())
+      return std::move(error);
+    llvm::consumeError(std::move(error));
+    return found;
+  }
+  Expected<MemoryEstimate> memory =
+      estimateMemory(*variants.back().plan, sizes);
+  if (!memory)
+    return memory.takeError();
+  found.workingBytes = memory->bytes;
+  found.sizes = std::move(memory->sizes);
   return found;
 }
 
@@ -383,8 +407,9 @@ Expected<CompileReport> lathe::compile(StringRef model, StringRef output,
   return Compilation(model, options, listener).compile(output);
 }
 
-Expected<CheckReport> lathe::check(StringRef model,
-                                   const CompileOptions &options,
-                                   const CompileListener &listener) {
-  return Compilation(model, options, listener).check();
+Expected<CheckReport>
+lathe::check(StringRef model, const CompileOptions &options,
+             const CompileListener &listener,
+             ArrayRef<std::pair<std::string, int64_t>> sizes) {
+  return Compilation(model, options, listener).check(sizes);
 }

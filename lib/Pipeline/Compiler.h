@@ -35,7 +35,8 @@ struct CompileOptions {
   /// Sparse pattern of self-attention, as in "window:block=64,local=8,sink=1"
   /// (dialects/Graph/Transforms/AttentionPattern.h); empty: as the model says.
   std::string attentionPattern;
-  /// Symbols held at a value: `--specialize seq=128`.
+  /// Sizes that get versions of their own beside the general one:
+  /// `--specialize seq=1,128`. Several dims combine.
   std::vector<std::pair<std::string, int64_t>> specialize;
   /// A table of `lathe tune` to take schedules from; empty: none.
   std::string tuning;
@@ -100,13 +101,18 @@ struct CheckReport {
   std::vector<Finding> findings;
   uint64_t weightBytes = 0;
   uint64_t nodes = 0;
+  /// What a run works in beside weights and inputs, at `sizes`.
+  uint64_t workingBytes = 0;
+  std::vector<std::pair<std::string, int64_t>> sizes;
 };
 
-/// Imports and optimizes, and lists everything that would not compile, all of
-/// it at once.
-llvm::Expected<CheckReport> check(llvm::StringRef model,
-                                  const CompileOptions &options,
-                                  const CompileListener &listener);
+/// Imports, optimizes and plans, and lists everything that would not compile,
+/// all of it at once. `sizes` are dims to estimate the working memory at;
+/// without one a batch is 1 and any other dim 128.
+llvm::Expected<CheckReport>
+check(llvm::StringRef model, const CompileOptions &options,
+      const CompileListener &listener,
+      llvm::ArrayRef<std::pair<std::string, int64_t>> sizes = {});
 
 /// The names of the targets that are built in.
 std::vector<std::string> getTargetNames();

@@ -2,7 +2,6 @@
 //
 // Stage 1: a model file to the graph dialect.
 
-#include "dialects/Graph/IR/ShapeAnalysis.h"
 #include "dialects/Graph/Transforms/Passes.h"
 #include "lib/Frontend/HuggingFace/HuggingFaceImport.h"
 #include "lib/Frontend/Onnx/OnnxImport.h"
@@ -39,54 +38,6 @@ lathe::importModel(MLIRContext &context, StringRef path,
          item.reason});
   }
   return module;
-}
-
-/// Replaces a symbol by `value` in the dims of the arguments.
-static Error specializeSymbol(func::FuncOp function, StringRef name,
-                              int64_t value) {
-  auto symbols = function->getAttrOfType<ArrayAttr>(graph::kSymbolsAttr);
-  SmallVector<std::string> names;
-  if (symbols)
-    for (StringAttr symbol : symbols.getAsRange<StringAttr>())
-      names.push_back(symbol.str());
-  auto *found = llvm::find(names, name);
-  if (found == names.end())
-    return llvm::createStringError(
-        "no dim of the model is called '%s'; there are: %s", name.str().c_str(),
-        llvm::join(names, ", ").c_str());
-  MLIRContext *context = function.getContext();
-  SmallVector<AffineExpr> values;
-  for (size_t i = 0; i < names.size(); ++i)
-    values.push_back(names.begin() + i == found
-                         ? getAffineConstantExpr(value, context)
-                         : getAffineSymbolExpr(i, context));
-  SmallVector<Type> inputs(function.getArgumentTypes());
-  for (BlockArgument argument : function.getArguments()) {
-    unsigned i = argument.getArgNumber();
-    auto dims = function.getArgAttrOfType<AffineMapAttr>(i, graph::kDimsAttr);
-    if (!dims)
-      continue;
-    AffineMap map = dims.getValue().replaceDimsAndSymbols(
-        {}, ArrayRef(values).take_front(dims.getValue().getNumSymbols()), 0,
-        dims.getValue().getNumSymbols());
-    auto type = cast<RankedTensorType>(argument.getType());
-    inputs[i] = RankedTensorType::get(graph::toStaticShape(map.getResults()),
-                                      type.getElementType());
-    argument.setType(inputs[i]);
-    function.setArgAttr(i, graph::kDimsAttr, AffineMapAttr::get(map));
-  }
-  function.setType(
-      FunctionType::get(context, inputs, function.getResultTypes()));
-  return Error::success();
-}
-
-Error lathe::specialize(ModuleOp module,
-                        ArrayRef<std::pair<std::string, int64_t>> symbols) {
-  for (const auto &[name, value] : symbols)
-    for (func::FuncOp function : module.getOps<func::FuncOp>())
-      if (Error error = specializeSymbol(function, name, value))
-        return error;
-  return Error::success();
 }
 
 void lathe::buildImportPipeline(OpPassManager &passes) {

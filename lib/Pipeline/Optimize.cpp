@@ -20,6 +20,11 @@ void lathe::buildOptimizePipeline(OpPassManager &passes,
   functions.addPass(graph::createInferShapesPass());
   functions.addPass(graph::createFoldConstantsPass());
   cleanUp();
+  // What is unknown now stays so until run time.
+  functions.addPass(graph::createInferShapesPass());
+  functions.addPass(graph::createBindSizesPass());
+  functions.addPass(graph::createFoldConstantsPass());
+  cleanUp();
   functions.addPass(graph::createSimplifyIndexingPass());
   cleanUp();
   functions.addPass(graph::createRecognizeNormsPass());

@@ -37,10 +37,17 @@ llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
 importModel(mlir::MLIRContext &context, llvm::StringRef path,
             std::vector<Finding> &findings);
 
-/// Holds named dims at sizes (`--specialize`). An unknown name is an error that
-/// lists those there are.
-llvm::Error specialize(mlir::ModuleOp module,
-                       llvm::ArrayRef<std::pair<std::string, int64_t>> symbols);
+/// Adds versions of the model for these sizes of named dims (`--specialize`),
+/// one for each combination where several dims have some, and a function that
+/// chooses one by the sizes of a call; the general version stays for all
+/// others. `importAgain` gives the same model anew. An unknown name is an error
+/// that lists those there are.
+llvm::Error
+addVersions(mlir::ModuleOp module,
+            llvm::ArrayRef<std::pair<std::string, int64_t>> sizes,
+            llvm::function_ref<
+                llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>()>
+                importAgain);
 
 /// What follows every importer: shapes and symbols, dead code.
 void buildImportPipeline(mlir::OpPassManager &passes);

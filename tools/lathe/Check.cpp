@@ -17,6 +17,10 @@ static cl::opt<std::string>
            cl::value_desc("x86[,cuda,rocm,vulkan][:OPTION=V...]"),
            cl::desc("What it would run on (default: x86)"), cl::sub(parser),
            cl::cat(optionCategory));
+static cl::list<std::string>
+    shape("shape", cl::value_desc("NAME=V[,NAME=V...]"), cl::CommaSeparated,
+          cl::desc("Dims to estimate the memory of a run at"),
+          cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<bool> verbose("v", cl::desc("Print steps and remarks"),
                              cl::sub(parser), cl::cat(optionCategory));
 
@@ -35,8 +39,12 @@ static Error run() {
     return targets.takeError();
   CompileOptions options;
   options.targets = std::move(*targets);
+  auto sizes = parseSizes("--shape", std::vector<std::string>(shape));
+  if (!sizes)
+    return sizes.takeError();
   MessageLog log(verbose);
-  Expected<CheckReport> report = check(model, options, log.listener());
+  Expected<CheckReport> report = 
+      check(model, options, log.listener(), *sizes);
   if (!report) {
     std::string what = toString(report.takeError());
     return failure(what + log.formatProblems(what));
@@ -56,13 +64,18 @@ static Error run() {
   outs() << model << ": would compile; " << report->nodes << " nodes, "
          << formatBytes(report->weightBytes)
          << " of weights, which a bundle and the memory of a run hold at least "
-            "once\n";
+            "once; a run works in about "
+         << formatBytes(report->workingBytes);
+  for (const auto &[i, size] : enumerate(report->sizes))
+    outs() << (i == 0 ? " at " : ", ") << size.first << " = " << size.second;
+  outs() << "\n";
   return Error::success();
 }
 
 const Command checkCommand = {&parser, R"(
 Examples:
   lathe check model.onnx
+  lathe check model.onnx --shape batch=8,seq=512
 
   Lists every node that this build can't compile, all at once: its name, op with
   domain and opset, and what was found and what is allowed. Exit code 1 if there

@@ -54,8 +54,8 @@ static cl::opt<std::string>
                 cl::sub(parser), cl::cat(optionCategory));
 static cl::list<std::string> specialize(
     "specialize", cl::value_desc("NAME=V[,V...]"),
-    cl::desc("Hold a named dim at a size; may be repeated (default: every "
-             "length runs)"),
+    cl::desc("Add versions for these sizes of a named dim; may be repeated "
+             "(every other size still runs)"),
     cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string>
     dumpDirectory("dump-ir", cl::value_desc("DIR"),
@@ -153,12 +153,13 @@ Examples:
   lathe compile model.onnx -o model.lathe --weights int8 -v
   lathe compile path/to/all-MiniLM-L6-v2 -o minilm.lathe --report minilm.html
   lathe compile model.onnx -o here.lathe --target x86:cpu=native
-  lathe compile model.onnx -o fixed.lathe --specialize seq=128 --dump-ir ir
+  lathe compile model.onnx -o fast.lathe --specialize seq=1,128 --dump-ir ir
   lathe compile long.onnx -o long.lathe --specialize seq=4096
       --attention-pattern window:block=64,local=7,sink=1
 
   One bundle serves every batch size and length: dims that the model names stay
-  open. 'lathe check' tells beforehand what would not compile.
+  open, also beside versions for some sizes. 'lathe check' tells beforehand what
+  would not compile.
 )",
                                 run};
 

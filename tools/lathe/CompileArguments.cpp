@@ -68,6 +68,20 @@ parseSpecializations(ArrayRef<std::string> texts) {
   return result;
 }
 
+Expected<std::vector<std::pair<std::string, int64_t>>>
+parseSizes(StringRef option, ArrayRef<std::string> texts) {
+  std::vector<std::pair<std::string, int64_t>> result;
+  for (StringRef text : texts) {
+    auto [name, value] = text.rsplit('=');
+    int64_t size;
+    if (name.empty() || value.getAsInteger(10, size) || size < 0)
+      return usageError(option + ": '" + text +
+                        "' is not NAME=V with a size V, as in seq=128");
+    result.emplace_back(name.str(), size);
+  }
+  return result;
+}
+
 CompileListener MessageLog::listener() {
   CompileListener listener;
   listener.progress = [this](double fraction, StringRef what) {

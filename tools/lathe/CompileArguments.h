@@ -15,6 +15,10 @@ namespace lathe::tool {
 /// error; one that this build lacks is an error.
 llvm::Expected<std::vector<TargetRequest>> parseTargets(llvm::StringRef text);
 
+/// Parses "NAME=V" each; `option` names them in messages.
+llvm::Expected<std::vector<std::pair<std::string, int64_t>>>
+parseSizes(llvm::StringRef option, llvm::ArrayRef<std::string> texts);
+
 /// Parses the values of --specialize: "NAME=V[,V...]" each.
 llvm::Expected<std::vector<std::pair<std::string, int64_t>>>
 parseSpecializations(llvm::ArrayRef<std::string> texts);

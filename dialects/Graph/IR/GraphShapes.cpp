@@ -28,7 +28,8 @@ bool lathe::graph::mayBeEqual(AffineExpr a, AffineExpr b) {
 
 FailureOr<AffineExpr> lathe::graph::unifySizes(Operation *op, ShapeScope &scope,
                                                AffineExpr a, AffineExpr b,
-                                               const Twine &what) {
+                                               const Twine &what,
+                                               StringRef hint) {
   if (isSameSize(a, b))
     return a;
   if (!mayBeEqual(a, b))
@@ -36,7 +37,7 @@ FailureOr<AffineExpr> lathe::graph::unifySizes(Operation *op, ShapeScope &scope,
            << what << " must be equal, got " << toString(a) << " and "
            << toString(b);
   scope.requireZero(a - b, (op->getName().getStringRef() + ": sizes of " +
-                            what + " must be equal")
+                            what + " must be equal" + hint)
                                .str());
   return isa<AffineConstantExpr>(b) ? b : a;
 }
@@ -60,8 +61,12 @@ LogicalResult lathe::graph::broadcastDims(Operation *op, ShapeScope &scope,
       result.push_back(isOne(left) ? right : left);
       continue;
     }
-    FailureOr<AffineExpr> size = unifySizes(
-        op, scope, left, right, "broadcast dim " + Twine(i) + " of the result");
+    // ONNX lets either be 1 at run time. Kernels take one case: where neither
+    // is known to be 1, that they are equal.
+    FailureOr<AffineExpr> size =
+        unifySizes(op, scope, left, right,
+                   "broadcast dim " + Twine(i) + " of the result",
+                   "; for a dim that is 1, compile with --specialize NAME=1");
     if (failed(size))
       return failure();
     result.push_back(*size);

@@ -127,41 +127,98 @@ LogicalResult DynamicBroadcastOp::inferDims(ShapeScope &scope,
 //===-- dynamic_slice
 //--------------------------------------------------------===//
 
+/// 1 if `x >= bound`, else 0, for `x` and `bound` of at least 0: sizes have no
+/// comparison, but quotients that round.
+static AffineExpr isAtLeast(AffineExpr x, AffineExpr bound) {
+  AffineExpr times = (x + 1).floorDiv(bound + 1);
+  return times.ceilDiv(times + 1);
+}
+
+/// The smaller of two that are at least 0.
+static AffineExpr getMin(AffineExpr a, AffineExpr b) {
+  if (isSizeAtLeast(b - a, 0))
+    return a;
+  if (isSizeAtLeast(a - b, 0))
+    return b;
+  return a + isAtLeast(a, b) * (b - a);
+}
+
+/// The larger of 0 and `x`, which is at least `-lowest`.
+static AffineExpr getPositive(AffineExpr x, AffineExpr lowest) {
+  if (isSizeAtLeast(x, 0))
+    return x;
+  return x * isAtLeast(x + lowest, lowest);
+}
+
 namespace {
 /// Bounds of one dim of an ONNX slice, made absolute.
 struct BoundResolver {
   ShapeScope &scope;
   AffineExpr size;
   MLIRContext *context;
+  bool isClamped = false; ///< Whether a bound depends on a clamp.
+
+  /// Constants beyond this mean "to the end", as exporters write it; that the
+  /// dim is not longer is checked.
+  static constexpr int64_t kFar = int64_t(1) << 20;
+  static constexpr int64_t kNear = 16;
 
   AffineExpr constant(int64_t value) const {
     return getAffineConstantExpr(value, context);
   }
 
-  /// `bound` counted from the front and clamped to [low, size + high]. Where a
-  /// clamp depends on run time, it is required not to bite.
-  AffineExpr resolve(AffineExpr bound, int64_t low, int64_t high) const {
+  /// `bound` counted from the front and clamped to [low, size + high], both
+  /// 0 or -1; null where that cannot be said before run time.
+  AffineExpr resolve(AffineExpr bound, int64_t low, int64_t high) {
     std::optional<int64_t> known = asConstant(bound), extent = asConstant(size);
-    AffineExpr top = size + high;
-    // Exporters write "to the end" as a huge number.
+    AffineExpr top = canonicalizeSize(size + high);
     if (known && *known >= std::numeric_limits<int32_t>::max())
-      return canonicalizeSize(top);
+      return top;
     if (known && *known <= -std::numeric_limits<int32_t>::max())
       return constant(low);
-    bool fromEnd = known ? *known < 0 : isSizeAtLeast(-bound, 1);
-    AffineExpr place = canonicalizeSize(fromEnd ? bound + size : bound);
+    bool isFromEnd = isSizeAtLeast(-bound, 1);
+    if (!isFromEnd && !isSizeAtLeast(bound, 0))
+      return AffineExpr();
+    AffineExpr place = canonicalizeSize(isFromEnd ? bound + size : bound);
     if (std::optional<int64_t> absolute = asConstant(place); absolute && extent)
       return constant(
           std::clamp(*absolute, low, std::max(low, *extent + high)));
-    require(place - low, "a slice bound lies before the tensor");
-    require(top - place, "a slice bound lies after the tensor");
-    return place;
+    if (known && *known >= kFar) {
+      scope.requireNonNegative(bound - size,
+                               "graph.dynamic_slice: the dim is longer than "
+                               "the slice's far bound");
+      return top;
+    }
+    // A table of constant length, and a position near either end, are taken
+    // to be there: sizes stay simple, and a call where they are not fails with
+    // a message. Another bound is a limit.
+    bool isNear = isFromEnd || (known && *known <= kNear);
+    if (extent || isNear) {
+      require(place - low, "a slice bound lies before the tensor");
+      require(top - place, "a slice bound lies after the tensor");
+      return place;
+    }
+    isClamped = true;
+    return canonicalizeSize(getMin(place - low, top - low) + low);
   }
 
   void require(AffineExpr expr, StringRef what) const {
     if (!isSizeAtLeast(expr, 0))
       scope.requireNonNegative(canonicalizeSize(expr),
                                ("graph.dynamic_slice: " + what).str());
+  }
+
+  /// How many elements lie from `start` to `end`, `step` apart.
+  AffineExpr count(AffineExpr start, AffineExpr end, int64_t step) {
+    AffineExpr span = canonicalizeSize(step > 0 ? end - start : start - end);
+    bool isFromZero = step > 0 && start == constant(0);
+    if (isClamped && !isFromZero) // Both lie in the dim, or one before it.
+      span = canonicalizeSize(getPositive(span, size + 1));
+    else if (!isFromZero && !isa<AffineConstantExpr>(span))
+      require(span, "the end lies before the start");
+    AffineExpr result = canonicalizeSize(span.ceilDiv(std::abs(step)));
+    std::optional<int64_t> known = asConstant(result);
+    return known ? constant(std::max<int64_t>(*known, 0)) : result;
   }
 };
 } // namespace
@@ -215,14 +272,10 @@ lathe::graph::resolveSlice(DynamicSliceOp op, ShapeScope &scope,
                                : bounds.resolve((*starts)[i], 0, -1);
     AffineExpr end = forward ? bounds.resolve((*ends)[i], 0, 0)
                              : bounds.resolve((*ends)[i], -1, -1);
-    AffineExpr span = canonicalizeSize(forward ? end - start : start - end);
-    AffineExpr size = canonicalizeSize(span.ceilDiv(std::abs(*step)));
-    if (std::optional<int64_t> known = asConstant(size))
-      size = bounds.constant(std::max<int64_t>(*known, 0));
-    else
-      bounds.require(span, "the end lies before the start");
+    if (!start || !end)
+      return unknown;
     window.starts[*axis] = start;
-    window.sizes[*axis] = size;
+    window.sizes[*axis] = bounds.count(start, end, *step);
     window.steps[*axis] = *step;
   }
   return std::optional<SliceWindow>(std::move(window));

@@ -15,10 +15,11 @@ std::string toString(mlir::AffineExpr expr);
 
 /// The one size that `a` and `b` both are: an error if they differ, a
 /// requirement on the scope if that shows only at run time. `what` completes
-/// "sizes of ... must be equal".
+/// "sizes of ... must be equal", which `hint` follows at run time.
 llvm::FailureOr<mlir::AffineExpr>
 unifySizes(mlir::Operation *op, ShapeScope &scope, mlir::AffineExpr a,
-           mlir::AffineExpr b, const llvm::Twine &what);
+           mlir::AffineExpr b, const llvm::Twine &what,
+           llvm::StringRef hint = "");
 
 /// NumPy broadcast of two shapes into `result`.
 llvm::LogicalResult broadcastDims(mlir::Operation *op, ShapeScope &scope,

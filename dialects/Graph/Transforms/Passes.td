@@ -25,6 +25,23 @@ def InferShapesPass : Pass<"graph-infer-shapes", "::mlir::func::FuncOp"> {
   ];
 }
 
+def BindSizesPass : Pass<"graph-bind-sizes", "::mlir::func::FuncOp"> {
+  let summary = "Compute sizes that only the run knows";
+  let description = [{
+    `dynamic_reshape`, `dynamic_broadcast`, `dynamic_slice` and `dynamic_iota`
+    that shape inference could not resolve become arithmetic on their shape
+    operands, a `graph.bind` that makes the results the symbols of the op, and
+    the static form over these symbols. ONNX's rules for 0, -1 and bounds out of
+    range are in the arithmetic. A slice whose axes or steps are not constant is
+    an error.
+
+    Numeric contract: exact.
+  }];
+  let statistics = [
+    Statistic<"numLowered", "lowered", "ops whose sizes are bound">
+  ];
+}
+
 def FoldConstantsPass
     : Pass<"graph-fold-constants", "::mlir::func::FuncOp"> {
   let summary = "Compute small constants";
