@@ -42,10 +42,10 @@ def Plan_CallOp : Plan_Op<"call", [AttrSizedOperandSegments]> {
 
     ```mlir
     plan.call [#plan.callee<program = @main.then,
-                 when = affine_set<()[s0, s1] : (s1 - 1 >= 0)>>,
+                 when = affine_set<()[s0, s1] : (s1 - 1 == 0)>>,
                #plan.callee<program = @main.else>]
       symbols affine_map<()[s0, s1] -> (s0)>
-      reads (%x) writes (%y) label "If_3" : (...) -> (...)
+      reads (%x : ...) writes (%y : ...) label "If_3"
     ```
   }];
   let arguments = (ins TypedArrayAttrBase<Plan_CalleeAttr, "callees">:$callees,
@@ -55,9 +55,9 @@ def Plan_CallOp : Plan_Op<"call", [AttrSizedOperandSegments]> {
                        OptionalAttr<DenseI64ArrayAttr>:$binds,
                        StrAttr:$label);
   let assemblyFormat = [{
-    $callees `symbols` $symbols `reads` `(` $reads `)` `writes` `(` $writes `)`
-    (`binds` $binds^)? `label` $label attr-dict
-    `:` `(` type($reads) `)` `->` `(` type($writes) `)`
+    $callees `symbols` $symbols `reads` `(` ($reads^ `:` type($reads))? `)`
+    `writes` `(` ($writes^ `:` type($writes))? `)` (`binds` $binds^)?
+    `label` $label attr-dict
   }];
   let hasVerifier = 1;
 }
@@ -74,7 +74,8 @@ def Plan_LoopOp : Plan_Op<"loop", [AttrSizedOperandSegments]> {
 
     ```mlir
     plan.loop @main.body symbols affine_map<()[s0] -> (s0)> count(%n)
-      carried (%state) reads (%x) writes (%last, %all) label "Loop_2" : ...
+      carried (%state : ...) reads (%x : ...) writes (%last, %all : ...)
+      label "Loop_2"
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$body, AffineMapAttr:$symbols,
@@ -88,9 +89,10 @@ def Plan_LoopOp : Plan_Op<"loop", [AttrSizedOperandSegments]> {
   let assemblyFormat = [{
     $body `symbols` $symbols (`count` `(` $count^ `:` type($count) `)`)?
     (`while` `(` $condition^ `:` type($condition) `)`)?
-    `carried` `(` $carried `)` `reads` `(` $reads `)` `writes` `(` $writes `)`
-    (`binds` $binds^)? `label` $label attr-dict
-    `:` `(` type($carried) `)` `(` type($reads) `)` `->` `(` type($writes) `)`
+    `carried` `(` ($carried^ `:` type($carried))? `)`
+    `reads` `(` ($reads^ `:` type($reads))? `)`
+    `writes` `(` ($writes^ `:` type($writes))? `)` (`binds` $binds^)?
+    `label` $label attr-dict
   }];
   let hasVerifier = 1;
 }

@@ -54,7 +54,7 @@ void ProgramBuilder::convertIf(graph::IfOp op) {
   define(symbols.take_front());
   auto holds = IntegerSetAttr::get(IntegerSet::get(
       0, numSymbols, {builder.getAffineSymbolExpr(symbols.front()) - 1},
-      {false}));
+      {true}));
   SmallVector<Attribute> callees = {
       getCallee(op.getThenFunctionAttr(), holds),
       getCallee(op.getElseFunctionAttr(), IntegerSetAttr())};

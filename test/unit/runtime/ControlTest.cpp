@@ -4,7 +4,10 @@
 
 #include "TestModels.h"
 
+#include <algorithm>
+#include <cstring>
 #include <gtest/gtest.h>
+#include <random>
 
 namespace lathe::test {
 namespace {
@@ -153,6 +156,34 @@ TestBundle tower(uint32_t depth, uint32_t times) {
   }
   b.current = 0;
   return b;
+}
+
+/// A manifest with right hashes and wrong bytes opens as a model or is refused.
+/// (Nothing runs: a loop may have become an endless one.)
+TEST(Control, DamageIsRefusedOrHarmless) {
+  Bytes good = branchAndLoop().write();
+  uint64_t begin;
+  memcpy(&begin, good.data() + 8, sizeof(begin));
+  std::mt19937 random(11);
+  for (int i = 0; i < 4000; ++i) {
+    AlignedBytes bytes(good);
+    for (unsigned n = 1 + random() % 3; n; --n) {
+      uint8_t *at = bytes.data() + begin + random() % (good.size() - begin);
+      *at = random() % 2 ? uint8_t(random()) : uint8_t(*at ^ 1u << random() % 8);
+    }
+    rehashManifest(bytes.data(), good.size());
+    lathe_bundle_t *raw = nullptr;
+    lathe_status_t status = lathe_bundle_from_memory(
+        bytes.data(), good.size(), nullptr, &raw);
+    BundlePtr bundle(raw);
+    lathe_model_t *model = nullptr;
+    if (!status)
+      status = lathe_model_create(raw, nullptr, &model);
+    lathe_model_destroy(model);
+    if (status)
+      EXPECT_STRNE(lathe_status_message(status), "");
+    lathe_status_destroy(status);
+  }
 }
 
 TEST(Control, LimitsNesting) {

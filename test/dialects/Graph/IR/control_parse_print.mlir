@@ -20,7 +20,7 @@ func.func @main(%c: tensor<i1>, %k: tensor<i64>, %x: tensor<?x4xf32> {
   // INFER: graph.bind {{.*}} {binds = array<i64: 2>}
   %b = graph.bind %y, %k : tensor<?x4xf32>, tensor<i64>
   // CHECK: graph.call [@then, @else]
-  // CHECK-SAME: when [affine_set<()[s0] : (s0 - 128 == 0)>](%{{.*}})
+  // CHECK-SAME: when [affine_set<()[s0] : (s0 - 128 == 0)>](%
   %z = graph.call [@then, @else] when [affine_set<()[s0] : (s0 - 128 == 0)>]
     (%b) shapes [affine_map<()[s0] -> (s0, 4)>]
     : (tensor<?x4xf32>) -> tensor<?x4xf32>

@@ -6,7 +6,7 @@
 // CHECK-NOT: given
 // CHECK: plan.bind 1 = %{{.*}}[0]
 // CHECK: plan.call
-// CHECK-SAME: #plan.callee<program = @then, when = affine_set<()[s0, s1, s2] : (s1 - 1 >= 0)>>
+// CHECK-SAME: #plan.callee<program = @then, when = affine_set<()[s0, s1, s2] : (s1 - 1 == 0)>>
 // CHECK-SAME: #plan.callee<program = @else>
 // The condition's symbol is not there yet, nor is the loop's.
 // CHECK-SAME: symbols affine_map<()[s0, s1, s2] -> (s0)>
