@@ -133,9 +133,8 @@ Expected<uint64_t> Writer::finish(ManifestT &manifest) {
     if (Error error = writeSegment(manifest, SegmentKind::Code, bytes))
       return error;
   // Runtimes of version 1 know no entries that run entries.
-  bool isOld = llvm::none_of(manifest.entries, [](const auto &entry) {
-    return entry->internal;
-  });
+  bool isOld = llvm::none_of(manifest.entries,
+                             [](const auto &entry) { return entry->internal; });
   manifest.version = isOld ? 1 : kFormatVersion;
   manifest.constants = std::move(constants);
 

@@ -87,7 +87,8 @@ Error lathe::writeBundle(StringRef output,
   }
   for (auto [rank, variant] : llvm::enumerate(variants)) {
     report.kernels += variant.kernels.size();
-    if (Error error = writeVariant(variant, rank, manifest, tables, entries, **writer))
+    if (Error error =
+            writeVariant(variant, rank, manifest, tables, entries, **writer))
       return error;
   }
   report.variants = variants.size();

@@ -45,8 +45,7 @@ public:
               const CompileListener &listener);
 
   Expected<CompileReport> compile(StringRef output);
-  Expected<CheckReport>
-  check(ArrayRef<std::pair<std::string, int64_t>> sizes);
+  Expected<CheckReport> check(ArrayRef<std::pair<std::string, int64_t>> sizes);
 
 private:
   Error checkOptions();
@@ -123,7 +122,7 @@ void Compilation::report(Location loc, Severity severity, const Twine &what) {
   if (severity == Severity::Error && firstError.empty())
     firstError = text;
   if (severity == Severity::Error)
-    errors.push_back({place, "", diagnostic.str()});
+    errors.push_back({place, "", what.str()});
   if (listener.message)
     listener.message({severity, text});
 }

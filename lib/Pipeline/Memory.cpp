@@ -72,10 +72,9 @@ uint64_t Estimator::estimateCallees(Operation &step,
   uint64_t most = 0;
   if (auto call = dyn_cast<plan::CallOp>(step))
     for (Attribute attr : call.getCallees())
-      most = std::max(most, run(cast<plan::CalleeAttr>(attr)
-                                    .getProgram()
-                                    .getValue(),
-                                call.getSymbols()));
+      most = std::max(most,
+                      run(cast<plan::CalleeAttr>(attr).getProgram().getValue(),
+                          call.getSymbols()));
   if (auto loop = dyn_cast<plan::LoopOp>(step))
     most = 2 * run(loop.getBody(), loop.getSymbols());
   return most;
@@ -140,8 +139,8 @@ lathe::estimateMemory(ModuleOp module,
         symbols.back() = size.second;
         used.insert(&size);
       }
-    bool isInput = llvm::any_of(
-        main.getBody().getArguments(), [&](BlockArgument input) {
+    bool isInput =
+        llvm::any_of(main.getBody().getArguments(), [&](BlockArgument input) {
           AffineMap dims = cast<plan::BufferType>(input.getType()).getDims();
           return dims.isFunctionOfSymbol(i);
         });

@@ -42,12 +42,11 @@ importModel(mlir::MLIRContext &context, llvm::StringRef path,
 /// chooses one by the sizes of a call; the general version stays for all
 /// others. `importAgain` gives the same model anew. An unknown name is an error
 /// that lists those there are.
-llvm::Error
-addVersions(mlir::ModuleOp module,
-            llvm::ArrayRef<std::pair<std::string, int64_t>> sizes,
-            llvm::function_ref<
-                llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>()>
-                importAgain);
+llvm::Error addVersions(
+    mlir::ModuleOp module,
+    llvm::ArrayRef<std::pair<std::string, int64_t>> sizes,
+    llvm::function_ref<llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>()>
+        importAgain);
 
 /// What follows every importer: shapes and symbols, dead code.
 void buildImportPipeline(mlir::OpPassManager &passes);

@@ -194,9 +194,9 @@ static void buildChoice(func::FuncOp main, StringAttr name, unsigned given,
     shapes.push_back(AffineMapAttr::get(
         AffineMap::get(0, given, sizes, builder.getContext())));
     SmallVector<int64_t> shape = graph::toStaticShape(sizes);
-    std::replace(shape.begin(), shape.end(), int64_t(-1), int64_t(ShapedType::kDynamic));
-    types.push_back(
-        RankedTensorType::get(shape, getElementTypeOrSelf(type)));
+    std::replace(shape.begin(), shape.end(), int64_t(-1),
+                 int64_t(ShapedType::kDynamic));
+    types.push_back(RankedTensorType::get(shape, getElementTypeOrSelf(type)));
   }
   auto call = graph::CallOp::create(
       builder, main.getLoc(), types, builder.getArrayAttr(callees),

@@ -364,9 +364,10 @@ Status ProgramVerifier::verifyBind(const Bind &bind, uint32_t time) {
 // Steps that run entries
 //===----------------------------------------------------------------------===//
 
-Status ProgramVerifier::verifyCallee(
-    uint32_t callee, const flatbuffers::Vector<int32_t> *symbols,
-    uint32_t numInputs, uint32_t numOutputs) {
+Status
+ProgramVerifier::verifyCallee(uint32_t callee,
+                              const flatbuffers::Vector<int32_t> *symbols,
+                              uint32_t numInputs, uint32_t numOutputs) {
   LATHE_TRY(verifyIndex(callee, sizeOf(manifest.entries()), "entry"));
   const Entry &target = *manifest.entries()->Get(callee);
   if (!target.internal() || callee <= index)
@@ -433,9 +434,11 @@ Status ProgramVerifier::verifyCall(const Call &call, uint32_t time) {
     LATHE_TRY(
         annotate(verifyWrite(call.writes()->Get(i), writeTime), "write %u", i));
   for (uint32_t c = 0; c < numCallees; ++c) {
-    const Entry &callee = *manifest.entries()->Get(call.callees()->Get(c)->entry());
+    const Entry &callee =
+        *manifest.entries()->Get(call.callees()->Get(c)->entry());
     for (uint32_t i = 0; i < numReads; ++i)
-      LATHE_TRY(verifyOperand(call.reads()->Get(i), *callee.inputs()->Get(i), 0));
+      LATHE_TRY(
+          verifyOperand(call.reads()->Get(i), *callee.inputs()->Get(i), 0));
     for (uint32_t i = 0; i < numWrites; ++i)
       LATHE_TRY(
           verifyOperand(call.writes()->Get(i), *callee.outputs()->Get(i), 0));

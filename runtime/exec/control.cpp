@@ -85,8 +85,8 @@ Status Context::call(const Call &call, const StepPlan &step,
   uint32_t chosen;
   LATHE_TRY(chooseCallee(call, &chosen));
   Context *callee;
-  LATHE_TRY(child(step.firstChild + chosen, call.callees()->Get(chosen)->entry(),
-                  &callee));
+  LATHE_TRY(child(step.firstChild + chosen,
+                  call.callees()->Get(chosen)->entry(), &callee));
   LATHE_TRY(giveSymbols(call.symbols()));
   for (uint32_t i = 0; i < numReads; ++i)
     LATHE_TRY(describeBuffer(call.reads()->Get(i), i));
@@ -160,10 +160,10 @@ Status Context::iterate(const Loop &loop, const StepPlan &step,
     Context *body;
     LATHE_TRY(child(step.firstChild + (i & 1), loop.body(), &body));
     tensors[0] = {&i, LATHE_DTYPE_I64, 0, nullptr};
-    LATHE_TRY(annotate(body->runInternal({given.data(), sizeOf(loop.symbols())},
-                                         {tensors.data(), numInputs}, {},
-                                         profile),
-                       "iteration %" PRId64, i));
+    LATHE_TRY(
+        annotate(body->runInternal({given.data(), sizeOf(loop.symbols())},
+                                   {tensors.data(), numInputs}, {}, profile),
+                 "iteration %" PRId64, i));
     Span<const lathe_tensor_t> results = body->outputTensors();
     goOn = *static_cast<const uint8_t *>(results[0].data) != 0;
     for (uint32_t c = 1; c <= numCarried; ++c)
@@ -210,8 +210,7 @@ Status Context::finishLoop(const Loop &loop, const StepPlan &step,
   lathe_tensor_t *results =
       tensors.data() + 1 + numCarried + sizeOf(loop.reads());
   for (uint32_t i = 0; i < numWrites; ++i) {
-    const Buffer &write =
-        *plan.program().buffers()->Get(loop.writes()->Get(i));
+    const Buffer &write = *plan.program().buffers()->Get(loop.writes()->Get(i));
     if (i < numCarried) {
       results[i] = tensors[1 + i];
     } else {

@@ -19,8 +19,8 @@ static cl::opt<std::string>
            cl::cat(optionCategory));
 static cl::list<std::string>
     shape("shape", cl::value_desc("NAME=V[,NAME=V...]"), cl::CommaSeparated,
-          cl::desc("Dims to estimate the memory of a run at"),
-          cl::sub(parser), cl::cat(optionCategory));
+          cl::desc("Dims to estimate the memory of a run at"), cl::sub(parser),
+          cl::cat(optionCategory));
 static cl::opt<bool> verbose("v", cl::desc("Print steps and remarks"),
                              cl::sub(parser), cl::cat(optionCategory));
 
@@ -43,8 +43,7 @@ static Error run() {
   if (!sizes)
     return sizes.takeError();
   MessageLog log(verbose);
-  Expected<CheckReport> report = 
-      check(model, options, log.listener(), *sizes);
+  Expected<CheckReport> report = check(model, options, log.listener(), *sizes);
   if (!report) {
     std::string what = toString(report.takeError());
     return failure(what + log.formatProblems(what));

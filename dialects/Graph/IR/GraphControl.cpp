@@ -14,8 +14,7 @@ using namespace lathe::graph;
 /// Dims as `shapes` says; a dim of -1 is the next symbol of `op`, from the
 /// `fresh`th on.
 static void inferFromShapes(Operation *op, ArrayAttr shapes, unsigned fresh,
-                            ShapeScope &scope,
-                            SmallVectorImpl<Dims> &results) {
+                            ShapeScope &scope, SmallVectorImpl<Dims> &results) {
   AffineExpr open = getAffineConstantExpr(-1, op->getContext());
   for (AffineMap map : shapes.getAsValueRange<AffineMapAttr>()) {
     Dims &dims = results.emplace_back(getSizes(map));
@@ -66,7 +65,8 @@ static LogicalResult verifyResultShapes(Operation *op, ArrayAttr shapes) {
   if (shapes.size() != op->getNumResults())
     return op->emitOpError("'shapes' must hold one map for each of the ")
            << op->getNumResults() << " results, got " << shapes.size();
-  for (auto [i, map] : llvm::enumerate(shapes.getAsValueRange<AffineMapAttr>())) {
+  for (auto [i, map] :
+       llvm::enumerate(shapes.getAsValueRange<AffineMapAttr>())) {
     auto type = cast<RankedTensorType>(op->getResult(i).getType());
     if (map.getNumDims() != 0 ||
         static_cast<int64_t>(map.getNumResults()) != type.getRank())
@@ -99,22 +99,20 @@ static LogicalResult verifyFunction(Operation *op, SymbolTableCollection &table,
                                     FlatSymbolRefAttr name,
                                     ArrayRef<Type> inputs,
                                     ArrayRef<Type> results) {
-  auto function =
-      table.lookupNearestSymbolFrom<FunctionOpInterface>(op, name);
+  auto function = table.lookupNearestSymbolFrom<FunctionOpInterface>(op, name);
   if (!function || !function->hasAttr(kGivenAttr))
     return op->emitOpError("needs an internal function called ") << name;
   auto check = [&](ArrayRef<Type> found, ArrayRef<Type> wanted,
                    StringRef what) -> LogicalResult {
     if (found.size() != wanted.size())
-      return op->emitOpError("passes ")
-             << wanted.size() << " " << what << "s, " << name << " has "
-             << found.size();
+      return op->emitOpError("passes ") << wanted.size() << " " << what << "s, "
+                                        << name << " has " << found.size();
     for (auto [i, a, b] : llvm::enumerate(found, wanted)) {
       auto x = cast<RankedTensorType>(a), y = cast<RankedTensorType>(b);
       if (x.getElementType() != y.getElementType() ||
           x.getRank() != y.getRank())
-        return op->emitOpError(what) << " " << i << " is " << y << ", that of "
-                                     << name << " " << x;
+        return op->emitOpError(what)
+               << " " << i << " is " << y << ", that of " << name << " " << x;
     }
     return success();
   };
@@ -126,8 +124,8 @@ static LogicalResult verifyFunction(Operation *op, SymbolTableCollection &table,
 LogicalResult IfOp::verifySymbolUses(SymbolTableCollection &table) {
   SmallVector<Type> inputs(getInputs().getTypes());
   SmallVector<Type> results(getResultTypes());
-  if (failed(verifyFunction(*this, table, getThenFunctionAttr(), inputs,
-                            results)))
+  if (failed(
+          verifyFunction(*this, table, getThenFunctionAttr(), inputs, results)))
     return failure();
   return verifyFunction(*this, table, getElseFunctionAttr(), inputs, results);
 }
@@ -143,8 +141,7 @@ LogicalResult CallOp::verifySymbolUses(SymbolTableCollection &table) {
 
 LogicalResult LoopOp::verifySymbolUses(SymbolTableCollection &table) {
   Builder builder(getContext());
-  SmallVector<Type> inputs = {
-      RankedTensorType::get({}, builder.getI64Type())};
+  SmallVector<Type> inputs = {RankedTensorType::get({}, builder.getI64Type())};
   llvm::append_range(inputs, getCarried().getTypes());
   llvm::append_range(inputs, getInputs().getTypes());
   SmallVector<Type> results = {RankedTensorType::get({}, builder.getI1Type())};

@@ -63,10 +63,9 @@ LogicalResult lathe::graph::broadcastDims(Operation *op, ShapeScope &scope,
     }
     // ONNX lets either be 1 at run time. Kernels take one case: where neither
     // is known to be 1, that they are equal.
-    FailureOr<AffineExpr> size =
-        unifySizes(op, scope, left, right,
-                   "broadcast dim " + Twine(i) + " of the result",
-                   "; for a dim that is 1, compile with --specialize NAME=1");
+    FailureOr<AffineExpr> size = unifySizes(
+        op, scope, left, right, "broadcast dim " + Twine(i) + " of the result",
+        "; for a dim that is 1, compile with --specialize NAME=1");
     if (failed(size))
       return failure();
     result.push_back(*size);

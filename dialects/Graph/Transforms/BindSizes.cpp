@@ -64,8 +64,7 @@ public:
     return create<SelectOp>(typeOf(a), condition, a, b);
   }
   AffineMapAttr map(ArrayRef<AffineExpr> exprs) {
-    return AffineMapAttr::get(
-        getSizeMap(shapes, builder.getContext(), exprs));
+    return AffineMapAttr::get(getSizeMap(shapes, builder.getContext(), exprs));
   }
   static Type typeOf(Value value) { return getElementTypeOrSelf(value); }
 
@@ -84,7 +83,8 @@ private:
 
 Value SizeBuilder::numbers(int64_t value, ArrayRef<int64_t> shape) {
   auto type = RankedTensorType::get(shape, i64);
-  auto op = ConstantOp::create(builder, loc, DenseElementsAttr::get(type, value));
+  auto op =
+      ConstantOp::create(builder, loc, DenseElementsAttr::get(type, value));
   (void)shapes.visit(op);
   return op;
 }
@@ -106,8 +106,7 @@ Value SizeBuilder::reshape(Value value, ArrayRef<int64_t> shape) {
 Value SizeBuilder::concat(ArrayRef<Value> parts) {
   if (parts.size() == 1)
     return parts.front();
-  return create<ConcatOp>(i64, ValueRange(parts),
-                          builder.getI64IntegerAttr(0));
+  return create<ConcatOp>(i64, ValueRange(parts), builder.getI64IntegerAttr(0));
 }
 
 Value SizeBuilder::list(ArrayRef<AffineExpr> exprs) {
@@ -129,8 +128,7 @@ Value SizeBuilder::bind(Value value, Value sizes, ArrayRef<AffineExpr> dims) {
   DenseI64ArrayAttr binds;
   if (!symbols.empty())
     binds = builder.getDenseI64ArrayAttr(symbols);
-  auto op =
-      BindOp::create(builder, loc, value.getType(), value, sizes, binds);
+  auto op = BindOp::create(builder, loc, value.getType(), value, sizes, binds);
   (void)shapes.visit(op);
   shapes.annotate(op);
   return op;
@@ -154,9 +152,8 @@ static Value lowerReshape(DynamicReshapeOp op, SizeBuilder &b,
   Value isOpen = b.is(Compare::eq, shape, b.number(-1));
   Value given = b.select(isOpen, one, shape);
   auto product = ReductionAttr::get(op.getContext(), Reduction::prod);
-  Value others = b.create<ReduceOp>(b.i64, product, given,
-                                    b.builder.getDenseI64ArrayAttr({0}),
-                                    UnitAttr());
+  Value others = b.create<ReduceOp>(
+      b.i64, product, given, b.builder.getDenseI64ArrayAttr({0}), UnitAttr());
   Value total = b.size(b.shapes.getNumElements(op.getInput()));
   Value rest = b.div(total, b.max(others, one));
   Value bound = b.bind(op.getInput(), b.select(isOpen, rest, given), dims);
@@ -206,7 +203,8 @@ static Window makeWindow(SizeBuilder &b, Value start, Value end, Value extent,
 
 static Value lowerSlice(DynamicSliceOp op, SizeBuilder &b,
                         ArrayRef<AffineExpr> dims) {
-  int64_t count = cast<RankedTensorType>(op.getStarts().getType()).getDimSize(0);
+  int64_t count =
+      cast<RankedTensorType>(op.getStarts().getType()).getDimSize(0);
   int64_t rank = dims.size();
   auto getKnown = [&](Value value, int64_t i,
                       int64_t missing) -> std::optional<int64_t> {
@@ -225,7 +223,8 @@ static Value lowerSlice(DynamicSliceOp op, SizeBuilder &b,
     sizes.push_back(b.asList(b.size(dim)));
   }
   for (int64_t i = 0; i < count; ++i) {
-    auto axis = getKnown(op.getAxes(), i, i), step = getKnown(op.getSteps(), i, 1);
+    auto axis = getKnown(op.getAxes(), i, i),
+         step = getKnown(op.getSteps(), i, 1);
     if (!axis || !step || *step == 0) {
       op.emitError("cannot be compiled: the axes and steps of a slice must be "
                    "known at compile time");
@@ -233,8 +232,7 @@ static Value lowerSlice(DynamicSliceOp op, SizeBuilder &b,
     }
     int64_t at = *axis < 0 ? *axis + rank : *axis;
     Window window = makeWindow(b, b.element(op.getStarts(), i),
-                               b.element(op.getEnds(), i),
-                               sizes[at], *step);
+                               b.element(op.getEnds(), i), sizes[at], *step);
     starts[at] = window.start;
     sizes[at] = window.size;
     steps[at] = *step;
@@ -263,14 +261,14 @@ static Value lowerIota(DynamicIotaOp op, SizeBuilder &b,
     Value isZero = b.is(Compare::eq, delta, zero);
     Value unit = b.create<SignOp>(type, delta);
     Value one = b.create<CastOp>(type, b.number(1));
-    count = b.div(b.add(span, b.sub(delta, unit)),
-                  b.select(isZero, one, delta));
+    count =
+        b.div(b.add(span, b.sub(delta, unit)), b.select(isZero, one, delta));
     if (type != b.i64)
       count = b.create<CastOp>(b.i64, count);
   }
   Value bound = b.bind(start, b.max(count, b.number(0)), dims);
-  Value line = b.create<IotaOp>(type, b.builder.getI64IntegerAttr(0),
-                                b.map(dims));
+  Value line =
+      b.create<IotaOp>(type, b.builder.getI64IntegerAttr(0), b.map(dims));
   return b.add(b.mul(line, delta), bound);
 }
 

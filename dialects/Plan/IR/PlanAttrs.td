@@ -56,7 +56,8 @@ def Plan_CalleeAttr : AttrDef<Plan_Dialect, "Callee"> {
     runs its first callee that holds.
 
     ```mlir
-    #plan.callee<program = @main.seq_128, when = affine_set<()[s0, s1] : (s1 - 128 == 0)>>
+    #plan.callee<program = @main.version0,
+                 when = affine_set<()[s0, s1] : (s1 - 128 == 0)>>
     ```
   }];
   let parameters = (ins "::mlir::FlatSymbolRefAttr":$program,

@@ -135,9 +135,9 @@ static LogicalResult verifyCallee(Operation *op, FlatSymbolRefAttr name,
       !caller->isBeforeInBlock(callee))
     return op->emitOpError("must stand before the program it runs, ") << name;
   if (*callee.getGiven() != static_cast<int64_t>(symbols.getNumResults()))
-    return op->emitOpError("gives ") << symbols.getNumResults()
-                                     << " symbols, " << name << " is given "
-                                     << *callee.getGiven();
+    return op->emitOpError("gives ")
+           << symbols.getNumResults() << " symbols, " << name << " is given "
+           << *callee.getGiven();
   if (callee.getInputs().size() != inputs ||
       callee.getOutputs().size() != outputs)
     return op->emitOpError("passes ")
@@ -167,9 +167,9 @@ LogicalResult CallOp::verify() {
 
 LogicalResult LoopOp::verify() {
   if (getWrites().size() < getCarried().size())
-    return emitOpError("writes ") << getWrites().size()
-                                  << " buffers, fewer than the "
-                                  << getCarried().size() << " carried ones";
+    return emitOpError("writes ")
+           << getWrites().size() << " buffers, fewer than the "
+           << getCarried().size() << " carried ones";
   return verifyCallee(*this, getBodyAttr(), getSymbols(),
                       1 + getCarried().size() + getReads().size(),
                       1 + getWrites().size());

@@ -195,7 +195,8 @@ def Plan_BuiltinOp : Plan_Op<"builtin", [AttrSizedOperandSegments]> {
 def Plan_BindOp : Plan_Op<"bind"> {
   let summary = "Defines a symbol as an integer element of a buffer";
   let description = [{
-    `source` has i64, i32 or i1 elements (a truth value is 0 or 1); `symbol` indexes the program's symbols.
+    `source` has i64, i32 or i1 elements (a truth value is 0 or 1); `symbol`
+    indexes the program's symbols.
 
     ```mlir
     plan.bind 2 = %shape[0] : !plan.buffer<i64, ()[s0, s1, s2] -> (2)>

@@ -71,10 +71,10 @@ void ProgramBuilder::convertCall(graph::CallOp op) {
   SmallVector<Attribute> callees;
   for (auto [i, callee] :
        llvm::enumerate(op.getCallees().getAsRange<FlatSymbolRefAttr>()))
-    callees.push_back(getCallee(
-        callee, i < op.getConditions().size()
-                    ? cast<IntegerSetAttr>(op.getConditions()[i])
-                    : IntegerSetAttr()));
+    callees.push_back(
+        getCallee(callee, i < op.getConditions().size()
+                              ? cast<IntegerSetAttr>(op.getConditions()[i])
+                              : IntegerSetAttr()));
   auto first = cast<FlatSymbolRefAttr>(op.getCallees()[0]);
   SmallVector<Value> reads = getBuffers(op.getInputs());
   plan::CallOp::create(builder, op.getLoc(), builder.getArrayAttr(callees),
@@ -91,11 +91,10 @@ void ProgramBuilder::convertLoop(graph::LoopOp op) {
   };
   SmallVector<Value> carried = getBuffers(op.getCarried());
   SmallVector<Value> reads = getBuffers(op.getInputs());
-  plan::LoopOp::create(builder, op.getLoc(), op.getBodyAttr(),
-                       getGivenSymbols(op, op.getBodyAttr()),
-                       getOptional(op.getCount()),
-                       getOptional(op.getCondition()), carried, reads,
-                       createResults(op), getBinds(builder, symbols),
-                       builder.getStringAttr(getLabel(op.getLoc())));
+  plan::LoopOp::create(
+      builder, op.getLoc(), op.getBodyAttr(),
+      getGivenSymbols(op, op.getBodyAttr()), getOptional(op.getCount()),
+      getOptional(op.getCondition()), carried, reads, createResults(op),
+      getBinds(builder, symbols), builder.getStringAttr(getLabel(op.getLoc())));
   define(symbols);
 }

@@ -38,8 +38,7 @@ bool lathe::needsGroup(Operation *op) {
   return isa<graph::GraphDialect>(op->getDialect()) &&
          !isa<graph::ConstantOp, graph::BuiltinOp, graph::GroupOp,
               graph::BindOp>(op) &&
-         !graph::isControlFlow(op) &&
-         op->getNumResults() > 0;
+         !graph::isControlFlow(op) && op->getNumResults() > 0;
 }
 
 static graph::GroupKind getKind(Operation *op) {

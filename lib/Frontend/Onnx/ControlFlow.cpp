@@ -113,8 +113,8 @@ static LogicalResult importIf(NodeImporter &node) {
 
   ModelImporter &model = node.getModel();
   auto declare = [](Frame &, Scope &) { return success(); };
-  auto first = model.importFunction(then->g(), node.getScope(), "then", {},
-                                    declare);
+  auto first =
+      model.importFunction(then->g(), node.getScope(), "then", {}, declare);
   if (!first)
     return node.skip();
   auto second = model.importFunction(otherwise->g(), node.getScope(), "else",
@@ -152,10 +152,10 @@ public:
   LoopBuilder(NodeImporter &node, const ::onnx::GraphProto &body)
       : node(node), b(node.b), model(node.getModel()), body(body) {}
 
-  Value count, condition;       ///< Outside; null: no limit, no condition.
-  SmallVector<Value> carried;   ///< Initial values, outside.
-  unsigned firstCarried = 0;    ///< Position among the graph's inputs.
-  bool givesCondition = false;  ///< The graph's first output says to go on.
+  Value count, condition;      ///< Outside; null: no limit, no condition.
+  SmallVector<Value> carried;  ///< Initial values, outside.
+  unsigned firstCarried = 0;   ///< Position among the graph's inputs.
+  bool givesCondition = false; ///< The graph's first output says to go on.
   /// Binds the graph's other inputs; gets the number of the iteration.
   std::function<LogicalResult(Frame &, Scope &, Value)> bindInputs;
 
@@ -353,9 +353,9 @@ static Value orient(GraphBuilder &b, Value value, int64_t axis,
     SmallVector<int64_t> steps(dims.size(), 1);
     starts[0] = dims[0] - 1;
     steps[0] = -1;
-    value = b.create<graph::SliceOp>(b.getElementType(value), value,
-                                     b.map(starts), b.map(dims),
-                                     b.getDenseI64ArrayAttr(steps));
+    value =
+        b.create<graph::SliceOp>(b.getElementType(value), value, b.map(starts),
+                                 b.map(dims), b.getDenseI64ArrayAttr(steps));
   }
   SmallVector<int64_t> order;
   for (int64_t i = 1; i < int64_t(dims.size()); ++i)

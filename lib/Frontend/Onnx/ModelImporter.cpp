@@ -107,7 +107,7 @@ LogicalResult ModelImporter::declareInput(const ::onnx::ValueInfoProto &input,
   if (failed(frame->function.insertArgument(index, type, {}, loc)))
     return failure();
   frame->function.setArgAttr(index, graph::kNameAttr,
-                      StringAttr::get(&context, input.name()));
+                             StringAttr::get(&context, input.name()));
   frame->function.setArgAttr(
       index, graph::kDimsAttr,
       AffineMapAttr::get(AffineMap::get(0, symbols.size(), dims, &context)));
@@ -131,7 +131,8 @@ LogicalResult ModelImporter::declareInputs(Scope &scope) {
     if (failed(declareInput(input, scope)))
       return failure();
   }
-  frame->function->setAttr(graph::kSymbolsAttr, ArrayAttr::get(&context, symbolNames));
+  frame->function->setAttr(graph::kSymbolsAttr,
+                           ArrayAttr::get(&context, symbolNames));
   return success();
 }
 

@@ -61,10 +61,11 @@ public:
   /// `captures` become arguments in that order, then what else the graph reads
   /// from outside. Nothing if the graph cannot be imported (recorded).
   using Declare = llvm::function_ref<LogicalResult(Frame &, Scope &)>;
-  std::optional<ImportedGraph>
-  importFunction(const ::onnx::GraphProto &graph, Scope &outer,
-                 llvm::StringRef kind, llvm::ArrayRef<Value> captures,
-                 Declare declare);
+  std::optional<ImportedGraph> importFunction(const ::onnx::GraphProto &graph,
+                                              Scope &outer,
+                                              llvm::StringRef kind,
+                                              llvm::ArrayRef<Value> captures,
+                                              Declare declare);
   /// Adds an argument with the dims given, over the function's symbols.
   Value addArgument(Frame &to, llvm::StringRef name, Type elementType,
                     llvm::ArrayRef<AffineExpr> dims);

@@ -86,9 +86,9 @@ ModelImporter::importFunction(const ::onnx::GraphProto &graph, Scope &outer,
   Frame &inner = *result.frame;
   inner.parent = frame;
   Location loc = frame->builder->loc;
-  std::string name = (frame->function.getSymName() + "." + kind + "." +
-                      Twine(functionCount++))
-                         .str();
+  std::string name =
+      (frame->function.getSymName() + "." + kind + "." + Twine(functionCount++))
+          .str();
   OpBuilder b = OpBuilder::atBlockEnd(module->getBody());
   inner.function =
       func::FuncOp::create(b, loc, name, b.getFunctionType({}, {}));
@@ -100,8 +100,8 @@ ModelImporter::importFunction(const ::onnx::GraphProto &graph, Scope &outer,
   inner.function->setAttr(graph::kGivenAttr,
                           b.getI64IntegerAttr(symbols.size()));
   inner.analysis = std::make_unique<graph::ShapeAnalysis>(inner.function);
-  inner.builder = std::make_unique<GraphBuilder>(inner.function,
-                                                 *inner.analysis);
+  inner.builder =
+      std::make_unique<GraphBuilder>(inner.function, *inner.analysis);
   inner.builder->loc = loc;
 
   Scope scope;
@@ -112,7 +112,8 @@ ModelImporter::importFunction(const ::onnx::GraphProto &graph, Scope &outer,
   frame = &inner;
   bool isImported = succeeded(declare(inner, scope));
   capture(inner, captures);
-  isImported = isImported && succeeded(importBody(graph, scope, result.results));
+  isImported =
+      isImported && succeeded(importBody(graph, scope, result.results));
   // Outputs may be values of the functions around.
   for (Value &value : result.results)
     value = bring(value, inner);
@@ -131,7 +132,7 @@ void ModelImporter::finish(ImportedGraph &graph, ArrayRef<Value> results) {
   SmallVector<Type> types;
   for (Value value : results)
     types.push_back(value.getType());
-  inner.function.setType(FunctionType::get(
-      &context, inner.function.getArgumentTypes(), types));
+  inner.function.setType(
+      FunctionType::get(&context, inner.function.getArgumentTypes(), types));
   inner.analysis->annotateFunction();
 }

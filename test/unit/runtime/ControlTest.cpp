@@ -71,8 +71,8 @@ TEST(Control, InternalEntriesAreHidden) {
 std::string open(const TestBundle &bundle) {
   AlignedBytes bytes(bundle.write());
   lathe_bundle_t *raw = nullptr;
-  std::string message = take(
-      lathe_bundle_from_memory(bytes.data(), bytes.size(), nullptr, &raw));
+  std::string message =
+      take(lathe_bundle_from_memory(bytes.data(), bytes.size(), nullptr, &raw));
   lathe_bundle_destroy(raw);
   return message;
 }
@@ -124,8 +124,7 @@ TEST(Control, RefusesLoopsThatDoNotFit) {
                 "buffer 77 is out of range");
   expectRefusal([](TestBundle &b) { loopOf(b).writes.clear(); },
                 "1 carried values, 1 reads, 0 writes");
-  expectRefusal([](TestBundle &b) { loopOf(b).binds = {1}; },
-                "is bound twice");
+  expectRefusal([](TestBundle &b) { loopOf(b).binds = {1}; }, "is bound twice");
   expectRefusal(
       [](TestBundle &b) {
         b.manifest.entries[3]->outputs[0]->dtype = DType::I8;
@@ -169,12 +168,13 @@ TEST(Control, DamageIsRefusedOrHarmless) {
     AlignedBytes bytes(good);
     for (unsigned n = 1 + random() % 3; n; --n) {
       uint8_t *at = bytes.data() + begin + random() % (good.size() - begin);
-      *at = random() % 2 ? uint8_t(random()) : uint8_t(*at ^ 1u << random() % 8);
+      *at =
+          random() % 2 ? uint8_t(random()) : uint8_t(*at ^ 1u << random() % 8);
     }
     rehashManifest(bytes.data(), good.size());
     lathe_bundle_t *raw = nullptr;
-    lathe_status_t status = lathe_bundle_from_memory(
-        bytes.data(), good.size(), nullptr, &raw);
+    lathe_status_t status =
+        lathe_bundle_from_memory(bytes.data(), good.size(), nullptr, &raw);
     BundlePtr bundle(raw);
     lathe_model_t *model = nullptr;
     if (!status)

@@ -212,10 +212,10 @@ LaunchT &TestBundle::launch(uint32_t kernel, int32_t programs,
   return addStep(program(), std::move(launch));
 }
 
-CallT &TestBundle::call(
-    std::vector<std::pair<uint32_t, std::vector<int32_t>>> callees,
-    std::vector<int32_t> symbols, std::vector<uint32_t> reads,
-    std::vector<uint32_t> writes, std::vector<uint32_t> binds) {
+CallT &
+TestBundle::call(std::vector<std::pair<uint32_t, std::vector<int32_t>>> callees,
+                 std::vector<int32_t> symbols, std::vector<uint32_t> reads,
+                 std::vector<uint32_t> writes, std::vector<uint32_t> binds) {
   CallT call;
   for (auto &[entry, conditions] : callees) {
     auto callee = std::make_unique<CalleeT>();

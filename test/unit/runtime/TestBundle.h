@@ -87,8 +87,7 @@ public:
        std::vector<uint32_t> writes, std::vector<uint32_t> binds = {});
   bundle::LoopT &loop(uint32_t body, std::vector<int32_t> symbols,
                       std::vector<uint32_t> carried,
-                      std::vector<uint32_t> reads,
-                      std::vector<uint32_t> writes,
+                      std::vector<uint32_t> reads, std::vector<uint32_t> writes,
                       std::vector<uint32_t> binds = {});
 
   /// From here on everything goes to a new internal entry, which is returned.

@@ -20,7 +20,7 @@ out = sys.argv[1]
 # CHECK: error: {{.*}}many.onnx: 6 thing(s) that Lathe does not support
 # CHECK-NEXT: node 'text' (graph input): element type STRING is not supported
 # CHECK-NEXT: node '/my/Op' (com.example.Mystery, opset 1): this op is not supported
-# CHECK-NEXT: node '/if' (If, opset 20): the branches give rank 1 and 0; ranks must not depend on data
+# CHECK-NEXT: node '/if' (If, opset 20): the branches give rank 1 and 0; ranks must
 # CHECK-NEXT: node '/cast' (Cast, opset 20): attribute 'to' is FLOAT8E4M3FN
 # CHECK-NEXT: node '/relu' (Relu, opset 20): attribute 'color' is not supported
 # CHECK-NEXT: node '/axes' (ReduceSum, opset 20): input 1 ('where') must be known at compile time
