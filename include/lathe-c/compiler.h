@@ -44,7 +44,8 @@ typedef struct lathe_compile_options_t {
    * "x86:cpu=native". None: "x86", with code for every level of it. */
   const char *const *targets;
   size_t num_targets;
-  /* "keep" (NULL too): types as the model says; "f32", "bf16", "f16". */
+  /* "keep" (NULL too): types as the model says. "bf16", "f16": f32 weights of
+   * linear layers and f32 activations between kernels are kept so. */
   const char *precision;
   /* Encoding of linear weights, as in "int8"; NULL: as they are. */
   const char *weights;

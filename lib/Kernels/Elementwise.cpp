@@ -91,6 +91,7 @@ private:
   Value emitGeluTanh(Value x);
   Value emitIntegerDivision(bool remainder);
   Value emitMod();
+  Value emitShift(bool isLeft);
   Value emitIntegerPow();
   Value emitCompare(graph::Compare kind);
   Value emitCast(Type to);
@@ -294,13 +295,28 @@ Value Emitter::emitMod() {
   return select(hasOtherSign, moved, r);
 }
 
+/// Amounts that are negative or not below the width shift everything out:
+/// zeros are left, or to the right of a negative number ones.
+Value Emitter::emitShift(bool isLeft) {
+  Value x = tiles[0], amount = tiles[1];
+  unsigned width = getElement(x).getIntOrFloatBitWidth();
+  Value last = constant(amount, width - 1);
+  Value isInside = cmpi(arith::CmpIPredicate::ule, amount, last);
+  amount = arith::MinUIOp::create(b, amount, last);
+  if (!isLeft && !isUnsigned())
+    return arith::ShRSIOp::create(b, x, amount);
+  Value shifted = isLeft ? Value(arith::ShLIOp::create(b, x, amount))
+                         : Value(arith::ShRUIOp::create(b, x, amount));
+  return select(isInside, shifted, constant(x, 0));
+}
+
 /// By squaring; a negative exponent gives 0 for bases other than 1 and -1.
 Value Emitter::emitIntegerPow() {
   Value base = tiles[0], exponent = tiles[1];
   Value one = constant(base, 1), zero = constant(base, 0), result = one;
-  unsigned width = getElement(base).getIntOrFloatBitWidth();
+  unsigned width = getElement(exponent).getIntOrFloatBitWidth();
   Value isNegative = cmpi(arith::CmpIPredicate::slt, exponent, zero);
-  for (unsigned bit = 0; (1u << bit) <= width; ++bit) {
+  for (unsigned bit = 0; bit < width; ++bit) {
     Value shifted =
         arith::ShRUIOp::create(b, exponent, constant(exponent, bit));
     Value isSet = cmpi(arith::CmpIPredicate::ne,
@@ -366,11 +382,8 @@ Value Emitter::emitBinary() {
       .Case([&](AndOp) { return binary<arith::AndIOp>(); })
       .Case([&](OrOp) { return binary<arith::OrIOp>(); })
       .Case([&](XorOp) { return binary<arith::XOrIOp>(); })
-      .Case([&](ShlOp) { return binary<arith::ShLIOp>(); })
-      .Case([&](ShrOp) {
-        return isUnsigned() ? binary<arith::ShRUIOp>()
-                            : binary<arith::ShRSIOp>();
-      })
+      .Case([&](ShlOp) { return emitShift(/*isLeft=*/true); })
+      .Case([&](ShrOp) { return emitShift(/*isLeft=*/false); })
       .Case([&](CompareOp compare) { return emitCompare(compare.getKind()); })
       .Default(Value());
 }

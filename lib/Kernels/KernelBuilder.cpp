@@ -58,10 +58,37 @@ Value KernelBuilder::getIndex(int64_t value) {
   return constant;
 }
 
+/// Splits a sum into what is added and what is taken away.
+static void splitSum(AffineExpr expr, AffineExpr &added, AffineExpr &taken) {
+  auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
+  if (binary && binary.getKind() == AffineExprKind::Add) {
+    splitSum(binary.getLHS(), added, taken);
+    splitSum(binary.getRHS(), added, taken);
+    return;
+  }
+  auto factor = dyn_cast<AffineConstantExpr>(
+      binary && binary.getKind() == AffineExprKind::Mul ? binary.getRHS()
+                                                        : expr);
+  if (factor && factor.getValue() < 0)
+    taken = taken - expr;
+  else
+    added = added + expr;
+}
+
 Value KernelBuilder::getSize(AffineExpr size) {
   size = graph::canonicalizeSize(size);
   if (auto constant = dyn_cast<AffineConstantExpr>(size))
     return getIndex(constant.getValue());
+  // Targets rely on it that no scalar is negative.
+  if (!graph::isSizeAtLeast(size, 0)) {
+    AffineExpr added = getAffineConstantExpr(0, getContext()), taken = added;
+    splitSum(size, added, taken);
+    if (graph::isSizeAtLeast(added, 0) && graph::isSizeAtLeast(taken, 0))
+      return buildAtTop([&]() -> Value {
+        return arith::SubIOp::create(getBuilder(), getSize(added),
+                                     getSize(taken));
+      });
+  }
   LaunchBuilder &launch = *state->launch;
   unsigned position = launch.getScalarPosition(size);
   unsigned buffers = launch.reads.size() + launch.writes.size();
@@ -376,7 +403,8 @@ Type LaunchBuilder::getElementType(const BufferRef &ref) const {
 
 static bool isSameBuffer(const BufferRef &a, const BufferRef &b) {
   return a.kind == b.kind && a.index == b.index &&
-         a.encodedBuffer == b.encodedBuffer && a.constant == b.constant;
+         a.packing == b.packing && a.encodedBuffer == b.encodedBuffer &&
+         a.constant == b.constant;
 }
 
 unsigned LaunchBuilder::getPosition(SmallVectorImpl<BufferRef> &refs,

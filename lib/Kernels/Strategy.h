@@ -22,6 +22,11 @@ namespace lathe::kernels {
 /// `#plan.pack`, which documents them.
 struct Packing {
   llvm::SmallVector<int64_t> blocks, outer, inner;
+
+  bool operator==(const Packing &other) const {
+    return blocks == other.blocks && outer == other.outer &&
+           inner == other.inner;
+  }
 };
 
 /// A buffer that a launch uses.

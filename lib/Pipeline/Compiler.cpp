@@ -180,12 +180,18 @@ Error Compilation::dump(ModuleOp module, const Twine &name) {
   llvm::sys::path::append(path, name + ".mlir");
   std::error_code code;
   llvm::raw_fd_ostream stream(path, code);
+  if (!code) {
+    OpPrintingFlags flags;
+    flags.elideLargeElementsAttrs(16).elideLargeResourceString(64);
+    module.print(stream, flags.enableDebugInfo(true, /*prettyForm=*/false));
+    stream.close();
+    code = stream.error();
+    // The destructor would end the process.
+    stream.clear_error();
+  }
   if (code)
     return llvm::createStringError(code, "cannot write '%s': %s", path.c_str(),
                                    code.message().c_str());
-  OpPrintingFlags flags;
-  flags.elideLargeElementsAttrs(16).elideLargeResourceString(64);
-  module.print(stream, flags.enableDebugInfo(true, /*prettyForm=*/false));
   return Error::success();
 }
 
@@ -199,18 +205,23 @@ Error Compilation::runPasses(ModuleOp module,
 }
 
 Error Compilation::checkOptions() {
-  constexpr StringLiteral precisions[] = {"keep", "f32", "bf16", "f16"};
+  constexpr StringLiteral precisions[] = {"keep", "bf16", "f16"};
+  auto invalid = std::make_error_code(std::errc::invalid_argument);
   if (!llvm::is_contained(precisions, options.precision))
     return llvm::createStringError(
-        "precision '%s' is not known; there are: keep, f32, bf16, f16",
+        invalid, "precision '%s' is not known; there are: keep, bf16, f16",
         options.precision.c_str());
   if (!options.weights.empty() && options.weights != "int8")
-    return llvm::createStringError("weight encoding '%s' is not known; there "
+    return llvm::createStringError(invalid,
+                                   "weight encoding '%s' is not known; there "
                                    "is: int8",
                                    options.weights.c_str());
   if (options.attentionPattern.empty())
     return Error::success();
-  return graph::AttentionPattern::parse(options.attentionPattern).takeError();
+  auto pattern = graph::AttentionPattern::parse(options.attentionPattern);
+  if (!pattern)
+    return llvm::createStringError(invalid, toString(pattern.takeError()));
+  return Error::success();
 }
 
 Error Compilation::importAndOptimize(std::vector<Finding> &findings) {

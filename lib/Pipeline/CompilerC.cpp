@@ -48,6 +48,10 @@ static lathe_status_t readTarget(const char *text, TargetRequest &request) {
 
 static lathe_status_t readOptions(const lathe_compile_options_t &given,
                                   CompileOptions &options) {
+  if ((given.num_targets && !given.targets) ||
+      (given.num_specializations && !given.specializations))
+    return makeStatus(LATHE_INVALID_ARGUMENT,
+                      "targets or specializations is NULL, its number is not 0");
   if (given.num_targets)
     options.targets.clear();
   for (size_t i = 0; i < given.num_targets; ++i) {
@@ -94,9 +98,16 @@ static CompileListener makeListener(const lathe_compile_options_t &options) {
   return listener;
 }
 
-/// A well-formed call failed: the model or the machine is the reason.
+/// Options that cannot be meant; else the model or the machine is the reason.
 static lathe_status_t toStatus(Error error) {
-  return makeStatus(LATHE_FAILED_PRECONDITION, toString(std::move(error)));
+  lathe_code_t code = LATHE_FAILED_PRECONDITION;
+  std::string text;
+  handleAllErrors(std::move(error), [&](const ErrorInfoBase &info) {
+    if (info.convertToErrorCode() == std::errc::invalid_argument)
+      code = LATHE_INVALID_ARGUMENT;
+    text += (text.empty() ? "" : "\n") + info.message();
+  });
+  return makeStatus(code, text);
 }
 
 } // namespace lathe

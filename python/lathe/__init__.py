@@ -179,8 +179,7 @@ class _Binding:
 
     def __call__(self):
         """Runs and drops the outputs: no more than the C API takes."""
-        if self._function(*self._arguments):
-            self.run()  # raises
+        check(self._model._library, self._function(*self._arguments))
         self._destroy(self._results)
 
     @staticmethod

@@ -24,7 +24,7 @@ static cl::opt<std::string>
                     "x86:cpu=native is this machine's only)"),
            cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string> precision(
-    "precision", cl::init("keep"), cl::value_desc("keep|f32|bf16|f16"),
+    "precision", cl::init("keep"), cl::value_desc("keep|bf16|f16"),
     cl::desc("Type of f32 activations between kernels and of unencoded f32 "
              "weights (default: keep, as the model says)"),
     cl::sub(parser), cl::cat(optionCategory));
@@ -79,9 +79,9 @@ static Expected<CompileOptions> readOptions() {
   if (!targets)
     return targets.takeError();
   options.targets = std::move(*targets);
-  if (!is_contained({"keep", "f32", "bf16", "f16"}, StringRef(precision)))
+  if (!is_contained({"keep", "bf16", "f16"}, StringRef(precision)))
     return usageError("--precision: '" + precision +
-                      "' is none of keep, f32, bf16, f16");
+                      "' is none of keep, bf16, f16");
   options.precision = precision;
   options.weights = weights;
   options.attentionPattern = attentionPattern;

@@ -36,6 +36,19 @@ LogicalResult Int8Attr::verify(function_ref<InFlightDiagnostic()> error,
   return success();
 }
 
+LogicalResult
+Int8Attr::verifyEncoding(ArrayRef<int64_t> shape, Type,
+                         function_ref<InFlightDiagnostic()> error) const {
+  int64_t rank = shape.size();
+  if (getAxis() >= rank)
+    return error() << "'axis' " << getAxis() << " of " << *this
+                   << " is not a dim of a tensor of rank " << rank;
+  if (getGroup() != 0 && rank != 2)
+    return error() << *this << " has groups, which are for matrices, not for "
+                   << "rank " << rank;
+  return success();
+}
+
 LogicalResult DynamicInt8Attr::verify(function_ref<InFlightDiagnostic()> error,
                                       int64_t group) {
   // Dot products take four at a time, and a group is one tile.

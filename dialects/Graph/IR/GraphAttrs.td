@@ -7,6 +7,7 @@ include "dialects/Graph/IR/GraphDialect.td"
 include "dialects/Graph/IR/GraphEnums.td"
 include "dialects/Graph/IR/GraphInterfaces.td"
 include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/TensorEncoding.td"
 
 class Graph_Attr<string cppName, string attrMnemonic, list<Trait> traits = []>
     : AttrDef<Graph_Dialect, cppName, traits> {
@@ -23,7 +24,8 @@ class Graph_Double<string value = "">
 
 //===-- Weight encodings: the data; behaviour is in lib/Encodings ---------===//
 
-def Graph_Int8Attr : Graph_Attr<"Int8", "int8"> {
+def Graph_Int8Attr : Graph_Attr<"Int8", "int8",
+    [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
   let summary = "Symmetric int8, a f32 scale per slice of `axis` and group";
   let description = [{
     `value = code * scale[k / group, i]`, `code` in -127..127, `i` the index

@@ -158,7 +158,15 @@ LogicalResult IotaOp::inferDims(ShapeScope &, ArrayRef<Dims>,
 //===-- Gather and scatter
 //---------------------------------------------------===//
 
-LogicalResult GatherOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
+/// Nothing can be taken from a dim of size 0: a kernel has no way to fail.
+static void requireSource(ShapeScope &scope, AffineExpr size,
+                          ArrayRef<AffineExpr> result) {
+  AffineExpr elements = getProduct(size.getContext(), result);
+  scope.requireNonNegative(canonicalizeSize(elements * (size - 1)),
+                           "a gather takes elements of a dim of size 0");
+}
+
+LogicalResult GatherOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
                                   SmallVectorImpl<Dims> &results) {
   const Dims &input = operands[0];
   int64_t axis = getAxis();
@@ -167,16 +175,20 @@ LogicalResult GatherOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
   Dims dims(input.begin(), input.begin() + axis);
   llvm::append_range(dims, operands[1]);
   dims.append(input.begin() + axis + 1, input.end());
+  requireSource(scope, input[axis], dims);
   results.push_back(std::move(dims));
   return success();
 }
 
-LogicalResult GatherElementsOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
+LogicalResult GatherElementsOp::inferDims(ShapeScope &scope,
+                                          ArrayRef<Dims> operands,
                                           SmallVectorImpl<Dims> &results) {
   results.push_back(operands[1]);
-  if (failed(checkRank(*this, 1, operands, operands[0].size())))
+  if (failed(checkRank(*this, 1, operands, operands[0].size())) ||
+      failed(checkAxis(*this, getAxis(), operands[0].size())))
     return failure();
-  return checkAxis(*this, getAxis(), operands[0].size());
+  requireSource(scope, operands[0][getAxis()], operands[1]);
+  return success();
 }
 
 /// The number of dims that the index tuples in `indices` address.
@@ -194,7 +206,7 @@ getTupleSize(Operation *op, ArrayRef<AffineExpr> indices, int64_t available) {
   return size.getValue();
 }
 
-LogicalResult GatherNdOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
+LogicalResult GatherNdOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
                                     SmallVectorImpl<Dims> &results) {
   const Dims &input = operands[0], &indices = operands[1];
   int64_t batch = getBatchDims();
@@ -207,6 +219,8 @@ LogicalResult GatherNdOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
     return failure();
   Dims dims(indices.begin(), indices.end() - 1);
   dims.append(input.begin() + batch + *tuple, input.end());
+  for (int64_t i = batch; i < batch + *tuple; ++i)
+    requireSource(scope, input[i], dims);
   results.push_back(std::move(dims));
   return success();
 }

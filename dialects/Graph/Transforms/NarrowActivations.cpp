@@ -59,12 +59,35 @@ static bool isNarrowable(Value value) {
          });
 }
 
-/// The last step of the group that writes `value` rounds it.
+/// A constant of rank 0.
+static Value createScalar(OpBuilder &builder, Location loc, Type element,
+                          double value) {
+  auto type = RankedTensorType::get({}, element);
+  return ConstantOp::create(
+      builder, loc, type,
+      DenseElementsAttr::get(type, builder.getFloatAttr(element, value)));
+}
+
+/// The last step of the group that writes `value` rounds it. What is beyond
+/// the narrow type becomes its largest number and not infinity: masks are made
+/// of the lowest f32, and a row of infinities has no softmax.
 static void narrowResult(GroupOp group, OpResult value, FloatType narrow) {
   YieldOp yield = group.getYield();
   OpOperand &yielded = yield->getOpOperand(value.getResultNumber());
   OpBuilder builder(yield);
-  yielded.set(CastOp::create(builder, yield.getLoc(), yielded.get(), narrow));
+  Location loc = yield.getLoc();
+  Type wide = getElementTypeOrSelf(value);
+  llvm::APFloat largest = llvm::APFloat::getLargest(narrow.getFloatSemantics());
+  bool lost;
+  largest.convert(llvm::APFloat::IEEEdouble(),
+                  llvm::APFloat::rmNearestTiesToEven, &lost);
+  double bound = largest.convertToDouble();
+  Value result = yielded.get();
+  result = MaxOp::create(builder, loc, result.getType(), result,
+                         createScalar(builder, loc, wide, -bound));
+  result = MinOp::create(builder, loc, result.getType(), result,
+                         createScalar(builder, loc, wide, bound));
+  yielded.set(CastOp::create(builder, loc, result, narrow));
   value.setType(yielded.get().getType());
 }
 

@@ -290,7 +290,8 @@ def NarrowActivationsPass
     keep their types.
 
     Numeric contract: every tensor between groups is rounded once, to nearest
-    even.
+    even; numbers beyond the type's range, and infinities, become its largest
+    number.
   }];
   let options = [Option<"type", "type", "std::string", "\"bf16\"",
                         "bf16 or f16">];

@@ -44,8 +44,10 @@ Value QuantizeWeightsPass::quantize(ContractOp op, Value weight) {
   if (!constant)
     return keep("it is computed");
   auto type = cast<RankedTensorType>(constant.getType());
-  if (type.getEncoding() || !isa<FloatType>(type.getElementType()))
-    return keep("it is no plain float tensor");
+  Type element = type.getElementType();
+  if (type.getEncoding() ||
+      !(element.isF32() || element.isF16() || element.isBF16()))
+    return keep("it is no plain tensor of f32, f16 or bf16");
   if (type.getNumElements() < minElements)
     return keep("it has fewer than " + Twine(minElements) + " elements");
   if (transpose && !quantizeInputs)

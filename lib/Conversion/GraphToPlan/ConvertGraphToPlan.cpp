@@ -62,9 +62,9 @@ struct ConvertGraphToPlanPass
           << capability << "'; known are avx2, avx512 and gpu";
       return signalPassFailure();
     }
-    if (allSchedules)
-      schedules = kernels::Schedules::getAll();
-    if (failed(convertModule(getOperation(), *chosen, schedules, emitRemarks)))
+    kernels::Schedules wanted =
+        allSchedules ? kernels::Schedules::getAll() : schedules;
+    if (failed(convertModule(getOperation(), *chosen, wanted, emitRemarks)))
       signalPassFailure();
   }
 

@@ -23,9 +23,12 @@ createTemporary(llvm::SmallString<128> &path, llvm::ArrayRef<char> content) {
   llvm::raw_fd_ostream stream(descriptor, /*shouldClose=*/true);
   stream.write(content.data(), content.size());
   stream.close();
-  if (stream.has_error())
-    return llvm::createStringError(stream.error(), "x86: cannot write '%s'",
-                                   path.c_str());
+  if (std::error_code error = stream.error()) {
+    // The destructor would end the process.
+    stream.clear_error();
+    return llvm::createStringError(error, "x86: cannot write '%s': %s",
+                                   path.c_str(), error.message().c_str());
+  }
   return remover;
 }
 

@@ -66,11 +66,25 @@ def transposed_products():
                   for m, n in [(1, 1), (9, 70), (33, 17)]])
 
 
+def weight_read_twice():
+    """The weight is multiplied, in panels, and added, as it lies."""
+    model = Model()
+    x = model.input("x", F, ["m", 40])
+    w = model.constant(normal(40, 40))
+    y = model.node("MatMul", [x, w])
+    row = model.node("ReduceMax", [w, model.constant(np.array([0]))], keepdims=1)
+    model.output(model.node("Add", [y, row]), F, 2, 2e-5)
+    square = model.node("MatMul", [model.input("z", F, [40, 40]), w])
+    model.output(model.node("Add", [square, w]), F, 2, 2e-5)
+    model.check(*[{"x": normal(m, 40), "z": normal(40, 40)} for m in (1, 7, 40)])
+
+
 if __name__ == "__main__":
     for sizes in [(24, 24), (7, 5), (33, 70), (1, 1), (64, 130)]:
         linear(*sizes)
     transposed_weight()
     transposed_products()
+    weight_read_twice()
     for shapes in [((5, 7), (7, 9)), ((2, 3, 5, 7), (3, 7, 70)),
                    ((3, 5, 7), (2, 1, 7, 4)), ((7,), (7, 9)), ((5, 7), (7,)),
                    ((4, 0), (0, 5))]:

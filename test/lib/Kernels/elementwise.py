@@ -152,8 +152,39 @@ def powers():
                  "i": RNG.integers(-9, 9, 50)})
 
 
+def large_exponents():
+    model = Model()
+    x = model.input("x", np.int32, ["n"])
+    e = model.input("e", np.int32, ["n"])
+    y = model.node("Pow", [x, e])
+    model.output(y, np.int32, 1)
+    a, b = np.meshgrid(np.array([0, 1, -1, 2, 3, -7], "i4"),
+                       np.array([0, 1, 31, 32, 33, 64, 101, 1 << 30], "i4"))
+    model.check({"x": a.ravel(), "e": b.ravel()},
+                expected={y: np.power(a.ravel(), b.ravel())})
+
+
+def shifts():
+    """By the width or more, everything is gone but the sign."""
+    for dtype in [np.uint8, np.uint32, np.uint64]:
+        bits = np.dtype(dtype).itemsize * 8
+        model = Model()
+        x, s = model.input("x", dtype, ["n"]), model.input("s", dtype, ["n"])
+        left = model.node("BitShift", [x, s], direction="LEFT")
+        right = model.node("BitShift", [x, s], direction="RIGHT")
+        model.output(left, dtype, 1)
+        model.output(right, dtype, 1)
+        a, b = (m.ravel() for m in np.meshgrid(
+            np.array([1, 5, 2**bits - 1], dtype),
+            np.array([0, 1, bits - 1, bits, bits + 1, 200], dtype)))
+        inside = b < bits
+        model.check({"x": a, "s": b}, expected={
+            left: np.where(inside, a << np.where(inside, b, 0).astype(dtype), 0).astype(dtype),
+            right: np.where(inside, a >> np.where(inside, b, 0).astype(dtype), 0).astype(dtype)})
+
+
 for test in sys.argv[1:] or ["unary_floats", "special_floats", "integers",
                              "casts", "saturation", "broadcasting", "halves",
-                             "powers"]:
+                             "powers", "large_exponents", "shifts"]:
     globals()[test]()
     print(test, "ok")

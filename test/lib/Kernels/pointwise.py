@@ -65,6 +65,23 @@ def gathers():
         for a, b in [(1, 1), (2, 18)]])
 
 
+def gathers_from_nothing():
+    """A dim of size 0 has no element: refused, unless none is asked for."""
+    model = Model()
+    table = model.input("table", F, ["n", 4])
+    y = model.node("Gather", [table, model.input("i", np.int64, ["k"])], axis=0)
+    model.output(y, F, 2)
+    model.check({"table": normal(0, 4), "i": np.zeros(0, np.int64)},
+                {"table": normal(1, 4), "i": np.array([0, -1])})
+    try:
+        model.check({"table": normal(0, 4), "i": np.array([0])},
+                    expected={y: normal(1, 4)})
+    except AssertionError as error:
+        assert "a gather takes elements of a dim of size 0" in str(error), error
+    else:
+        raise AssertionError("an element of nothing")
+
+
 def scatters():
     for mode in ["none", "add", "max"]:
         model = Model()
@@ -121,7 +138,7 @@ def windows():
     model.check(*[{"x": normal(a, 3, 14, 17)} for a in [1, 2]])
 
 
-for test in sys.argv[1:] or ["views", "gathers", "scatters", "joins",
+for test in sys.argv[1:] or ["views", "gathers", "gathers_from_nothing", "scatters", "joins",
                              "windows"]:
     globals()[test]()
     print(test, "ok")

@@ -119,7 +119,7 @@ TEST(Bundle, InfoStructsOfOtherSizes) {
   memset(&info, 0xAB, sizeof(info));
   info.struct_size = offsetof(lathe_bundle_info_t, producer);
   ASSERT_EQ(take(lathe_bundle_info(raw, &info)), "");
-  EXPECT_EQ(info.version, 1u);
+  EXPECT_EQ(info.version, formatVersion);
   EXPECT_EQ(info.struct_size, offsetof(lathe_bundle_info_t, producer));
   EXPECT_EQ(info.file_size, 0xABABABABABABABAB); // An old caller's own memory.
   info.struct_size = 0;
@@ -194,8 +194,8 @@ LaunchT &firstLaunch(TestBundle &b) {
 
 TEST(Bundle, RefusesWrongManifests) {
   const Refusal refusals[] = {
-      {"format version 2; this runtime reads up to 1",
-       [](TestBundle &b) { b.manifest.version = 2; }},
+      {"format version 3; this runtime reads up to 2",
+       [](TestBundle &b) { b.manifest.version = 3; }},
       {"format version 0", [](TestBundle &b) { b.manifest.version = 0; }},
       {"constant 0 ('w0'): segment 7 is out of range",
        [](TestBundle &b) { b.manifest.constants[0]->segment = 7; }},

@@ -163,3 +163,13 @@ func.func @int8_group(%x: tensor<4x4xf32>) {
     : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
   return
 }
+
+// -----
+
+// expected-error @+1 {{'axis' 5 of #graph.int8<axis = 5> is not a dim of a tensor of rank 2}}
+func.func private @int8_axis(tensor<64x64xf32, #graph.int8<axis = 5>>)
+
+// -----
+
+// expected-error @+1 {{has groups, which are for matrices, not for rank 3}}
+func.func private @int8_group(tensor<2x64x64xf32, #graph.int8<axis = 1, group = 32>>)

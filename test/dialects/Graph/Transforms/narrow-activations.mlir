@@ -6,12 +6,17 @@
 
 // ERROR: no narrow float 'f8'; allowed are bf16 and f16
 
-// Between groups; the model's inputs and outputs keep their types.
+// Between groups; the model's inputs and outputs keep their types. What is
+// beyond bf16 becomes its largest number.
 // CHECK-LABEL: func.func @layer(
 // CHECK: %[[Y:.*]] = graph.group contract (%{{.*}} = %arg0
 // CHECK-SAME: (tensor<3x8xf32>, tensor<8x8xf32>) -> tensor<3x8xbf16>
 // CHECK: %[[SUM:.*]] = graph.add
-// CHECK-NEXT: %[[CAST:.*]] = graph.cast %[[SUM]] : tensor<3x8xf32> -> tensor<3x8xbf16>
+// CHECK-NEXT: %[[LOW:.*]] = graph.constant dense<-3.38953139E+38>
+// CHECK-NEXT: %[[MAX:.*]] = graph.max %[[SUM]], %[[LOW]]
+// CHECK-NEXT: %[[HIGH:.*]] = graph.constant dense<3.38953139E+38>
+// CHECK-NEXT: %[[MIN:.*]] = graph.min %[[MAX]], %[[HIGH]]
+// CHECK-NEXT: %[[CAST:.*]] = graph.cast %[[MIN]] : tensor<3x8xf32> -> tensor<3x8xbf16>
 // CHECK-NEXT: graph.yield %[[CAST]] : tensor<3x8xbf16>
 // CHECK: graph.group reduce (%[[ARG:.*]] = %[[Y]]
 // CHECK-SAME: -> tensor<3x8xf32> {
