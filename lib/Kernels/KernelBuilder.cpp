@@ -402,9 +402,8 @@ Type LaunchBuilder::getElementType(const BufferRef &ref) const {
 }
 
 static bool isSameBuffer(const BufferRef &a, const BufferRef &b) {
-  return a.kind == b.kind && a.index == b.index &&
-         a.packing == b.packing && a.encodedBuffer == b.encodedBuffer &&
-         a.constant == b.constant;
+  return a.kind == b.kind && a.index == b.index && a.packing == b.packing &&
+         a.encodedBuffer == b.encodedBuffer && a.constant == b.constant;
 }
 
 unsigned LaunchBuilder::getPosition(SmallVectorImpl<BufferRef> &refs,

@@ -27,8 +27,8 @@ struct TargetRequest {
 /// What is asked of a compilation. Defaults are those of the command line.
 struct CompileOptions {
   std::vector<TargetRequest> targets = {{"x86", {}}};
-  /// "keep": types as the model says. "bf16", "f16": f32 weights of linear layers
-  /// and f32 activations between kernels are kept so.
+  /// "keep": types as the model says. "bf16", "f16": f32 weights of linear
+  /// layers and f32 activations between kernels are kept so.
   std::string precision = "keep";
   /// Encoding of linear weights: empty for as they are, or "int8".
   std::string weights;

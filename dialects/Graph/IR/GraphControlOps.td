@@ -77,9 +77,9 @@ def Graph_LoopOp : Graph_ControlOp<"loop", [AttrSizedOperandSegments]> {
   let description = [{
     `body` takes the number of the iteration (i64), the carried values and
     `inputs`; it gives whether to go on (i1), the next carried values, and
-    values that are collected along a new first dim. Results are the carried values at
-    the end, then the collected ones. The loop ends after `count` iterations, or
-    when it is not to go on; it does not begin where `condition` is false.
+    values that are collected along a new first dim. Results are the carried
+    values at the end, then the collected ones. The loop ends after `count`
+    iterations, or when it is not to go on; it does not begin where `condition` is false.
 
     ```mlir
     %last, %all = graph.loop @main.body.0 count(%n : tensor<i64>)
