@@ -27,6 +27,11 @@ template <typename Hash> static std::vector<uint8_t> toVector(Hash &&hash) {
 }
 
 Expected<std::unique_ptr<Writer>> Writer::create(StringRef path) {
+  // The finished file takes its place: that of a device or folder as well.
+  if (llvm::sys::fs::exists(path) && !llvm::sys::fs::is_regular_file(path))
+    return llvm::createStringError(
+        "cannot write '%s': it exists and is no regular file",
+        path.str().c_str());
   Expected<llvm::sys::fs::TempFile> file = llvm::sys::fs::TempFile::create(
       path + ".%%%%%%%%.partial",
       llvm::sys::fs::all_read | llvm::sys::fs::all_write);

@@ -310,13 +310,19 @@ Value Emitter::emitShift(bool isLeft) {
   return select(isInside, shifted, constant(x, 0));
 }
 
-/// By squaring; a negative exponent gives 0 for bases other than 1 and -1.
+/// By squaring; a negative exponent gives 0 for bases other than 1 and -1. From
+/// the width on only its parity counts: what has not overflowed by then is 0, 1
+/// or -1.
 Value Emitter::emitIntegerPow() {
   Value base = tiles[0], exponent = tiles[1];
   Value one = constant(base, 1), zero = constant(base, 0), result = one;
-  unsigned width = getElement(exponent).getIntOrFloatBitWidth();
+  unsigned width = getElement(base).getIntOrFloatBitWidth();
   Value isNegative = cmpi(arith::CmpIPredicate::slt, exponent, zero);
-  for (unsigned bit = 0; bit < width; ++bit) {
+  Value most = constant(exponent, width);
+  Value parity = arith::AndIOp::create(b, exponent, one);
+  exponent = select(cmpi(arith::CmpIPredicate::ugt, exponent, most),
+                    arith::AddIOp::create(b, most, parity), exponent);
+  for (unsigned bit = 0; (1u << bit) <= width; ++bit) {
     Value shifted =
         arith::ShRUIOp::create(b, exponent, constant(exponent, bit));
     Value isSet = cmpi(arith::CmpIPredicate::ne,

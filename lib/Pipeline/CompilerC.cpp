@@ -50,9 +50,8 @@ static lathe_status_t readOptions(const lathe_compile_options_t &given,
                                   CompileOptions &options) {
   if ((given.num_targets && !given.targets) ||
       (given.num_specializations && !given.specializations))
-    return makeStatus(
-        LATHE_INVALID_ARGUMENT,
-        "targets or specializations is NULL, but not its number");
+    return makeStatus(LATHE_INVALID_ARGUMENT,
+                      "targets or specializations is NULL, but not its number");
   if (given.num_targets)
     options.targets.clear();
   for (size_t i = 0; i < given.num_targets; ++i) {

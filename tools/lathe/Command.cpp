@@ -3,6 +3,7 @@
 #include "tools/lathe/Command.h"
 
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/WithColor.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -35,6 +36,18 @@ Error requireArguments(ArrayRef<Argument> arguments) {
   if (missing.empty())
     return Error::success();
   return usageError("missing " + missing);
+}
+
+Error checkOutput(StringRef path, ArrayRef<StringRef> inputs) {
+  if (sys::fs::exists(path) && !sys::fs::is_regular_file(path))
+    return failure(path +
+                   ": exists and is no regular file; nothing is written");
+  for (StringRef input : inputs)
+    if (path == input || sys::fs::equivalent(path, input))
+      return failure(path + ": is " +
+                     (sys::fs::exists(path) ? "read" : "written") +
+                     " by this command, too; nothing is written");
+  return Error::success();
 }
 
 static void printVersion(raw_ostream &os) {

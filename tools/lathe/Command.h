@@ -52,6 +52,12 @@ struct Argument {
 };
 llvm::Error requireArguments(llvm::ArrayRef<Argument> arguments);
 
+/// Whether `path` may be written, which happens by putting a finished file in
+/// its place: not if a device or folder is there, nor one of `inputs`, the
+/// files that the command reads or also writes.
+llvm::Error checkOutput(llvm::StringRef path,
+                        llvm::ArrayRef<llvm::StringRef> inputs);
+
 /// Parses the command line against `commands`, runs the one it names and
 /// returns the exit code: 0 done, 1 the work failed, 2 wrong usage. Prints the
 /// errors. `overview` introduces `lathe --help`.

@@ -115,6 +115,11 @@ static Error run() {
   Expected<CompileOptions> options = readOptions();
   if (!options)
     return options.takeError();
+  if (Error error = checkOutput(output, {model, tuning}))
+    return error;
+  if (!reportPath.empty())
+    if (Error error = checkOutput(reportPath, {model, tuning, output}))
+      return error;
   // The linker in this process resets every cl::opt when it runs.
   const std::string modelPath = model, bundlePath = output;
   const std::string pagePath = reportPath;

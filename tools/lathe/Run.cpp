@@ -43,6 +43,9 @@ static Error run() {
                                       {"--inputs", inputsPath},
                                       {"--outputs", outputsPath}}))
     return error;
+  if (Error error =
+          checkOutput(outputsPath, {arguments.getBundle(), inputsPath}))
+    return error;
   auto note = [](const Twine &what, double seconds) {
     if (verbose)
       errs() << what << ": " << formatSeconds(seconds) << '\n';

@@ -134,6 +134,8 @@ static Error run() {
   }
   if (sizes.empty())
     sizes.emplace_back();
+  if (Error error = checkOutput(output, {arguments.getBundle()}))
+    return error;
   tuning::TuningTable table;
   if (sys::fs::exists(output)) {
     Expected<tuning::TuningTable> old = tuning::TuningTable::read(output);

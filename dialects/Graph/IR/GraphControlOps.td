@@ -79,7 +79,8 @@ def Graph_LoopOp : Graph_ControlOp<"loop", [AttrSizedOperandSegments]> {
     `inputs`; it gives whether to go on (i1), the next carried values, and
     values that are collected along a new first dim. Results are the carried
     values at the end, then the collected ones. The loop ends after `count`
-    iterations, or when it is not to go on; it does not begin where `condition` is false.
+    iterations, or when it is not to go on; it does not begin where `condition`
+    is false.
 
     ```mlir
     %last, %all = graph.loop @main.body.0 count(%n : tensor<i64>)

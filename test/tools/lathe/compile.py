@@ -117,6 +117,19 @@ def check_refusals():
     assert not os.path.exists("x.lathe")
 
 
+def check_targets_of_writing():
+    """Nothing but a regular file is replaced, and no file that is read."""
+    os.mkfifo("pipe")
+    before = open("m.onnx", "rb").read()
+    for arguments, what in ((["pipe"], "pipe: exists and is no regular file"),
+                            (["m.onnx"], "m.onnx: is read by this command"),
+                            (["y.lathe", "--report", "y.lathe"], "y.lathe: is written"),
+                            (["y.lathe", "--report", "./m.onnx"], "is read")):
+        message = lathe("compile", "m.onnx", "-o", *arguments, code=1)
+        assert what in message, message
+    assert before == open("m.onnx", "rb").read() and not os.path.exists("y.lathe")
+
+
 def check_help():
     for command in ("compile", "check"):
         text = lathe(command, "--help")
@@ -130,4 +143,5 @@ if __name__ == "__main__":
     check_answers()
     check_outputs()
     check_refusals()
+    check_targets_of_writing()
     check_help()
