@@ -14,11 +14,12 @@ struct Counts {
   std::atomic<int64_t> calls{0};
   std::atomic<int64_t> live{0};
   std::atomic<int64_t> limit{INT64_MAX};
+  size_t largest = SIZE_MAX; ///< What is asked for beyond this is refused.
 };
 
 void *countedAllocate(void *context, size_t size, size_t alignment) {
   auto &counts = *static_cast<Counts *>(context);
-  if (counts.calls.fetch_add(1) >= counts.limit)
+  if (counts.calls.fetch_add(1) >= counts.limit || size > counts.largest)
     return nullptr;
   counts.live += static_cast<int64_t>(size);
   void *memory = nullptr;
@@ -113,7 +114,17 @@ TEST_P(Conformance, AShapeThatNeedsTooMuchIsRefused) {
   b.launch(b.kernel("iota", 1, 1), n, {n}, {}, {y});
   b.output("x", x);
   b.output("y", y);
+  Counts counts;
+  counts.largest = size_t(1) << 30;
+  lathe_allocator_t allocator = {sizeof(allocator), countedAllocate,
+                                 countedDeallocate, &counts};
+  lathe_model_options_t options = getOptions();
+  options.allocator = &allocator;
   LoadedModel loaded = load(std::move(b));
+  lathe_model_t *model = nullptr;
+  ASSERT_EQ(take(lathe_model_create(loaded.bundle.get(), &options, &model)),
+            "");
+  loaded.model.reset(model);
   Tensor<int64_t> one = {{1}, {5}};
   lathe_tensor_t input = one.view();
   lathe_results_t *results = nullptr;
@@ -124,6 +135,8 @@ TEST_P(Conformance, AShapeThatNeedsTooMuchIsRefused) {
   // What fits still runs.
   Tensor<int64_t> none = {{0}, {}};
   EXPECT_EQ(runMessage(loaded, {none.view()}), "");
+  loaded.model.reset();
+  EXPECT_EQ(counts.live, 0);
 }
 
 } // namespace
