@@ -133,15 +133,24 @@ LogicalResult ConcatOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
   return success();
 }
 
-LogicalResult PadOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
+LogicalResult PadOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
                                SmallVectorImpl<Dims> &results) {
   Dims dims = operands[0];
   if (getLow().size() != dims.size() || getHigh().size() != dims.size())
     return emitOpError("needs a low and a high count for each of the ")
            << dims.size() << " dims, got " << getLow().size() << " and "
            << getHigh().size();
-  for (auto [i, dim] : llvm::enumerate(dims))
+  for (auto [i, dim] : llvm::enumerate(dims)) {
+    // What is repeated must be there; the mirror does not repeat the border.
+    int64_t most = std::max(getLow()[i], getHigh()[i]);
+    int64_t needed = getMode() == PadMode::reflect ? most + 1
+                     : getMode() == PadMode::edge  ? 1
+                                                   : most;
+    if (getMode() != PadMode::constant && most > 0)
+      scope.requireNonNegative(canonicalizeSize(dim - needed),
+                               "pad: a dim is too short for what is repeated");
     dim = canonicalizeSize(dim + (getLow()[i] + getHigh()[i]));
+  }
   results.push_back(std::move(dims));
   return success();
 }

@@ -82,6 +82,21 @@ def gathers_from_nothing():
         raise AssertionError("an element of nothing")
 
 
+def pads_beyond_the_source():
+    """A mirror shows no more than there is."""
+    model = Model()
+    x = model.input("x", F, [2, "n"])
+    y = model.node("Pad", [x, model.constant(np.array([0, 3, 0, 2]))], mode="reflect")
+    model.output(y, F, 2)
+    model.check({"x": normal(2, 4)}, {"x": normal(2, 9)})
+    try:
+        model.check({"x": normal(2, 3)}, expected={y: normal(2, 8)})
+    except AssertionError as error:
+        assert "too short for what is repeated" in str(error), error
+    else:
+        raise AssertionError("a mirror of nothing")
+
+
 def scatters():
     for mode in ["none", "add", "max"]:
         model = Model()
@@ -138,7 +153,8 @@ def windows():
     model.check(*[{"x": normal(a, 3, 14, 17)} for a in [1, 2]])
 
 
-for test in sys.argv[1:] or ["views", "gathers", "gathers_from_nothing", "scatters", "joins",
+for test in sys.argv[1:] or ["views", "gathers", "gathers_from_nothing",
+                             "pads_beyond_the_source", "scatters", "joins",
                              "windows"]:
     globals()[test]()
     print(test, "ok")
