@@ -21,6 +21,19 @@ static llvm::APInt getBits(ArrayRef<char> bytes, Type elementType, int64_t i) {
   return llvm::APInt(width, bits, /*isSigned=*/false, /*implicitTrunc=*/true);
 }
 
+void lathe::graph::forEachIndex(ArrayRef<int64_t> shape,
+                                function_ref<void(ArrayRef<int64_t>)> visit) {
+  SmallVector<int64_t> index(shape.size(), 0);
+  for (int64_t n = ShapedType::getNumElements(shape); n-- > 0;) {
+    visit(index);
+    for (size_t i = shape.size(); i-- > 0;) {
+      if (++index[i] < shape[i])
+        break;
+      index[i] = 0;
+    }
+  }
+}
+
 std::optional<ArrayRef<char>> lathe::graph::getRawBytes(ElementsAttr value) {
   if (auto resource = dyn_cast<DenseResourceElementsAttr>(value)) {
     AsmResourceBlob *blob = resource.getRawHandle().getBlob();

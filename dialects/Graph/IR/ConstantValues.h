@@ -28,6 +28,10 @@ std::optional<llvm::SmallVector<double>> getNumbers(mlir::ElementsAttr value,
 /// single element. Nothing if `value` is no constant.
 std::optional<double> getSplatNumber(mlir::Value value);
 
+/// Calls `visit` with the index of each element of `shape`, in row-major order.
+void forEachIndex(llvm::ArrayRef<int64_t> shape,
+                  llvm::function_ref<void(llvm::ArrayRef<int64_t>)> visit);
+
 /// The dense row-major bytes of a constant, as a resource has them; nothing
 /// for dense attributes that are splats or bit-packed, or a resource without
 /// its blob.

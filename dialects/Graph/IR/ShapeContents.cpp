@@ -61,20 +61,6 @@ std::optional<SmallVector<int64_t>> ContentsEvaluator::getShape(Value value) {
   return shape;
 }
 
-/// For each element of `shape` in order, calls `visit` with its index.
-static void forEachIndex(ArrayRef<int64_t> shape,
-                         function_ref<void(ArrayRef<int64_t>)> visit) {
-  SmallVector<int64_t> index(shape.size(), 0);
-  for (int64_t n = ShapedType::getNumElements(shape); n-- > 0;) {
-    visit(index);
-    for (size_t i = shape.size(); i-- > 0;) {
-      if (++index[i] < shape[i])
-        break;
-      index[i] = 0;
-    }
-  }
-}
-
 static int64_t flatten(ArrayRef<int64_t> index, ArrayRef<int64_t> shape) {
   int64_t flat = 0;
   for (auto [i, size] : llvm::zip_equal(index, shape))

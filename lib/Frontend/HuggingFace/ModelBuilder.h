@@ -7,12 +7,13 @@
 #ifndef LATHE_LIB_FRONTEND_HUGGINGFACE_MODELBUILDER_H
 #define LATHE_LIB_FRONTEND_HUGGINGFACE_MODELBUILDER_H
 
-#include "lib/Frontend/GraphBuilder.h"
+#include "dialects/Graph/IR/GraphBuilder.h"
 #include "lib/Frontend/HuggingFace/Json.h"
 #include "lib/Frontend/HuggingFace/Safetensors.h"
 
 namespace lathe::huggingface {
 
+using graph::GraphBuilder;
 using mlir::Value;
 
 /// Builds the function of one model. Errors are sticky, as in GraphBuilder:

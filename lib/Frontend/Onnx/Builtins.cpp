@@ -130,11 +130,7 @@ static LogicalResult importNonMaxSuppression(NodeImporter &node) {
 
 static LogicalResult importCumProd(NodeImporter &node) {
   GraphBuilder &b = node.b;
-  auto given = node.getConstant(1);
-  if (!given || given->size() != 1)
-    return node.wasRefused() ? failure()
-                             : node.invalid("axis must be one number");
-  auto axis = node.getAxis(given->front(), b.getRank(node.in(0)));
+  auto axis = node.getAxisInput(1, b.getRank(node.in(0)));
   if (!axis)
     return failure();
   BuiltinCall call(node, "cumulative_product", {node.in(0)});
@@ -291,14 +287,10 @@ static LogicalResult importDft(NodeImporter &node) {
   GraphBuilder &b = node.b;
   Dims dims = b.getDims(node.in(0));
   int64_t rank = dims.size();
-  SmallVector<int64_t> given = {node.opset < 20 ? node.getInt("axis", 1) : -2};
-  if (node.opset >= 20 && node.hasInput(2)) {
-    auto constant = node.getConstant(2);
-    if (!constant || constant->size() != 1)
-      return failure();
-    given = *constant;
-  }
-  auto axis = node.getAxis(given.front(), rank);
+  auto axis =
+      node.opset >= 20 && node.hasInput(2)
+          ? node.getAxisInput(2, rank)
+          : node.getAxis(node.opset < 20 ? node.getInt("axis", 1) : -2, rank);
   if (!axis)
     return failure();
   if (rank < 2 || *axis == rank - 1)

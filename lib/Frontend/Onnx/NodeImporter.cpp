@@ -185,6 +185,17 @@ std::optional<SmallVector<int64_t>> NodeImporter::getConstant(unsigned input) {
   return values;
 }
 
+std::optional<int64_t> NodeImporter::getAxisInput(unsigned input,
+                                                  int64_t rank) {
+  auto given = getConstant(input);
+  if (!given)
+    return std::nullopt;
+  if (given->size() == 1)
+    return getAxis(given->front(), rank);
+  (void)invalid("input " + Twine(input) + " must be one number, the axis");
+  return std::nullopt;
+}
+
 std::optional<SmallVector<int64_t>>
 NodeImporter::getConstantOrAttr(unsigned input, StringRef attr,
                                 int64_t sinceOpset) {

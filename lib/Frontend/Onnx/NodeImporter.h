@@ -6,7 +6,7 @@
 #ifndef LATHE_LIB_FRONTEND_ONNX_NODEIMPORTER_H
 #define LATHE_LIB_FRONTEND_ONNX_NODEIMPORTER_H
 
-#include "lib/Frontend/GraphBuilder.h"
+#include "dialects/Graph/IR/GraphBuilder.h"
 #include "lib/Frontend/Onnx/onnx.pb.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -16,6 +16,7 @@ class ModelImporter;
 struct Scope;
 using graph::Compare;
 using graph::Dims;
+using graph::GraphBuilder;
 using graph::Reduction;
 using llvm::LogicalResult;
 using mlir::AffineExpr;
@@ -98,6 +99,8 @@ public:
   /// The integers of a constant input that must be known at compile time;
   /// nothing (and unsupported) when they are not.
   std::optional<llvm::SmallVector<int64_t>> getConstant(unsigned input);
+  /// The axis that a constant input gives, counted from the front.
+  std::optional<int64_t> getAxisInput(unsigned input, int64_t rank);
   /// An input that was an attribute in older opsets.
   std::optional<llvm::SmallVector<int64_t>>
   getConstantOrAttr(unsigned input, llvm::StringRef attr, int64_t sinceOpset);

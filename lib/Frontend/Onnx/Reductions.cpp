@@ -164,11 +164,7 @@ static LogicalResult importHardmax(NodeImporter &node) {
 
 static LogicalResult importCumSum(NodeImporter &node) {
   GraphBuilder &b = node.b;
-  auto given = node.getConstant(1);
-  if (!given || given->size() != 1)
-    return node.wasRefused() ? failure()
-                             : node.invalid("axis must be one number");
-  auto axis = node.getAxis(given->front(), b.getRank(node.in(0)));
+  auto axis = node.getAxisInput(1, b.getRank(node.in(0)));
   if (!axis)
     return failure();
   auto unit = [&](StringRef name) {

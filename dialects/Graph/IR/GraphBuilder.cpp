@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "lib/Frontend/GraphBuilder.h"
+#include "dialects/Graph/IR/GraphBuilder.h"
 #include "dialects/Graph/IR/ConstantValues.h"
 #include "mlir/IR/Verifier.h"
 
-using namespace lathe;
+using namespace lathe::graph;
 using namespace mlir;
-using graph::Dims;
 
-GraphBuilder::GraphBuilder(func::FuncOp function,
-                           graph::ShapeAnalysis &analysis)
+GraphBuilder::GraphBuilder(func::FuncOp function, ShapeAnalysis &analysis)
     : OpBuilder(function.getBody()), loc(function.getLoc()),
       analysis(analysis) {
   setInsertionPointToEnd(&function.getBody().front());
 }
+
+GraphBuilder::GraphBuilder(Operation *op, ShapeAnalysis &analysis)
+    : OpBuilder(op), loc(op->getLoc()), analysis(analysis) {}
 
 bool GraphBuilder::finish(Operation *op) {
   if (succeeded(analysis.visit(op))) {
@@ -69,7 +70,7 @@ std::optional<double> GraphBuilder::getScalar(Value value) {
   auto type = value ? dyn_cast<RankedTensorType>(value.getType()) : nullptr;
   if (!type || !type.hasStaticShape() || type.getNumElements() != 1)
     return std::nullopt;
-  return graph::getSplatNumber(value);
+  return getSplatNumber(value);
 }
 
 //===-- Sizes -------------------------------------------------------------===//
@@ -83,7 +84,7 @@ SmallVector<AffineExpr> GraphBuilder::sizes(ArrayRef<int64_t> values) {
 }
 
 AffineExpr GraphBuilder::product(ArrayRef<AffineExpr> dims) {
-  return graph::getProduct(getContext(), dims);
+  return getProduct(getContext(), dims);
 }
 
 AffineMapAttr GraphBuilder::map(ArrayRef<AffineExpr> dims) {
@@ -94,7 +95,7 @@ AffineMapAttr GraphBuilder::map(ArrayRef<AffineExpr> dims) {
 //===-- Constants ---------------------------------------------------------===//
 
 Value GraphBuilder::constant(ElementsAttr value) {
-  return create<graph::ConstantOp>(value.getElementType(), value);
+  return create<ConstantOp>(value.getElementType(), value);
 }
 
 Value GraphBuilder::scalar(Type elementType, double value) {
@@ -119,29 +120,29 @@ Value GraphBuilder::sizeValue(AffineExpr size) {
   if (auto known = dyn_cast<AffineConstantExpr>(size))
     return scalar(getI64Type(), known.getValue());
   // The iota is never computed: only its size is asked for.
-  return create<graph::DimOp>(getI64Type(), iota(size), getI64IntegerAttr(0));
+  return create<DimOp>(getI64Type(), iota(size), getI64IntegerAttr(0));
 }
 
 //===-- Ops with more convenient arguments --------------------------------===//
 
-Value GraphBuilder::compare(graph::Compare kind, Value a, Value b) {
-  return create<graph::CompareOp>(getI1Type(), kind, a, b);
+Value GraphBuilder::compare(Compare kind, Value a, Value b) {
+  return create<CompareOp>(getI1Type(), kind, a, b);
 }
 
 Value GraphBuilder::select(Value condition, Value a, Value b) {
-  return create<graph::SelectOp>(getElementType(a), condition, a, b);
+  return create<SelectOp>(getElementType(a), condition, a, b);
 }
 
 Value GraphBuilder::cast(Value value, Type elementType) {
   if (!value || getElementType(value) == elementType)
     return value;
-  return create<graph::CastOp>(elementType, value);
+  return create<CastOp>(elementType, value);
 }
 
 Value GraphBuilder::reshape(Value value, ArrayRef<AffineExpr> dims) {
   if (!value || llvm::equal(getDims(value), dims))
     return value;
-  return create<graph::ReshapeOp>(getElementType(value), value, map(dims));
+  return create<ReshapeOp>(getElementType(value), value, map(dims));
 }
 
 Value GraphBuilder::unsqueeze(Value value, ArrayRef<int64_t> axes) {
@@ -157,15 +158,15 @@ Value GraphBuilder::unsqueeze(Value value, ArrayRef<int64_t> axes) {
 Value GraphBuilder::broadcast(Value value, ArrayRef<AffineExpr> dims) {
   if (!value || llvm::equal(getDims(value), dims))
     return value;
-  return create<graph::BroadcastOp>(getElementType(value), value, map(dims));
+  return create<BroadcastOp>(getElementType(value), value, map(dims));
 }
 
 Value GraphBuilder::transpose(Value value, ArrayRef<int64_t> permutation) {
-  return create<graph::TransposeOp>(getElementType(value), value, permutation);
+  return create<TransposeOp>(getElementType(value), value, permutation);
 }
 
 Value GraphBuilder::slice(Value value, int64_t axis, AffineExpr start,
-                          AffineExpr count) {
+                          AffineExpr count, int64_t step) {
   Dims sizes = getDims(value);
   if (axis < 0 || axis >= int64_t(sizes.size()))
     return {};
@@ -173,35 +174,35 @@ Value GraphBuilder::slice(Value value, int64_t axis, AffineExpr start,
   SmallVector<int64_t> steps(sizes.size(), 1);
   starts[axis] = start;
   sizes[axis] = count;
-  return create<graph::SliceOp>(getElementType(value), value, map(starts),
-                                map(sizes), getDenseI64ArrayAttr(steps));
+  steps[axis] = step;
+  return create<SliceOp>(getElementType(value), value, map(starts), map(sizes),
+                         getDenseI64ArrayAttr(steps));
 }
 
 Value GraphBuilder::concat(ValueRange values, int64_t axis) {
   if (values.empty() || llvm::is_contained(values, Value()))
     return {};
-  return create<graph::ConcatOp>(getElementType(values.front()), values,
-                                 getI64IntegerAttr(axis));
+  return create<ConcatOp>(getElementType(values.front()), values,
+                          getI64IntegerAttr(axis));
 }
 
-Value GraphBuilder::reduce(graph::Reduction kind, Value value,
-                           ArrayRef<int64_t> axes, bool keepDims) {
-  auto kindAttr = graph::ReductionAttr::get(getContext(), kind);
-  return create<graph::ReduceOp>(getElementType(value), kindAttr, value,
-                                 getDenseI64ArrayAttr(axes),
-                                 keepDims ? getUnitAttr() : UnitAttr());
+Value GraphBuilder::reduce(Reduction kind, Value value, ArrayRef<int64_t> axes,
+                           bool keepDims) {
+  auto kindAttr = ReductionAttr::get(getContext(), kind);
+  return create<ReduceOp>(getElementType(value), kindAttr, value,
+                          getDenseI64ArrayAttr(axes),
+                          keepDims ? getUnitAttr() : UnitAttr());
 }
 
 Value GraphBuilder::iota(AffineExpr count, int64_t axis, int64_t rank) {
-  Value line =
-      create<graph::IotaOp>(getI64Type(), getI64IntegerAttr(0), map(count));
+  Value line = create<IotaOp>(getI64Type(), getI64IntegerAttr(0), map(count));
   Dims dims(rank, size(1));
   dims[axis] = count;
   return reshape(line, dims);
 }
 
 Value GraphBuilder::matmul(Value a, Value b) {
-  return create<graph::MatmulOp>(getElementType(a), a, b);
+  return create<MatmulOp>(getElementType(a), a, b);
 }
 
 Value GraphBuilder::takeAlong(Value value, Value indices, int64_t axis) {
@@ -209,8 +210,7 @@ Value GraphBuilder::takeAlong(Value value, Value indices, int64_t axis) {
   int64_t rank = dims.size();
   if (!value || !indices || rank != int64_t(wanted.size()) || axis >= rank)
     return {};
-  Value negative =
-      compare(graph::Compare::lt, indices, scalar(getI64Type(), 0));
+  Value negative = compare(Compare::lt, indices, scalar(getI64Type(), 0));
   Value place = select(negative, add(indices, sizeValue(dims[axis])), indices);
   Value flat;
   for (int64_t dim = 0; dim < rank; ++dim) {
@@ -220,9 +220,8 @@ Value GraphBuilder::takeAlong(Value value, Value indices, int64_t axis) {
       index = mul(index, sizeValue(stride));
     flat = flat ? add(flat, index) : index;
   }
-  return create<graph::GatherOp>(getElementType(value),
-                                 reshape(value, product(dims)), flat,
-                                 getI64IntegerAttr(0));
+  return create<GatherOp>(getElementType(value), reshape(value, product(dims)),
+                          flat, getI64IntegerAttr(0));
 }
 
 Value GraphBuilder::alongChannels(Value value, int64_t rank) {
@@ -245,7 +244,7 @@ SmallVector<Value> GraphBuilder::builtin(StringRef callee, ValueRange inputs,
     shapeMaps = getArrayAttr(llvm::map_to_vector(
         shapes, [&](const Dims &dims) -> Attribute { return map(dims); }));
   SmallVector<Type> resultTypes(types.begin(), types.end());
-  auto op = graph::BuiltinOp::create(
+  auto op = BuiltinOp::create(
       *this, loc, resultTypes, getStringAttr(callee), inputs,
       options.empty() ? DictionaryAttr() : getDictionaryAttr(options),
       shapeMaps, DenseI64ArrayAttr());

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Writes graph ops whose result shapes follow from the ops' own shape
-// functions. All front ends build through it.
+// functions. Front ends build whole models through it, passes what an op
+// decomposes into.
 
-#ifndef LATHE_LIB_FRONTEND_GRAPHBUILDER_H
-#define LATHE_LIB_FRONTEND_GRAPHBUILDER_H
+#ifndef LATHE_DIALECTS_GRAPH_IR_GRAPHBUILDER_H
+#define LATHE_DIALECTS_GRAPH_IR_GRAPHBUILDER_H
 
 #include "dialects/Graph/IR/Graph.h"
 #include "dialects/Graph/IR/ShapeAnalysis.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
 
-namespace lathe {
+namespace lathe::graph {
 
-/// A builder at the end of a function's body.
+/// An OpBuilder that infers types.
 ///
 /// Errors are sticky: when an op does not verify or its operands' shapes do not
 /// fit, `create` emits the diagnostic, erases the op and returns a null Value;
@@ -23,9 +24,12 @@ namespace lathe {
 /// Only code that indexes dims must look at `getRank` first.
 class GraphBuilder : public mlir::OpBuilder {
 public:
-  /// `analysis` holds the dims of the function's arguments; ops that are
-  /// created are added to it. It must outlive the builder.
-  GraphBuilder(mlir::func::FuncOp function, graph::ShapeAnalysis &analysis);
+  /// At the end of the function's body. `analysis` holds the dims of the
+  /// function's arguments; ops that are created are added to it. It must
+  /// outlive the builder.
+  GraphBuilder(mlir::func::FuncOp function, ShapeAnalysis &analysis);
+  /// For what replaces `op`: new ops stand before it.
+  GraphBuilder(mlir::Operation *op, ShapeAnalysis &analysis);
 
   /// Where the ops created from now on come from.
   mlir::Location loc;
@@ -72,11 +76,11 @@ public:
 
   mlir::Type getElementType(mlir::Value value);
   int64_t getRank(mlir::Value value);
-  graph::Dims getDims(mlir::Value value);
+  Dims getDims(mlir::Value value);
   /// Dim `axis` of `value`; the expression 1 when it has no such dim.
   mlir::AffineExpr getDim(mlir::Value value, int64_t axis);
   /// The elements of a small integer tensor as expressions over the symbols.
-  std::optional<graph::Dims> getContents(mlir::Value value);
+  std::optional<Dims> getContents(mlir::Value value);
   /// The same, if all are known now.
   std::optional<llvm::SmallVector<int64_t>> getIntegers(mlir::Value value);
   /// The one number in a constant tensor of one element.
@@ -106,25 +110,13 @@ public:
 
   //===-- Ops with more convenient arguments ------------------------------===//
 
-  mlir::Value add(mlir::Value a, mlir::Value b) {
-    return binary<graph::AddOp>(a, b);
-  }
-  mlir::Value sub(mlir::Value a, mlir::Value b) {
-    return binary<graph::SubOp>(a, b);
-  }
-  mlir::Value mul(mlir::Value a, mlir::Value b) {
-    return binary<graph::MulOp>(a, b);
-  }
-  mlir::Value div(mlir::Value a, mlir::Value b) {
-    return binary<graph::DivOp>(a, b);
-  }
-  mlir::Value max(mlir::Value a, mlir::Value b) {
-    return binary<graph::MaxOp>(a, b);
-  }
-  mlir::Value min(mlir::Value a, mlir::Value b) {
-    return binary<graph::MinOp>(a, b);
-  }
-  mlir::Value compare(graph::Compare kind, mlir::Value a, mlir::Value b);
+  mlir::Value add(mlir::Value a, mlir::Value b) { return binary<AddOp>(a, b); }
+  mlir::Value sub(mlir::Value a, mlir::Value b) { return binary<SubOp>(a, b); }
+  mlir::Value mul(mlir::Value a, mlir::Value b) { return binary<MulOp>(a, b); }
+  mlir::Value div(mlir::Value a, mlir::Value b) { return binary<DivOp>(a, b); }
+  mlir::Value max(mlir::Value a, mlir::Value b) { return binary<MaxOp>(a, b); }
+  mlir::Value min(mlir::Value a, mlir::Value b) { return binary<MinOp>(a, b); }
+  mlir::Value compare(Compare kind, mlir::Value a, mlir::Value b);
   mlir::Value select(mlir::Value condition, mlir::Value a, mlir::Value b);
   /// `value` itself if it has that element type.
   mlir::Value cast(mlir::Value value, mlir::Type elementType);
@@ -134,11 +126,11 @@ public:
   mlir::Value broadcast(mlir::Value value,
                         llvm::ArrayRef<mlir::AffineExpr> dims);
   mlir::Value transpose(mlir::Value value, llvm::ArrayRef<int64_t> permutation);
-  /// `count` elements of `axis` from `start` on.
+  /// `count` elements of `axis` from `start` on, every `step`-th.
   mlir::Value slice(mlir::Value value, int64_t axis, mlir::AffineExpr start,
-                    mlir::AffineExpr count);
+                    mlir::AffineExpr count, int64_t step = 1);
   mlir::Value concat(mlir::ValueRange values, int64_t axis);
-  mlir::Value reduce(graph::Reduction kind, mlir::Value value,
+  mlir::Value reduce(Reduction kind, mlir::Value value,
                      llvm::ArrayRef<int64_t> axes, bool keepDims);
   /// 0, 1, ... as i64, shaped so that it lies along `axis` of `rank` dims.
   mlir::Value iota(mlir::AffineExpr count, int64_t axis = 0, int64_t rank = 1);
@@ -158,9 +150,9 @@ public:
   builtin(llvm::StringRef callee, mlir::ValueRange inputs,
           llvm::ArrayRef<mlir::NamedAttribute> options,
           llvm::ArrayRef<mlir::RankedTensorType> types,
-          llvm::ArrayRef<graph::Dims> shapes = {});
+          llvm::ArrayRef<Dims> shapes = {});
 
-  graph::ShapeAnalysis &analysis;
+  ShapeAnalysis &analysis;
 
 private:
   /// Infers the result types of `op` and verifies it; erases it on failure.
@@ -169,6 +161,6 @@ private:
   bool failed = false;
 };
 
-} // namespace lathe
+} // namespace lathe::graph
 
-#endif // LATHE_LIB_FRONTEND_GRAPHBUILDER_H
+#endif // LATHE_DIALECTS_GRAPH_IR_GRAPHBUILDER_H
