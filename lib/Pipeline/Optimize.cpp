@@ -30,6 +30,8 @@ void lathe::buildOptimizePipeline(OpPassManager &passes,
   functions.addPass(graph::createRecognizeNormsPass());
   functions.addPass(graph::createRecognizeActivationsPass());
   functions.addPass(graph::createRecognizeAttentionPass());
+  functions.addPass(graph::createRecognizeRotaryPass());
+  functions.addPass(graph::createDecomposePass());
   cleanUp();
   if (!asked.attentionPattern.empty()) {
     graph::SparsifyAttentionPassOptions options;

@@ -69,20 +69,6 @@ static DenseElementsAttr write(RankedTensorType type,
   return DenseElementsAttr::get(type, values);
 }
 
-/// Calls `visit` with each index of `shape`, in row-major order.
-static void forEachIndex(ArrayRef<int64_t> shape,
-                         function_ref<void(ArrayRef<int64_t>)> visit) {
-  SmallVector<int64_t> index(shape.size(), 0);
-  for (int64_t n = ShapedType::getNumElements(shape); n-- > 0;) {
-    visit(index);
-    for (size_t i = shape.size(); i-- > 0;) {
-      if (++index[i] < shape[i])
-        break;
-      index[i] = 0;
-    }
-  }
-}
-
 /// The element at `index`, broadcast to the rank of `index`.
 static const Number &at(const Tensor &tensor, ArrayRef<int64_t> index) {
   int64_t flat = 0;

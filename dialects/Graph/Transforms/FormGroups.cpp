@@ -144,12 +144,17 @@ private:
   std::vector<Plan> plans;
   llvm::DenseSet<Operation *> taken;      ///< Computed by a group.
   llvm::DenseSet<Operation *> standalone; ///< Views needed outside of groups.
+  llvm::DenseSet<std::pair<Operation *, size_t>> refusals;
   unsigned numRefused = 0;
 };
 } // namespace
 
 void Planner::refuse(Operation *op, const Twine &reason) {
-  remarkMissed(pass, op, reason);
+  std::string text = reason.str();
+  // Several consumers may ask the same of one op.
+  if (!refusals.insert({op, llvm::hash_value(StringRef(text))}).second)
+    return;
+  remarkMissed(pass, op, text);
   ++numRefused;
 }
 

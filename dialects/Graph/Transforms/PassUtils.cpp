@@ -31,6 +31,27 @@ bool lathe::graph::areSameSizes(ArrayRef<AffineExpr> a,
   return llvm::equal(a, b, isSameSize);
 }
 
+LogicalResult lathe::graph::rewriteOps(
+    func::FuncOp function,
+    function_ref<Value(ShapeAnalysis &, Operation *)> rewrite) {
+  if (function.isExternal())
+    return success();
+  ShapeAnalysis shapes(function);
+  if (failed(shapes.run()))
+    return failure();
+  auto ops = llvm::map_to_vector(function.getBody().getOps(),
+                                 [](Operation &op) { return &op; });
+  for (Operation *op : ops) {
+    Value result = rewrite(shapes, op);
+    if (!result)
+      continue;
+    shapes.setDims(result, Dims(shapes.getDims(op->getResult(0))));
+    op->getResult(0).replaceAllUsesWith(result);
+  }
+  eraseDeadOps(function);
+  return success();
+}
+
 void lathe::graph::eraseDeadOps(FunctionOpInterface function) {
   if (function.isExternal())
     return;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What several passes need: remarks and maps of sizes.
+// What several passes need: remarks, maps of sizes, the walk over ops.
 
 #ifndef LATHE_DIALECTS_GRAPH_TRANSFORMS_PASSUTILS_H
 #define LATHE_DIALECTS_GRAPH_TRANSFORMS_PASSUTILS_H
 
 #include "dialects/Graph/IR/Graph.h"
 #include "dialects/Graph/IR/ShapeAnalysis.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 
 namespace lathe::graph {
 
@@ -29,6 +30,16 @@ bool areSameSizes(llvm::ArrayRef<mlir::AffineExpr> a,
 /// The type that "bf16" or "f16" names; an error at `op` for another name.
 mlir::FailureOr<mlir::FloatType> parseNarrowType(mlir::Operation *op,
                                                  llvm::StringRef name);
+
+/// Offers each op of the function's body, as it was in the beginning, to
+/// `rewrite`, which returns the value that takes the place of the op's result,
+/// or null to leave the op. New values have dims in `shapes` afterwards if they
+/// are results of `rewrite`. Ops that nobody reads in the end are erased. Fails
+/// if the shapes can't be inferred, which was reported then.
+llvm::LogicalResult rewriteOps(
+    mlir::func::FuncOp function,
+    llvm::function_ref<mlir::Value(ShapeAnalysis &shapes, mlir::Operation *op)>
+        rewrite);
 
 /// Erases ops of `function` whose results nobody reads, last first. A
 /// declaration has none.

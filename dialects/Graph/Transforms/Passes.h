@@ -10,6 +10,8 @@
 //   graph-recognize-norms      spelled-out normalizations become one op
 //   graph-recognize-activations
 //   graph-recognize-attention  needs softmax, matmul and views as imported
+//   graph-recognize-rotary
+//   graph-decompose            patches become products
 //   graph-linear-to-contract   after attention, which takes matmuls
 //   graph-propagate-layout     convolutions become channels-last or contracts
 //   graph-propagate-transposes what that put around them meets and cancels

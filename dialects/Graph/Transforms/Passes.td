@@ -156,6 +156,39 @@ def SparsifyAttentionPass
   ];
 }
 
+def RecognizeRotaryPass
+    : Pass<"graph-recognize-rotary", "::mlir::func::FuncOp"> {
+  let summary = "Recognize spelled-out rotary position embeddings";
+  let description = [{
+    Finds `x * cos + concat(-b, a) * sin` and `concat(a * cos - b * sin,
+    a * sin + b * cos)`, with `a` and `b` the halves of the last dim of `x`, and
+    writes both as products over the last dim as `[2, h]`. Exchanging the halves
+    is then a view with a step of -1, so that elementwise ops and views are all
+    there is, and form-groups makes one kernel of them.
+
+    Numeric contract: exact (a factor of -1 instead of a negation).
+  }];
+  let statistics = [
+    Statistic<"numRotations", "rotations", "rotary embeddings recognized">
+  ];
+}
+
+def DecomposePass : Pass<"graph-decompose", "::mlir::func::FuncOp"> {
+  let summary = "Express ops through others where that is faster or needed";
+  let description = [{
+    A float convolution of one group whose windows do not overlap (the patch
+    embedding of vision transformers) becomes a product over patches, which are
+    views of the input. Convolutions and maxima over windows of integers, and
+    means over dilated windows, which no kernel computes, become products and
+    reductions over gathered windows.
+
+    Numeric contract: reassociates (sums run in another order).
+  }];
+  let statistics = [
+    Statistic<"numDecomposed", "decomposed", "ops expressed through others">
+  ];
+}
+
 def LinearToContractPass
     : Pass<"graph-linear-to-contract", "::mlir::func::FuncOp"> {
   let summary = "Turn products with constant matrices into contractions";

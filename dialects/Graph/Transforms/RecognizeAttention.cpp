@@ -13,6 +13,7 @@
 //          score(#graph.softmax<scale = ...>) select(#graph.dense)
 
 #include "dialects/Graph/IR/ConstantValues.h"
+#include "dialects/Graph/IR/GraphBuilder.h"
 #include "dialects/Graph/IR/ShapeAnalysis.h"
 #include "dialects/Graph/Transforms/AttentionMask.h"
 #include "dialects/Graph/Transforms/PassUtils.h"
@@ -76,7 +77,7 @@ public:
   LogicalResult match();
   const std::string &getReason() const { return reason; }
 
-  Value rewrite(OpBuilder &builder);
+  Value rewrite();
 
 private:
   LogicalResult fail(const Twine &why) {
@@ -92,9 +93,10 @@ private:
   LogicalResult matchMasked(SelectOp select);
   LogicalResult matchQueryFactor(Value inner, Value factor);
   bool reachesScores(Value value);
-  Value takeFactors(OpBuilder &builder, Value value);
-  Value getKeys(OpBuilder &builder);
-  Value withoutRepetition(OpBuilder &builder, Value value);
+  Value takeFactors(GraphBuilder &b, Value value);
+  Value getKeys(GraphBuilder &b);
+  Value splitHeads(GraphBuilder &b, Value value);
+  Value withoutRepetition(GraphBuilder &b, Value value);
   Attribute getScore();
 
   ShapeAnalysis &shapes;
@@ -312,7 +314,7 @@ LogicalResult AttentionMatcher::matchQueryFactor(Value inner, Value factor) {
 //------------------------------------------------------------===//
 
 /// `value` without number factors, which go into the scale.
-Value AttentionMatcher::takeFactors(OpBuilder &builder, Value value) {
+Value AttentionMatcher::takeFactors(GraphBuilder &b, Value value) {
   for (auto split = splitFactor(value);
        split && split->first.getType() == value.getType();
        split = splitFactor(value)) {
@@ -322,19 +324,17 @@ Value AttentionMatcher::takeFactors(OpBuilder &builder, Value value) {
   auto transpose = value.getDefiningOp<TransposeOp>();
   if (!transpose)
     return value;
-  Value inner = takeFactors(builder, transpose.getInput());
-  if (inner == transpose.getInput())
-    return value;
-  Value result =
-      TransposeOp::create(builder, transpose.getLoc(), transpose.getType(),
-                          inner, transpose.getPermutation());
-  shapes.setDims(result, Dims(shapes.getDims(value)));
-  return result;
+  Value inner = takeFactors(b, transpose.getInput());
+  return inner == transpose.getInput()
+             ? value
+             : b.transpose(inner, transpose.getPermutation());
 }
 
 /// The keys as [batch, heads, keys, d].
-Value AttentionMatcher::getKeys(OpBuilder &builder) {
-  Value value = takeFactors(builder, product.getRhs());
+Value AttentionMatcher::getKeys(GraphBuilder &b) {
+  Value value = takeFactors(b, product.getRhs());
+  if (Value keys = splitHeads(b, value))
+    return keys;
   SmallVector<int64_t> permutation = {0, 1, 3, 2};
   if (auto transpose = value.getDefiningOp<TransposeOp>()) {
     for (int64_t &dim : permutation)
@@ -343,41 +343,44 @@ Value AttentionMatcher::getKeys(OpBuilder &builder) {
     if (llvm::is_sorted(permutation))
       return value;
   }
-  Dims dims;
-  for (int64_t dim : permutation)
-    dims.push_back(shapes.getDims(value)[dim]);
-  Value result =
-      TransposeOp::create(builder, product.getLoc(), value, permutation);
-  shapes.setDims(result, dims);
-  return result;
+  return b.transpose(value, permutation);
+}
+
+/// The keys, where `value` is a transpose of them that was made with batch and
+/// heads as one dim, as PyTorch's exporter does:
+/// reshape(transpose(reshape(keys) [0, 2, 1])).
+Value AttentionMatcher::splitHeads(GraphBuilder &b, Value value) {
+  auto split = value.getDefiningOp<ReshapeOp>();
+  auto transpose =
+      split ? split.getInput().getDefiningOp<TransposeOp>() : TransposeOp();
+  if (!transpose || transpose.getPermutation() != ArrayRef<int64_t>{0, 2, 1})
+    return Value();
+  Value merged = transpose.getInput();
+  Dims to = b.getDims(value), from = b.getDims(merged);
+  if (!isSameSize(from[1], to[3]) || !isSameSize(from[2], to[2]))
+    return Value();
+  if (auto merge = merged.getDefiningOp<ReshapeOp>())
+    merged = merge.getInput();
+  return b.reshape(merged, {to[0], to[1], to[3], to[2]});
 }
 
 /// Keys or values that were repeated for groups of heads, before they were:
 /// reshape(broadcast([b, h, 1, s, d] to [b, h, g, s, d])) to [b, h * g, s, d].
-Value AttentionMatcher::withoutRepetition(OpBuilder &builder, Value value) {
+Value AttentionMatcher::withoutRepetition(GraphBuilder &b, Value value) {
   auto reshape = value.getDefiningOp<ReshapeOp>();
   auto broadcast =
       reshape ? reshape.getInput().getDefiningOp<BroadcastOp>() : BroadcastOp();
   if (!broadcast)
     return value;
-  Dims from(shapes.getDims(broadcast.getInput()));
-  Dims to(shapes.getDims(broadcast.getResult()));
-  Dims result(shapes.getDims(value));
-  AffineExpr one = getAffineConstantExpr(1, value.getContext());
-  if (from.size() != 5 || to.size() != 5 || from[2] != one)
+  Dims from = b.getDims(broadcast.getInput());
+  Dims to = b.getDims(broadcast.getResult());
+  if (from.size() != 5 || to.size() != 5 || from[2] != b.size(1))
     return value;
   Dims merged = {to[0], canonicalizeSize(to[1] * to[2]), to[3], to[4]};
   Dims expected = {from[0], from[1], to[2], from[3], from[4]};
-  if (!areSameSizes(merged, result) || !areSameSizes(expected, to))
+  if (!areSameSizes(merged, b.getDims(value)) || !areSameSizes(expected, to))
     return value;
-  Dims heads = {from[0], from[1], from[3], from[4]};
-  auto type = RankedTensorType::get(toStaticShape(heads),
-                                    typeOf(value).getElementType());
-  Value few =
-      ReshapeOp::create(builder, reshape.getLoc(), type, broadcast.getInput(),
-                        getSizeMap(shapes, value.getContext(), heads));
-  shapes.setDims(few, heads);
-  return few;
+  return b.reshape(broadcast.getInput(), {from[0], from[1], from[3], from[4]});
 }
 
 Attribute AttentionMatcher::getScore() {
@@ -388,24 +391,24 @@ Attribute AttentionMatcher::getScore() {
   return SoftmaxAttr::get(context, scale, cap);
 }
 
-Value AttentionMatcher::rewrite(OpBuilder &builder) {
-  Location loc = builder.getFusedLoc(
-      {product.getLoc(), normalizer->getLoc(), output.getLoc()});
-  builder.setInsertionPoint(output);
-  Value query = takeFactors(builder, product.getLhs());
+Value AttentionMatcher::rewrite() {
+  GraphBuilder b(output, shapes);
+  b.loc =
+      b.getFusedLoc({product.getLoc(), normalizer->getLoc(), output.getLoc()});
+  Value query = takeFactors(b, product.getLhs());
   for (Value factor : queryFactors)
-    query = MulOp::create(builder, loc, query.getType(), query, factor);
-  Value key = getKeys(builder), value = output.getRhs();
-  Value fewKeys = withoutRepetition(builder, key);
-  Value fewValues = withoutRepetition(builder, value);
+    query = b.mul(query, factor);
+  Value key = getKeys(b), value = output.getRhs();
+  Value fewKeys = withoutRepetition(b, key);
+  Value fewValues = withoutRepetition(b, value);
   // Where only one of them shows its repetition, both stay repeated.
   if (isSameSize(shapes.getDims(fewKeys)[1], shapes.getDims(fewValues)[1])) {
     key = fewKeys;
     value = fewValues;
   }
   Type logits = typeOf(normalizer->getResult(0)).getElementType();
-  Value operand = mask->build(builder, loc, logits);
-  return AttentionOp::create(builder, loc, output.getType(), query, key, value,
+  Value operand = mask->build(b, b.loc, logits);
+  return AttentionOp::create(b, b.loc, output.getType(), query, key, value,
                              operand, cast<ScoreInterface>(getScore()),
                              cast<SelectionInterface>(mask->getSelection()));
 }
@@ -416,26 +419,24 @@ struct RecognizeAttentionPass
   using Base::Base;
 
   void runOnOperation() override {
-    func::FuncOp function = getOperation();
-    ShapeAnalysis shapes(function);
-    if (failed(shapes.run()))
-      return signalPassFailure();
-    SmallVector<MatmulOp> candidates(function.getOps<MatmulOp>());
-    OpBuilder builder(&getContext());
-    for (MatmulOp output : candidates) {
+    auto recognize = [&](ShapeAnalysis &shapes, Operation *op) {
+      auto output = dyn_cast<MatmulOp>(op);
+      if (!output)
+        return Value();
       AttentionMatcher matcher(shapes, output);
       if (succeeded(matcher.match())) {
-        Value result = matcher.rewrite(builder);
-        shapes.setDims(result, Dims(shapes.getDims(output.getResult())));
-        output.getResult().replaceAllUsesWith(result);
         ++numAttentions;
-      } else if (!matcher.getReason().empty()) {
-        remarkMissed(getArgument(), output,
+        return matcher.rewrite();
+      }
+      if (!matcher.getReason().empty()) {
+        remarkMissed(getArgument(), op,
                      "looks like an attention, but " + matcher.getReason());
         ++numMissed;
       }
-    }
-    eraseDeadOps(function);
+      return Value();
+    };
+    if (failed(rewriteOps(getOperation(), recognize)))
+      signalPassFailure();
   }
 };
 } // namespace

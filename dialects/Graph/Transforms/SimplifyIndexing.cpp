@@ -15,6 +15,7 @@
 #include "dialects/Graph/IR/Views.h"
 #include "dialects/Graph/Transforms/PassUtils.h"
 #include "dialects/Graph/Transforms/Passes.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 namespace lathe::graph {
 #define GEN_PASS_DEF_SIMPLIFYINDEXINGPASS
@@ -154,27 +155,18 @@ struct SimplifyIndexingPass
   using Base::Base;
 
   void runOnOperation() override {
-    func::FuncOp function = getOperation();
-    ShapeAnalysis shapes(function);
-    if (failed(shapes.run()))
-      return signalPassFailure();
     OpBuilder builder(&getContext());
-    IndexSimplifier simplifier(shapes, builder);
-    SmallVector<Operation *> ops;
-    for (Operation &op : function.getBody().getOps())
-      if (isa<GatherOp, GatherNdOp>(op))
-        ops.push_back(&op);
-    for (Operation *op : ops) {
-      auto gather = dyn_cast<GatherOp>(op);
-      Value view = gather ? simplifier.simplify(gather)
-                          : simplifier.simplify(cast<GatherNdOp>(op));
-      if (!view)
-        continue;
-      shapes.setDims(view, Dims(shapes.getDims(op->getResult(0))));
-      op->getResult(0).replaceAllUsesWith(view);
-      ++numSimplified;
-    }
-    eraseDeadOps(function);
+    auto simplify = [&](ShapeAnalysis &shapes, Operation *op) {
+      IndexSimplifier simplifier(shapes, builder);
+      Value view = llvm::TypeSwitch<Operation *, Value>(op)
+                       .Case<GatherOp, GatherNdOp>(
+                           [&](auto op) { return simplifier.simplify(op); })
+                       .Default([](Operation *) { return Value(); });
+      numSimplified += view ? 1 : 0;
+      return view;
+    };
+    if (failed(rewriteOps(getOperation(), simplify)))
+      signalPassFailure();
   }
 };
 } // namespace

@@ -423,3 +423,37 @@ func.func @bias_before_cast(%q: tensor<1x2x4x8xf16>, %kt: tensor<1x2x8x4xf16>,
     : (tensor<1x2x4x4xf16>, tensor<1x2x4x8xf16>) -> tensor<1x2x4x8xf16>
   return %o : tensor<1x2x4x8xf16>
 }
+
+// -----
+
+// PyTorch 2 transposes keys with batch and heads as one dim; heads that were
+// repeated show behind it.
+// CHECK-LABEL: func.func @merged_heads(
+// CHECK-DAG: %[[K:.*]] = graph.reshape %arg1 {{.*}} -> tensor<?x2x5x8xf32>
+// CHECK-DAG: %[[V:.*]] = graph.reshape %arg2 {{.*}} -> tensor<?x2x5x8xf32>
+// CHECK: graph.attention %arg0, %[[K]], %[[V]] score
+func.func @merged_heads(
+    %q: tensor<?x4x5x8xf32> {graph.dims = affine_map<()[s0] -> (s0, 4, 5, 8)>},
+    %k: tensor<?x2x1x5x8xf32> {
+      graph.dims = affine_map<()[s0] -> (s0, 2, 1, 5, 8)>},
+    %v: tensor<?x2x1x5x8xf32> {
+      graph.dims = affine_map<()[s0] -> (s0, 2, 1, 5, 8)>})
+    -> tensor<?x4x5x8xf32> attributes {graph.symbols = ["batch"]} {
+  %0 = graph.broadcast %k to affine_map<()[s0] -> (s0, 2, 2, 5, 8)>
+    : tensor<?x2x1x5x8xf32> -> tensor<?x2x2x5x8xf32>
+  %1 = graph.reshape %0 to affine_map<()[s0] -> (s0 * 4, 5, 8)>
+    : tensor<?x2x2x5x8xf32> -> tensor<?x5x8xf32>
+  %2 = graph.transpose %1 [0, 2, 1] : tensor<?x5x8xf32> -> tensor<?x8x5xf32>
+  %3 = graph.reshape %2 to affine_map<()[s0] -> (s0, 4, 8, 5)>
+    : tensor<?x8x5xf32> -> tensor<?x4x8x5xf32>
+  %4 = graph.broadcast %v to affine_map<()[s0] -> (s0, 2, 2, 5, 8)>
+    : tensor<?x2x1x5x8xf32> -> tensor<?x2x2x5x8xf32>
+  %5 = graph.reshape %4 to affine_map<()[s0] -> (s0, 4, 5, 8)>
+    : tensor<?x2x2x5x8xf32> -> tensor<?x4x5x8xf32>
+  %6 = graph.matmul %q, %3
+    : (tensor<?x4x5x8xf32>, tensor<?x4x8x5xf32>) -> tensor<?x4x5x5xf32>
+  %7 = graph.softmax %6 axis 3 : tensor<?x4x5x5xf32>
+  %8 = graph.matmul %7, %5
+    : (tensor<?x4x5x5xf32>, tensor<?x4x5x8xf32>) -> tensor<?x4x5x8xf32>
+  return %8 : tensor<?x4x5x8xf32>
+}
