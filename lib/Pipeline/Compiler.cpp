@@ -30,8 +30,11 @@ public:
   explicit RemarkForwarder(Sink sink) : sink(std::move(sink)) {}
 
   void streamOptimizationRemark(const remark::detail::Remark &found) override {
-    sink(found.getLocation(), Severity::Remark,
-         (found.getCategoryName() + ": " + found.getMsg()).str());
+    std::string text = (found.getCategoryName() + ": ").str();
+    text += found.getRemarkName();
+    for (const remark::detail::Remark::Arg &part : found.getArgs())
+      text += " " + part.val;
+    sink(found.getLocation(), Severity::Remark, text);
   }
 
 private:
@@ -138,7 +141,8 @@ void Compilation::receive(Diagnostic &diagnostic) {
 
 void Compilation::listenToRemarks() {
   remark::RemarkCategories everything;
-  everything.all = ".*";
+  everything.passed = everything.missed = everything.analysis =
+      everything.failed = ".*";
   auto forwarder = std::make_unique<RemarkForwarder>(
       [this](Location loc, Severity severity, StringRef text) {
         report(loc, severity, text);
