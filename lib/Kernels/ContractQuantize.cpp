@@ -9,6 +9,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include <limits>
 
 using namespace mlir;
 using namespace lathe;
@@ -60,6 +61,7 @@ private:
         StridedView::getContiguous(b.getContext(), temporaries[temporary].dims),
         window);
   }
+  Value pad(Value x, Value k, double value);
   bool quantize(Value k, bool isWhole);
 
   LaunchBuilder &launch;
@@ -74,8 +76,20 @@ private:
 
 } // namespace
 
-/// Quantizes the group that starts at `k`; false after an error. In a group
-/// that is cut short, zeros stand for what is missing.
+/// `x` with `value` for what a group that is cut short lacks.
+Value QuantizeKernel::pad(Value x, Value k, double value) {
+  auto f32 = cast<RankedTensorType>(x.getType());
+  RankedTensorType type = f32.clone(b.getIndexType());
+  Value place = arith::AddIOp::create(b, tile::SplatOp::create(b, type, k),
+                                      tile::IotaOp::create(b, type, 1));
+  Value size = tile::SplatOp::create(b, type, kernel.getSize(c.k));
+  Value isInside =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ult, place, size);
+  return arith::SelectOp::create(
+      b, isInside, x, kernel.getSplat(f32.getShape(), b.getF32Type(), value));
+}
+
+/// Quantizes the group that starts at `k`; false after an error.
 bool QuantizeKernel::quantize(Value k, bool isWhole) {
   Value x = load(k, isWhole);
   if (!x)
@@ -88,8 +102,13 @@ bool QuantizeKernel::quantize(Value k, bool isWhole) {
     return tile::BroadcastOp::create(b, f32, statistic,
                                      b.getDenseI64ArrayAttr(0));
   };
-  Value low = tile::ReduceOp::create(b, tile::Combine::Min, x, 1);
-  Value high = tile::ReduceOp::create(b, tile::Combine::Max, x, 1);
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  auto reduce = [&](tile::Combine combine, double identity) -> Value {
+    return tile::ReduceOp::create(b, combine, isWhole ? x : pad(x, k, identity),
+                                  1);
+  };
+  Value low = reduce(tile::Combine::Min, infinity);
+  Value high = reduce(tile::Combine::Max, -infinity);
   Value range = arith::SubFOp::create(b, high, low);
   Value scale = arith::MulFOp::create(b, range, constant(1.0 / 255));
   // Of a range whose inverse is no number, all codes are zero.

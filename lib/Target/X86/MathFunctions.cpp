@@ -123,7 +123,13 @@ Value MathFunctions::scaleBy(Value y, Value n) {
   if (isFullRegister())
     return scaleByFloor(y, n);
   int64_t mantissa = isDouble() ? 52 : 23, bias = isDouble() ? 1023 : 127;
-  Value whole = arith::FPToSIOp::create(b, bitsType(), n);
+  // The sum's lowest bits are n; of NaN they are any, not poison.
+  Value middle = constant(isDouble() ? 0x1.8p52 : 0x1.8p23);
+  auto toBits = [&](Value value) -> Value {
+    return arith::BitcastOp::create(b, bitsType(), value);
+  };
+  Value whole =
+      arith::SubIOp::create(b, toBits(add(n, middle)), toBits(middle));
   Value half = arith::ShRSIOp::create(b, whole, bits(1));
   Value rest = arith::SubIOp::create(b, whole, half);
   for (Value exponent : {half, rest}) {
@@ -285,13 +291,9 @@ Value MathFunctions::nearZero(Value x, double bound, double cubic,
                 large);
 }
 
-/// Cody and Waite's reduction by pi / 2 in three parts; fdlibm's kernels.
-Value MathFunctions::sinAfter(Value x, int64_t quarter) {
-  Value n = roundEven(mul(x, constant(1 / kHalfPi)));
-  Value r = fma(n, constant(-1.5707963267948966), x);
-  r = fma(n, constant(-6.123233995736766e-17), r);
-  r = fma(n, constant(1.4973849048591833e-33), r);
-  Value z = mul(r, r);
+/// fdlibm's kernels on the rest of a reduction by pi / 2.
+Value MathFunctions::sinOf(const Angle &angle, int64_t quarter) {
+  Value r = angle.rest, z = mul(r, r);
   Value sine =
       polynomial(z, {1.58969099521155010221e-10, -2.50507602534068634195e-08,
                      2.75573137070700676789e-06, -1.98412698298579493134e-04,
@@ -303,7 +305,7 @@ Value MathFunctions::sinAfter(Value x, int64_t quarter) {
                      -1.38888888888741095749e-03, 4.16666666666666019037e-02});
   cosine = fma(mul(z, z), cosine, fma(z, constant(-0.5), constant(1)));
   // Whole quarters of a turn, from n mod 4, which is exact.
-  Value turn = add(n, constant(quarter));
+  Value turn = add(angle.quarters, constant(quarter));
   Value four = math::FloorOp::create(b, mul(turn, constant(0.25)));
   turn = fma(four, constant(-4), turn);
   Value isOdd =
@@ -313,7 +315,13 @@ Value MathFunctions::sinAfter(Value x, int64_t quarter) {
   return select(isUpper, sub(constant(0), result), result);
 }
 
-Value MathFunctions::tan(Value x) { return div(sin(x), cos(x)); }
+Value MathFunctions::sin(Value x) { return sinOf(reduceAngle(x), 0); }
+Value MathFunctions::cos(Value x) { return sinOf(reduceAngle(x), 1); }
+
+Value MathFunctions::tan(Value x) {
+  Angle angle = reduceAngle(x);
+  return div(sinOf(angle, 0), sinOf(angle, 1));
+}
 
 /// Halves the angle twice, then the odd series.
 Value MathFunctions::atan(Value x) {
@@ -419,35 +427,26 @@ Value MathFunctions::cbrt(Value x) {
 }
 
 Value MathFunctions::pow(Value x, Value y) {
-  Value result = exp(mul(y, log(abs(x))));
+  Value size = abs(x), result = exp(mul(y, log(size)));
   Value half = mul(y, constant(0.5));
-  Value floor = math::FloorOp::create(b, y);
-  Value isWhole = test(arith::CmpFPredicate::OEQ, floor, y);
-  Value isEven =
-      test(arith::CmpFPredicate::OEQ, math::FloorOp::create(b, half), half);
-  Value negated = sub(constant(0), result);
-  Value ofNegative =
-      select(isWhole, select(isEven, result, negated), constant(kNaN));
+  Value isWhole =
+      test(arith::CmpFPredicate::OEQ, math::FloorOp::create(b, y), y);
+  Value isOdd =
+      test(arith::CmpFPredicate::UNE, math::FloorOp::create(b, half), half);
+  isOdd = arith::AndIOp::create(b, isWhole, isOdd);
+  result = select(isOdd, copySign(result, x), result);
   // An infinite base has a power of any exponent.
-  Value isFinite = test(arith::CmpFPredicate::OGT, x, constant(-kInfinity));
-  ofNegative =
-      select(isFinite, ofNegative, select(isWhole, ofNegative, result));
-  result = select(test(arith::CmpFPredicate::OLT, x, constant(0)), ofNegative,
-                  result);
-  Value isOne = test(arith::CmpFPredicate::OEQ, x, constant(1));
+  Value isNegative = arith::AndIOp::create(
+      b, test(arith::CmpFPredicate::OLT, x, constant(0)),
+      test(arith::CmpFPredicate::OLT, size, constant(kInfinity)));
+  result = select(isNegative, select(isWhole, result, constant(kNaN)), result);
+  // 1 to any power, NaN included; -1 to an infinite one; any number, NaN
+  // included, to the power of 0.
+  Value isUnit = arith::AndIOp::create(
+      b, test(arith::CmpFPredicate::OEQ, size, constant(1)),
+      test(arith::CmpFPredicate::OEQ, abs(y), constant(kInfinity)));
+  Value isOne = arith::OrIOp::create(
+      b, isUnit, test(arith::CmpFPredicate::OEQ, x, constant(1)));
   Value isZeroth = test(arith::CmpFPredicate::OEQ, y, constant(0));
   return select(arith::OrIOp::create(b, isOne, isZeroth), constant(1), result);
-}
-
-Value MathFunctions::rem(Value x, Value y) {
-  Value t = abs(y);
-  Value quotient = math::TruncOp::create(b, div(abs(x), t));
-  Value r = fma(sub(constant(0), quotient), t, abs(x));
-  // The quotient was rounded: one too many, or one too few.
-  r = select(test(arith::CmpFPredicate::OLT, r, constant(0)), add(r, t), r);
-  r = select(test(arith::CmpFPredicate::OGE, r, t), sub(r, t), r);
-  Value divides = test(arith::CmpFPredicate::OEQ, t, constant(kInfinity));
-  Value isFinite = test(arith::CmpFPredicate::OLT, abs(x), t);
-  r = select(arith::AndIOp::create(b, divides, isFinite), abs(x), r);
-  return copySign(r, x);
 }

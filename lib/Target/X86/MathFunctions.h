@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Elementary functions as straight-line code on scalars or vectors of f32 or
-// f64, with infinities, NaN, zeros and subnormal numbers as the C library has
-// them. `exp`, `log`, `tanh` and `erf` have an f32 form of their own, at most
-// 2 ulp off; the others are computed in f64 whatever their type, which rounds
-// an f32 result to within 1 ulp.
+// Elementary functions as code on scalars or vectors of f32 or f64, straight
+// but for angles beyond 2^40 and for the remainder, with infinities, NaN, zeros
+// and subnormal numbers as the C library has them. `exp`, `log`, `tanh` and
+// `erf` have an f32 form of their own, at most 2 ulp off; the others are
+// computed in f64 whatever their type, which rounds an f32 result to within
+// 1 ulp.
 
 #ifndef LATHE_LIB_TARGET_X86_MATHFUNCTIONS_H
 #define LATHE_LIB_TARGET_X86_MATHFUNCTIONS_H
@@ -31,8 +32,8 @@ public:
   mlir::Value erf(mlir::Value x);
 
   // The following want f64.
-  mlir::Value sin(mlir::Value x) { return sinAfter(x, 0); }
-  mlir::Value cos(mlir::Value x) { return sinAfter(x, 1); }
+  mlir::Value sin(mlir::Value x);
+  mlir::Value cos(mlir::Value x);
   mlir::Value tan(mlir::Value x);
   mlir::Value asin(mlir::Value x);
   mlir::Value acos(mlir::Value x);
@@ -84,8 +85,22 @@ private:
   mlir::Value scaleBy(mlir::Value y, mlir::Value n);
   /// e^r * 2^n for |r| <= ln(2) / 2.
   mlir::Value expReduced(mlir::Value r, mlir::Value n);
-  /// sin(x + quarter * pi / 2).
-  mlir::Value sinAfter(mlir::Value x, int64_t quarter);
+
+  /// An angle of quarters * pi / 2 + rest, with |rest| <= pi / 4.
+  struct Angle {
+    mlir::Value quarters, rest;
+  };
+  Angle reduceAngle(mlir::Value x);
+  /// sin(angle + quarter * pi / 2).
+  mlir::Value sinOf(const Angle &angle, int64_t quarter);
+  mlir::Value isLargeAngle(mlir::Value x);
+  llvm::SmallVector<mlir::Value> reduceLargeAngle(mlir::Value x);
+  llvm::SmallVector<mlir::Value> reduceEachLarge(mlir::Value x,
+                                                 mlir::ValueRange values);
+  mlir::Value remainderStep(mlir::Value r, mlir::Value t);
+  /// Whether a condition holds in any lane.
+  mlir::Value any(mlir::Value condition);
+
   /// `small(x)` where |x| < bound, else `large`.
   mlir::Value nearZero(mlir::Value x, double bound, double cubic,
                        mlir::Value large);

@@ -25,7 +25,7 @@ def X86LowerTilePass : Pass<"x86-lower-tile", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"level", "level", "std::string", "\"avx512-vnni\"",
-           "x86-64-v3 or avx512-vnni">];
+           "x86-64-v3, avx512-vnni or avx512-bf16">];
   let dependentDialects = [
     "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
     "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
@@ -36,14 +36,17 @@ def X86LowerMathPass : Pass<"x86-lower-math", "::mlir::ModuleOp"> {
   let summary = "Lowers math ops on vectors to polynomials";
   let description = [{
     No op that would become a call of libm is left. Numeric contract: at most
-    4 ulp on f32; infinities, NaN and zeros as the C library has them.
+    4 ulp on f32, whatever its size; infinities, NaN and zeros as the C library
+    has them. Angles from 2^40 on are reduced one by one, by a function that
+    the pass adds to the module.
   }];
   let options = [
     Option<"avx512", "avx512", "bool", "false",
            "use instructions of AVX-512 for 16 lanes">];
   let dependentDialects = [
     "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
-    "::mlir::math::MathDialect"];
+    "::mlir::func::FuncDialect", "::mlir::math::MathDialect",
+    "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 
 #endif // LATHE_LIB_TARGET_X86_PASSES_TD

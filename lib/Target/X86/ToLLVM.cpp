@@ -2,6 +2,7 @@
 //
 // The pipeline from tile kernels to the LLVM dialect.
 
+#include "lib/Target/X86/Levels.h"
 #include "lib/Target/X86/Passes.h"
 #include "mlir/Dialect/Vector/Transforms/VectorTransforms.h"
 #include "mlir/Pass/PassManager.h"
@@ -31,7 +32,8 @@ void x86::buildToLLVMPipeline(OpPassManager &manager, StringRef level) {
   manager.addPass(createCSEPass());
   manager.addPass(createCanonicalizerPass());
   X86LowerMathPassOptions math;
-  math.avx512 = level.starts_with("avx512");
+  const Level *found = lookupLevel(level); // An unknown one is refused above.
+  math.avx512 = found && found->record.capabilities.vectorBits == 512;
   manager.addPass(createX86LowerMathPass(math));
   manager.addPass(createSCFToControlFlowPass());
   manager.addPass(createCSEPass());

@@ -17,13 +17,26 @@ func.func @exp(%x: vector<16xf32>) -> vector<16xf32> {
 }
 
 // Functions without an f32 form are computed in f64; scalars as vectors are.
+// Large angles, if any, are reduced by a function of integers.
 // CHECK-LABEL: func.func @sin
 // CHECK: arith.extf {{.*}} : f32 to f64
 // CHECK-NOT: math.sin
+// CHECK: scf.if
+// CHECK: func.call @lathe_reduce_angle
 // CHECK: arith.truncf {{.*}} : f64 to f32
 func.func @sin(%x: f32) -> f32 {
   %y = math.sin %x : f32
   return %y : f32
+}
+
+// A vector tests all lanes at once.
+// CHECK-LABEL: func.func @cos
+// CHECK: %[[ANY:.*]] = vector.reduction <or>
+// CHECK: scf.if %[[ANY]]
+// CHECK: scf.for
+func.func @cos(%x: vector<4xf64>) -> vector<4xf64> {
+  %y = math.cos %x : vector<4xf64>
+  return %y : vector<4xf64>
 }
 
 // What has an instruction stays.

@@ -134,20 +134,73 @@ def check_special(kernels):
     y = np.zeros(SIZE, np.float32)
     powers = [(0, 0, 1), (0, 2, 0), (0, -1, inf), (-2, 3, -8), (-2, 2, 4),
               (-2, 0.5, nan), (1, nan, 1), (nan, 0, 1), (2, inf, inf),
-              (0.5, inf, 0), (inf, -1, 0), (-inf, 3, -inf), (nan, 1, nan)]
+              (0.5, inf, 0), (inf, -1, 0), (-inf, 3, -inf), (nan, 1, nan),
+              (-0.0, 3, -0.0), (-0.0, -3, -inf), (-0.0, 2, 0), (-0.0, -2, inf),
+              (-0.0, 0.5, 0), (-1, inf, 1), (-1, -inf, 1), (-2, -inf, 0),
+              (-0.5, inf, 0), (-inf, 0.5, inf), (-inf, -3, -0.0),
+              (-1, 16777217, 1), (-1, 16777215, -1), (-1, nan, nan),
+              (nan, nan, nan)]
     for i, (base, exponent, _) in enumerate(powers):
         x[i], y[i] = base, exponent
     z = np.zeros(SIZE, np.float32)
     kernels.run("powf", [x, y, z], grid=[SIZE // 64])
     for got, case in zip(z, powers):
         assert np.isclose(got, case[2], equal_nan=True), f"pow{case}: {got}"
+        if not np.isnan(got):
+            assert np.signbit(got) == np.signbit(np.float32(case[2])), \
+                f"pow{case}: {got}"
+
+
+def large(rng, limits):
+    """Of both signs, to the largest number, with small ones in between: one
+    vector takes both ways."""
+    tiny, most = limits.tiny, limits.max
+    x = np.exp(rng.uniform(math.log(1e9), math.log(most), SIZE))
+    x[::3] = rng.uniform(-10, 10, len(x[::3]))
+    x *= rng.choice([-1, 1], SIZE)
+    x[:6] = [most, -most, tiny, 2.0**40, 2.0**63, 1e30]
+    return x
+
+
+def check_large_angles(kernels):
+    x = large(np.random.default_rng(2), np.finfo(np.float32)).astype("f4")
+    # The multiple of pi / 2 that an f32 comes closest to.
+    x[6] = 16367173 * 2.0**72
+    for name in ["sin", "cos", "tan"]:
+        y = np.zeros(SIZE, np.float32)
+        kernels.run(name, [x, y], grid=[SIZE // 64])
+        check(f"{name} of large", y, reference(getattr(math, name), x), 1)
+    x[::2] = np.float32("inf")
+    kernels.run("sin", [x, y], grid=[SIZE // 64])
+    assert np.isnan(y[::2]).all()
+    check("sin beside inf", y[1::2], reference(math.sin, x[1::2]), 1)
+
+
+def check_remainders(kernels):
+    """fmod is exact, whatever the quotient."""
+    rng = np.random.default_rng(3)
+    x = large(rng, np.finfo(np.float32)).astype("f4")
+    y = np.exp(rng.uniform(math.log(1e-38), math.log(1e38), SIZE)).astype("f4")
+    y *= rng.choice([-1, 1], SIZE)
+    inf, nan = np.float32("inf"), np.float32("nan")
+    x[:10] = [1e30, 3e38, -3e38, 5, inf, 5, 0.0, -0.0, nan, -5]
+    y[:10] = [3, 1e-45, 1e-45, inf, 3, 0, 7, 7, 3, -inf]
+    z = np.zeros(SIZE, np.float32)
+    kernels.run("remf", [x, y, z], grid=[SIZE // 64])
+    with np.errstate(invalid="ignore"):
+        want = np.fmod(x.astype("f8"), y.astype("f8"))
+    np.testing.assert_array_equal(z, want)
+    numbers = ~np.isnan(want)
+    assert (np.signbit(z) == np.signbit(want))[numbers].all()
 
 
 def check_double(level):
     ops = [("math.exp", math.exp, (-300, 300)), ("math.log", math.log, (1, 1e9)),
            ("math.sin", math.sin, (-50, 50)), ("math.tanh", math.tanh, (-5, 5)),
+           ("math.cos", math.cos, (-1e15, 1e15)),
            ("math.atan", math.atan, (-5, 5))]
     text = "".join(kernel(op, 1, "f64") for op, _, _ in ops)
+    text += kernel("arith.remf", 2, "f64")
     kernels = Kernels(text, level)
     rng = np.random.default_rng(1)
     for op, function, bounds in ops:
@@ -156,6 +209,19 @@ def check_double(level):
         kernels.run(op.split(".")[1], [x, y], grid=[SIZE // 64])
         want = np.array([function(value) for value in x])
         assert np.allclose(y, want, rtol=1e-13, atol=1e-15), op
+    x = large(rng, np.finfo(np.float64))
+    x[6] = 6381956970095103 * 2.0**797
+    for name in ["sin", "cos"]:
+        kernels.run(name, [x, y], grid=[SIZE // 64])
+        want = [getattr(math, name)(value) for value in x]
+        if name == "cos":  # No f64 is closer to a multiple of pi / 2 (Muller's
+            # "Elementary Functions", table 11.1); glibc is 7 ulp off.
+            want[6] = -4.68716592425462761112e-19
+        np.testing.assert_allclose(y, want, rtol=1e-15, err_msg=name)
+    divisors = np.exp(rng.uniform(-700, 700, SIZE)) * rng.choice([-1, 1], SIZE)
+    divisors[:3] = [5e-324, 3, 1e-310]
+    kernels.run("remf", [x, divisors, y], grid=[SIZE // 64])
+    np.testing.assert_array_equal(y, np.fmod(x, divisors))
 
 
 def main():
@@ -177,6 +243,8 @@ def main():
             kernels.run(op.split(".")[1], [x, y, z], grid=[SIZE // 64])
             check(f"{op} at {level}", z, reference(function, x, y), ulp)
         check_special(kernels)
+        check_large_angles(kernels)
+        check_remainders(kernels)
         check_double(level)
 
 
