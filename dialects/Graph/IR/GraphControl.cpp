@@ -8,8 +8,7 @@
 using namespace mlir;
 using namespace lathe::graph;
 
-//===-- Shape functions
-//------------------------------------------------------===//
+//===-- Shape functions ---------------------------------------------------===//
 
 /// Dims as `shapes` says; a dim of -1 is the next symbol of `op`, from the
 /// `fresh`th on.
@@ -58,8 +57,7 @@ LogicalResult BindOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
   return success();
 }
 
-//===-- Verifiers
-//------------------------------------------------------------===//
+//===-- Verifiers ---------------------------------------------------------===//
 
 static LogicalResult verifyResultShapes(Operation *op, ArrayAttr shapes) {
   if (shapes.size() != op->getNumResults())

@@ -11,8 +11,7 @@ using namespace lathe::graph;
 #define GET_OP_CLASSES
 #include "dialects/Graph/IR/GraphOps.cpp.inc"
 
-//===-- Types
-//----------------------------------------------------------------===//
+//===-- Types -------------------------------------------------------------===//
 
 RankedTensorType lathe::graph::getDenseType(RankedTensorType type) {
   return RankedTensorType::get(type.getShape(), type.getElementType());
@@ -40,8 +39,7 @@ RankedTensorType lathe::graph::broadcastType(Type lhs, Type rhs) {
   return RankedTensorType::get(shape, getElementTypeOrSelf(lhs));
 }
 
-//===-- Builders
-//-------------------------------------------------------------===//
+//===-- Builders ----------------------------------------------------------===//
 
 void CastOp::build(OpBuilder &builder, OperationState &state, Value input,
                    Type elementType) {
@@ -62,8 +60,7 @@ void TransposeOp::build(OpBuilder &builder, OperationState &state, Value input,
 // What `ensureTerminator` calls: a group without results.
 void YieldOp::build(OpBuilder &, OperationState &) {}
 
-//===-- GroupOp
-//--------------------------------------------------------------===//
+//===-- GroupOp -----------------------------------------------------------===//
 
 bool lathe::graph::isControlFlow(Operation *op) {
   return isa<IfOp, CallOp, LoopOp>(op);

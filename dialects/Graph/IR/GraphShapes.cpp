@@ -106,8 +106,7 @@ Dims lathe::graph::getDimsOfType(Type type, unsigned &unknowns) {
   return dims;
 }
 
-//===-- Verification by shape function
-//--------------------------------------===//
+//===-- Verification by shape function ------------------------------------===//
 
 namespace {
 /// Knows types only: what depends on run time is neither known nor wrong.
@@ -156,8 +155,7 @@ LogicalResult lathe::graph::inferResultTypes(Operation *op, ShapeScope &scope,
   return success();
 }
 
-//===-- Elementwise
-//----------------------------------------------------------===//
+//===-- Elementwise -------------------------------------------------------===//
 
 LogicalResult lathe::graph::inferBroadcastDims(Operation *op, ShapeScope &scope,
                                                ArrayRef<Dims> operands,
@@ -201,8 +199,7 @@ LogicalResult DimOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
   return checkAxis(*this, getAxis(), operands[0].size());
 }
 
-//===-- Reductions and normalizations
-//----------------------------------------===//
+//===-- Reductions and normalizations -------------------------------------===//
 
 /// Dims without those of `axes`, or with them as one.
 static Dims dropAxes(ArrayRef<AffineExpr> dims, ArrayRef<int64_t> axes,

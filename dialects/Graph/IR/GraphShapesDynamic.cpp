@@ -33,8 +33,7 @@ static std::optional<int64_t> asConstant(AffineExpr expr) {
   return std::nullopt;
 }
 
-//===-- dynamic_reshape
-//------------------------------------------------------===//
+//===-- dynamic_reshape ---------------------------------------------------===//
 
 FailureOr<MaybeDims> lathe::graph::resolveReshape(DynamicReshapeOp op,
                                                   ShapeScope &scope,
@@ -94,8 +93,7 @@ LogicalResult DynamicReshapeOp::inferDims(ShapeScope &scope,
   return success();
 }
 
-//===-- dynamic_broadcast
-//----------------------------------------------------===//
+//===-- dynamic_broadcast -------------------------------------------------===//
 
 FailureOr<MaybeDims> lathe::graph::resolveBroadcast(DynamicBroadcastOp op,
                                                     ShapeScope &scope,
@@ -124,8 +122,7 @@ LogicalResult DynamicBroadcastOp::inferDims(ShapeScope &scope,
   return success();
 }
 
-//===-- dynamic_slice
-//--------------------------------------------------------===//
+//===-- dynamic_slice -----------------------------------------------------===//
 
 /// 1 if `x >= bound`, else 0, for `x` and `bound` of at least 0: sizes have no
 /// comparison, but quotients that round.
@@ -293,8 +290,7 @@ LogicalResult DynamicSliceOp::inferDims(ShapeScope &scope,
   return success();
 }
 
-//===-- dynamic_iota
-//---------------------------------------------------------===//
+//===-- dynamic_iota ------------------------------------------------------===//
 
 /// The count of a range of float constants.
 static std::optional<int64_t> getFloatCount(DynamicIotaOp op) {

@@ -7,8 +7,7 @@
 using namespace mlir;
 using namespace lathe::graph;
 
-//===-- Static forms
-//---------------------------------------------------------===//
+//===-- Static forms ------------------------------------------------------===//
 
 LogicalResult ReshapeOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
                                    SmallVectorImpl<Dims> &results) {
@@ -164,8 +163,7 @@ LogicalResult IotaOp::inferDims(ShapeScope &, ArrayRef<Dims>,
   return success();
 }
 
-//===-- Gather and scatter
-//---------------------------------------------------===//
+//===-- Gather and scatter ------------------------------------------------===//
 
 /// Nothing can be taken from a dim of size 0: a kernel has no way to fail.
 static void requireSource(ShapeScope &scope, AffineExpr size,

@@ -104,8 +104,7 @@ ArrayRef<AffineExpr> ShapeAnalysis::getDims(Value value) const {
   return found == dims.end() ? ArrayRef<AffineExpr>() : found->second;
 }
 
-//===-- Fresh symbols and requirements
-//--------------------------------------===//
+//===-- Fresh symbols and requirements ------------------------------------===//
 
 AffineExpr ShapeAnalysis::getFreshSymbol(Operation *op, unsigned index) {
   for (const FreshSymbol &known : fresh)
@@ -143,8 +142,7 @@ void ShapeAnalysis::require(AffineExpr expr, bool isEquality,
   requirements.push_back({expr, isEquality, message.str(), loc});
 }
 
-//===-- Writing back
-//---------------------------------------------------------===//
+//===-- Writing back ------------------------------------------------------===//
 
 static void setShape(Value value, ArrayRef<AffineExpr> sizes) {
   auto type = cast<RankedTensorType>(value.getType());

@@ -101,8 +101,7 @@ void MaskCollector::addCondition(Value value, double fill, bool negate) {
                      group});
 }
 
-//===-- Rules about positions
-//-----------------------------------------------===//
+//===-- Rules about positions ---------------------------------------------===//
 
 /// The strides of a view over (.., queries, keys), if only those two move it.
 static std::optional<std::pair<int64_t, int64_t>>
@@ -268,8 +267,7 @@ bool MaskCollector::addWindow(Value condition, bool negate) {
   return addConstantTriangle(condition, negate);
 }
 
-//===-- Constants
-//------------------------------------------------------------===//
+//===-- Constants ---------------------------------------------------------===//
 
 /// Most elements of a constant that are looked at.
 static constexpr int64_t kMaxElements = int64_t(1) << 28;
@@ -413,8 +411,7 @@ Attribute MaskCollector::getSelection() const {
   return WindowAttr::get(context, left.value_or(-1), right.value_or(-1));
 }
 
-//===-- Building
-//------------------------------------------------------------===//
+//===-- Building ----------------------------------------------------------===//
 
 static RankedTensorType withElement(Type type, Type elementType) {
   return RankedTensorType::get(cast<RankedTensorType>(type).getShape(),

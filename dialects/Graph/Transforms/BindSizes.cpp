@@ -134,8 +134,7 @@ Value SizeBuilder::bind(Value value, Value sizes, ArrayRef<AffineExpr> dims) {
   return op;
 }
 
-//===-- The ops
-//--------------------------------------------------------------===//
+//===-- The ops -----------------------------------------------------------===//
 
 static Value lowerReshape(DynamicReshapeOp op, SizeBuilder &b,
                           ArrayRef<AffineExpr> dims) {

@@ -78,8 +78,7 @@ static const Number &at(const Tensor &tensor, ArrayRef<int64_t> index) {
   return tensor.elements[flat];
 }
 
-//===-- Elementwise
-//----------------------------------------------------------===//
+//===-- Elementwise -------------------------------------------------------===//
 
 static std::optional<double> applyReal(Operation *op, double a, double b) {
   using Result = std::optional<double>;
@@ -190,8 +189,7 @@ static std::optional<Number> apply(Operation *op, ArrayRef<Number> x,
   return value ? std::optional(Number{0.0, *value}) : std::nullopt;
 }
 
-//===-- Ops
-//------------------------------------------------------------------===//
+//===-- Ops ---------------------------------------------------------------===//
 
 namespace {
 using Elements = std::optional<SmallVector<Number>>;

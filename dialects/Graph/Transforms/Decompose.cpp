@@ -25,8 +25,7 @@ namespace lathe::graph {
 using namespace mlir;
 using namespace lathe::graph;
 
-//===-- Windows
-//--------------------------------------------------------------===//
+//===-- Windows -----------------------------------------------------------===//
 
 namespace {
 /// The windows of a convolution or a pool along one axis: element k of window o
@@ -121,8 +120,7 @@ static Value open(GraphBuilder &b, Value value, const Windows &windows,
   return value;
 }
 
-//===-- Convolutions
-//---------------------------------------------------------===//
+//===-- Convolutions ------------------------------------------------------===//
 
 /// The shape of a convolution; dims of the weight are in the order of `op`.
 namespace {
@@ -235,8 +233,7 @@ static Value decompose(GraphBuilder &b, ConvOp op) {
   return product ? b.transpose(product, order) : Value();
 }
 
-//===-- Pools
-//----------------------------------------------------------------===//
+//===-- Pools -------------------------------------------------------------===//
 
 /// What padding holds so that no maximum takes it.
 static double getLowest(Type type) {
@@ -276,8 +273,7 @@ static Value decompose(GraphBuilder &b, PoolOp op) {
                reduce(Reduction::sum, ones, counted));
 }
 
-//===-- The pass
-//-------------------------------------------------------------===//
+//===-- The pass ----------------------------------------------------------===//
 
 namespace {
 struct DecomposePass : lathe::graph::impl::DecomposePassBase<DecomposePass> {

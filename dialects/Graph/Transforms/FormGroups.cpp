@@ -106,8 +106,7 @@ static bool isImmediate(Operation *op) {
   return constant && isa<SplatElementsAttr>(constant.getValue());
 }
 
-//===-- Planning
-//-------------------------------------------------------------===//
+//===-- Planning ----------------------------------------------------------===//
 
 namespace {
 class Planner {
@@ -394,8 +393,7 @@ std::vector<Plan> Planner::run() {
   return std::move(plans);
 }
 
-//===-- Building
-//-------------------------------------------------------------===//
+//===-- Building ----------------------------------------------------------===//
 
 /// What a group reads, in the order of first use; and the constants it holds.
 static void collectInputs(ArrayRef<Operation *> ops, const Plan &plan,

@@ -111,8 +111,7 @@ private:
 };
 } // namespace
 
-//===-- Matching
-//-------------------------------------------------------------===//
+//===-- Matching ----------------------------------------------------------===//
 
 LogicalResult AttentionMatcher::match() {
   if (typeOf(output.getLhs()).getRank() != 4 ||
@@ -310,8 +309,7 @@ LogicalResult AttentionMatcher::matchQueryFactor(Value inner, Value factor) {
   return success();
 }
 
-//===-- Rewriting
-//------------------------------------------------------------===//
+//===-- Rewriting ---------------------------------------------------------===//
 
 /// `value` without number factors, which go into the scale.
 Value AttentionMatcher::takeFactors(GraphBuilder &b, Value value) {

@@ -65,8 +65,7 @@ static bool isNumber(AffineExpr expr, int64_t value) {
   return constant && constant.getValue() == value;
 }
 
-//===-- Matching
-//-------------------------------------------------------------===//
+//===-- Matching ----------------------------------------------------------===//
 
 std::optional<Half> RotaryMatcher::matchHalf(Value value) {
   auto slice = value.getDefiningOp<SliceOp>();
@@ -141,8 +140,7 @@ bool RotaryMatcher::isSplittable(Value factor, int64_t size) {
          isNumber(dims.back(), size);
 }
 
-//===-- Rewriting
-//------------------------------------------------------------===//
+//===-- Rewriting ---------------------------------------------------------===//
 
 /// [.., 2h] as [.., 2, h], or [.., h] as [.., 1, h].
 Value RotaryMatcher::split(GraphBuilder &b, Value value, int64_t size,
