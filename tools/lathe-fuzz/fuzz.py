@@ -27,7 +27,7 @@ def main():
     options.add_argument("--runs", type=int, default=100_000)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--work", type=pathlib.Path)
-    given = options.parse_args()
+    given = options.parse_intermixed_args()
     work = given.work or given.build / "fuzz"
     corpus.main(given.build, work / "corpus")
     program = given.build / "test/tools/lathe-fuzz" / "lathe-fuzz"
