@@ -58,6 +58,13 @@ def Graph_ConvOp : Graph_PureOp<"conv"> {
     weight `[kernel..., C / groups, M]`, result `[N, spatial..., M]`. `pads` is
     low and high per spatial dim, interleaved by side as in ONNX: all lows, then
     all highs.
+
+    ```mlir
+    %y = graph.conv %x, %w strides [2, 2] dilations [1, 1] pads [1, 1, 1, 1]
+        groups 1
+      : (tensor<?x3x224x224xf32>, tensor<64x3x3x3xf32>)
+        -> tensor<?x64x112x112xf32>
+    ```
   }];
   let arguments = (ins Tensor:$input, Tensor:$weight,
                        DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations,
@@ -78,6 +85,11 @@ def Graph_PoolOp : Graph_PureOp<"pool"> {
     `kind` is `max` or `mean`. Input `[N, C, spatial...]`, or
     `[N, spatial..., C]` with `channels_last`. `include_pad` divides a mean by
     the whole window; `ceil` rounds the result dims up.
+
+    ```mlir
+    %y = graph.pool max %x kernel [2, 2] strides [2, 2] dilations [1, 1]
+        pads [0, 0, 0, 0] : tensor<?x64x56x56xf32> -> tensor<?x64x28x28xf32>
+    ```
   }];
   let arguments = (ins Graph_ReductionAttr:$kind, Tensor:$input,
                        DenseI64ArrayAttr:$kernel, DenseI64ArrayAttr:$strides,

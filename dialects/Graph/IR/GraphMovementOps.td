@@ -34,6 +34,11 @@ def Graph_DynamicReshapeOp : Graph_PureOp<"dynamic_reshape"> {
     unless `allow_zero`. Shape inference turns this op into `graph.reshape`
     where it knows the shape, and otherwise has it define one symbol per result
     dim (`binds`).
+
+    ```mlir
+    %y = graph.dynamic_reshape %x, %shape
+      : (tensor<?x384xf32>, tensor<3xi64>) -> tensor<?x?x?xf32>
+    ```
   }];
   let arguments = (ins Tensor:$input, TensorOf<[I64]>:$shape,
                        UnitAttr:$allow_zero,
@@ -65,6 +70,11 @@ def Graph_DynamicBroadcastOp : Graph_PureOp<"dynamic_broadcast"> {
   let description = [{
     ONNX `Expand`: the result is the broadcast of the input's dims and
     `shape`.
+
+    ```mlir
+    %y = graph.dynamic_broadcast %x, %shape
+      : (tensor<1x4xf32>, tensor<2xi64>) -> tensor<?x4xf32>
+    ```
   }];
   let arguments = (ins Tensor:$input, TensorOf<[I64]>:$shape,
                        OptionalAttr<DenseI64ArrayAttr>:$binds);
@@ -124,6 +134,12 @@ def Graph_DynamicSliceOp
   let description = [{
     ONNX `Slice` from opset 10: 1-D i64 `starts` and `ends`, optional `axes` and
     `steps`. Shape inference turns it into `graph.slice` where it can.
+
+    ```mlir
+    %y = graph.dynamic_slice %x from %starts to %ends axes %axes
+      : (tensor<?x8xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>)
+        -> tensor<?x8xf32>
+    ```
   }];
   let arguments = (ins Tensor:$input, TensorOf<[I64]>:$starts,
                        TensorOf<[I64]>:$ends, Optional<TensorOf<[I64]>>:$axes,
@@ -158,6 +174,11 @@ def Graph_PadOp : Graph_PureOp<"pad"> {
   let description = [{
     `low` and `high` count elements per dim, negative ones remove. `value` is a
     scalar tensor, read when the mode is `constant`.
+
+    ```mlir
+    %y = graph.pad constant %x with %zero low [0, 1] high [0, 2]
+      : (tensor<?x4xf32>, tensor<f32>) -> tensor<?x7xf32>
+    ```
   }];
   let arguments = (ins Tensor:$input, Optional<Tensor>:$value,
                        DenseI64ArrayAttr:$low, DenseI64ArrayAttr:$high,
@@ -195,6 +216,11 @@ def Graph_GatherElementsOp : Graph_PureOp<"gather_elements"> {
   let summary = "ONNX `GatherElements`: one index per result element";
   let description = [{
     `result[i][j] = input[indices[i][j]][j]` for `axis = 0`.
+
+    ```mlir
+    %y = graph.gather_elements %x, %i axis 0
+      : (tensor<?x4xf32>, tensor<2x4xi64>) -> tensor<2x4xf32>
+    ```
   }];
   let arguments = (ins Tensor:$input, Tensor:$indices, I64Attr:$axis);
   let results = (outs Tensor:$result);
@@ -202,6 +228,7 @@ def Graph_GatherElementsOp : Graph_PureOp<"gather_elements"> {
     $input `,` $indices `axis` $axis attr-dict `:`
     functional-type(operands, results)
   }];
+  let hasVerifier = 1;
 }
 
 def Graph_GatherNdOp : Graph_PureOp<"gather_nd"> {
@@ -209,6 +236,11 @@ def Graph_GatherNdOp : Graph_PureOp<"gather_nd"> {
   let description = [{
     The last dim of `indices` is an index tuple into the dims of `input` that
     follow the first `batch_dims`.
+
+    ```mlir
+    %y = graph.gather_nd %x, %i batch_dims 0
+      : (tensor<?x8x4xf32>, tensor<5x2xi64>) -> tensor<5x4xf32>
+    ```
   }];
   let arguments = (ins Tensor:$input, Tensor:$indices, I64Attr:$batch_dims);
   let results = (outs Tensor:$result);
@@ -216,12 +248,18 @@ def Graph_GatherNdOp : Graph_PureOp<"gather_nd"> {
     $input `,` $indices `batch_dims` $batch_dims attr-dict `:`
     functional-type(operands, results)
   }];
+  let hasVerifier = 1;
 }
 
 def Graph_ScatterElementsOp : Graph_PureOp<"scatter_elements"> {
   let summary = "ONNX `ScatterElements`";
   let description = [{
     A copy of `input` with `updates` combined in at `indices` along `axis`.
+
+    ```mlir
+    %y = graph.scatter_elements add %x, %i, %u axis 1
+      : (tensor<?x8xf32>, tensor<?x3xi64>, tensor<?x3xf32>) -> tensor<?x8xf32>
+    ```
   }];
   let arguments = (ins Tensor:$input, Tensor:$indices, Tensor:$updates,
                        I64Attr:$axis, Graph_ScatterModeAttr:$mode);
@@ -230,12 +268,18 @@ def Graph_ScatterElementsOp : Graph_PureOp<"scatter_elements"> {
     $mode $input `,` $indices `,` $updates `axis` $axis attr-dict `:`
     functional-type(operands, results)
   }];
+  let hasVerifier = 1;
 }
 
 def Graph_ScatterNdOp : Graph_PureOp<"scatter_nd"> {
   let summary = "ONNX `ScatterND`";
   let description = [{
     A copy of `input` with the slices `updates` combined in at index tuples.
+
+    ```mlir
+    %y = graph.scatter_nd set %x, %i, %u
+      : (tensor<?x8xf32>, tensor<5x1xi64>, tensor<5x8xf32>) -> tensor<?x8xf32>
+    ```
   }];
   let arguments = (ins Tensor:$input, Tensor:$indices, Tensor:$updates,
                        Graph_ScatterModeAttr:$mode);
@@ -244,6 +288,7 @@ def Graph_ScatterNdOp : Graph_PureOp<"scatter_nd"> {
     $mode $input `,` $indices `,` $updates attr-dict `:`
     functional-type(operands, results)
   }];
+  let hasVerifier = 1;
 }
 
 #endif // LATHE_DIALECTS_GRAPH_IR_GRAPHMOVEMENTOPS_TD

@@ -32,6 +32,10 @@ def Graph_ArgReduceOp : Graph_PureOp<"arg_reduce"> {
   let description = [{
     `kind` is `max` or `min`; the first of equals, or the last with
     `last_index`.
+
+    ```mlir
+    %i = graph.arg_reduce max %x axis 1 : tensor<?x10xf32> -> tensor<?xi64>
+    ```
   }];
   let arguments = (ins Graph_ReductionAttr:$kind, Tensor:$input, I64Attr:$axis,
                        UnitAttr:$keep_dims, UnitAttr:$last_index);
@@ -66,6 +70,12 @@ def Graph_LayerNormOp : Graph_PureOp<"layer_norm", [AttrSizedOperandSegments]> {
     `(x - mean) / sqrt(var + epsilon) * scale + bias`, statistics in f32;
     variance is the mean of squared deviations. `scale` and `bias` have the
     normalized dims' shape.
+
+    ```mlir
+    %y = graph.layer_norm %x scale %g bias %b axis 2 epsilon 1.0e-05
+      : (tensor<?x?x384xf32>, tensor<384xf32>, tensor<384xf32>)
+        -> tensor<?x?x384xf32>
+    ```
   }];
   let arguments = (ins Tensor:$input, Optional<Tensor>:$scale,
                        Optional<Tensor>:$bias, I64Attr:$axis, F64Attr:$epsilon);
@@ -81,6 +91,11 @@ def Graph_RmsNormOp : Graph_PureOp<"rms_norm"> {
   let summary = "Root-mean-square normalization over the dims from `axis` on";
   let description = [{
     `x / sqrt(mean(x^2) + epsilon) * scale`, statistics in f32.
+
+    ```mlir
+    %y = graph.rms_norm %x scale %g axis 2 epsilon 1.0e-06
+      : (tensor<?x?x384xf32>, tensor<384xf32>) -> tensor<?x?x384xf32>
+    ```
   }];
   let arguments = (ins Tensor:$input, Optional<Tensor>:$scale, I64Attr:$axis,
                        F64Attr:$epsilon);
@@ -104,7 +119,12 @@ def Graph_CumulateOp : Graph_PureOp<"cumulate", [SameOperandsAndResultType]> {
   let description = [{
     Element `i` is the sum of elements up to `i` (before it when `exclusive`),
     from the end when `reverse`.
+
+    ```mlir
+    %y = graph.cumulate %x axis 1 exclusive : tensor<?x16xf32>
+    ```
   }];
+  let hasVerifier = 1;
 }
 
 #endif // LATHE_DIALECTS_GRAPH_IR_GRAPHREDUCTIONOPS_TD

@@ -66,7 +66,9 @@ struct Windows {
   bool ceil = false;
 
   LogicalResult verify(Operation *op, size_t spatial) const;
-  AffineExpr getCount(size_t dim, AffineExpr input, AffineExpr kernel) const;
+  /// How many windows there are; an error at `op` if not one of them fits.
+  FailureOr<AffineExpr> getCount(Operation *op, size_t dim, AffineExpr input,
+                                 AffineExpr kernel) const;
 };
 } // namespace
 
@@ -84,8 +86,9 @@ LogicalResult Windows::verify(Operation *op, size_t spatial) const {
   return success();
 }
 
-AffineExpr Windows::getCount(size_t dim, AffineExpr input,
-                             AffineExpr kernel) const {
+FailureOr<AffineExpr> Windows::getCount(Operation *op, size_t dim,
+                                        AffineExpr input,
+                                        AffineExpr kernel) const {
   int64_t low = pads[dim], high = pads[dim + pads.size() / 2];
   AffineExpr span = input + (low + high) - (kernel - 1) * dilations[dim] - 1;
   AffineExpr count =
@@ -94,6 +97,11 @@ AffineExpr Windows::getCount(size_t dim, AffineExpr input,
   // A window of a rounded-up count must not start in the high padding.
   auto known = dyn_cast<AffineConstantExpr>(count);
   auto size = dyn_cast<AffineConstantExpr>(input);
+  if (known && known.getValue() < 0)
+    return op->emitOpError("windows of ")
+           << toString(kernel) << " elements, dilated by " << dilations[dim]
+           << ", are larger than spatial dim " << dim << " of size "
+           << toString(input) << " with its padding";
   if (ceil && known && size &&
       (known.getValue() - 1) * strides[dim] >= size.getValue() + low)
     return count - 1;
@@ -121,9 +129,13 @@ LogicalResult ConvOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
   Dims dims = {input[0]};
   if (!last)
     dims.push_back(channels);
-  for (size_t i = 0; i + 2 < rank; ++i)
-    dims.push_back(windows.getCount(i, input[i + (last ? 1 : 2)],
-                                    weight[i + (last ? 0 : 2)]));
+  for (size_t i = 0; i + 2 < rank; ++i) {
+    auto count = windows.getCount(*this, i, input[i + (last ? 1 : 2)],
+                                  weight[i + (last ? 0 : 2)]);
+    if (failed(count))
+      return failure();
+    dims.push_back(*count);
+  }
   if (last)
     dims.push_back(channels);
   results.push_back(std::move(dims));
@@ -141,9 +153,14 @@ LogicalResult PoolOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
   if (failed(windows.verify(*this, dims.size() - 2)))
     return failure();
   size_t first = getChannelsLast() ? 1 : 2;
-  for (auto [i, size] : llvm::enumerate(getKernel()))
-    dims[first + i] = windows.getCount(
-        i, dims[first + i], getAffineConstantExpr(size, getContext()));
+  for (auto [i, size] : llvm::enumerate(getKernel())) {
+    auto count =
+        windows.getCount(*this, i, dims[first + i],
+                         getAffineConstantExpr(size, getContext()));
+    if (failed(count))
+      return failure();
+    dims[first + i] = *count;
+  }
   results.push_back(std::move(dims));
   return success();
 }

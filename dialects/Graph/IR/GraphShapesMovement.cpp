@@ -148,7 +148,13 @@ LogicalResult PadOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
     if (getMode() != PadMode::constant && most > 0)
       scope.requireNonNegative(canonicalizeSize(dim - needed),
                                "pad: a dim is too short for what is repeated");
-    dim = canonicalizeSize(dim + (getLow()[i] + getHigh()[i]));
+    AffineExpr padded = canonicalizeSize(dim + (getLow()[i] + getHigh()[i]));
+    auto known = dyn_cast<AffineConstantExpr>(padded);
+    if (known && known.getValue() < 0)
+      return emitOpError("removes ")
+             << -(getLow()[i] + getHigh()[i]) << " elements from dim " << i
+             << " of size " << toString(dim);
+    dim = padded;
   }
   results.push_back(std::move(dims));
   return success();

@@ -72,7 +72,13 @@ def Graph_DynamicIotaOp : Graph_PureOp<"dynamic_iota"> {
   let description = [{
     Scalars of the result's element type. Becomes `graph.iota` (scaled and
     shifted) where shape inference knows the count.
+
+    ```mlir
+    %p = graph.dynamic_iota %start, %limit, %delta
+      : (tensor<i64>, tensor<i64>, tensor<i64>) -> tensor<?xi64>
+    ```
   }];
+  let hasVerifier = 1;
 }
 
 #endif // LATHE_DIALECTS_GRAPH_IR_GRAPHSOURCEOPS_TD

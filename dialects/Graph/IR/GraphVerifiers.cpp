@@ -84,10 +84,32 @@ LogicalResult PadOp::verify() {
   return checkElements(*this);
 }
 
-LogicalResult GatherOp::verify() {
-  if (failed(checkElement(*this, 0, elementOf(getResult()))))
-    return failure();
-  return checkIndices(*this, 1);
+/// Checks that all operands but the indices have the result's element type.
+static LogicalResult checkIndexed(Operation *op) {
+  for (unsigned i = 0; i < op->getNumOperands(); ++i)
+    if (i != 1 && failed(checkElement(op, i, elementOf(op->getResult(0)))))
+      return failure();
+  return checkIndices(op, 1);
+}
+
+LogicalResult GatherOp::verify() { return checkIndexed(*this); }
+LogicalResult GatherElementsOp::verify() { return checkIndexed(*this); }
+LogicalResult GatherNdOp::verify() { return checkIndexed(*this); }
+LogicalResult ScatterElementsOp::verify() { return checkIndexed(*this); }
+LogicalResult ScatterNdOp::verify() { return checkIndexed(*this); }
+
+LogicalResult DynamicIotaOp::verify() {
+  for (auto [i, operand] : llvm::enumerate(getOperands()))
+    if (cast<RankedTensorType>(operand.getType()).getRank() > 1)
+      return emitOpError("operand ")
+             << i << " must be a number, of rank 0 or 1, got " << operand.getType();
+  return checkElements(*this);
+}
+
+LogicalResult CumulateOp::verify() {
+  if (!elementOf(getResult()).isInteger(1))
+    return success();
+  return emitOpError("needs numbers, got truth values; cast them");
 }
 
 LogicalResult ReduceOp::verify() { return checkElements(*this); }
