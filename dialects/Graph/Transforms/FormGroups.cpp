@@ -24,6 +24,7 @@
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include <queue>
 
 namespace lathe::graph {
 #define GEN_PASS_DEF_FORMGROUPSPASS
@@ -108,7 +109,52 @@ static bool isImmediate(Operation *op) {
 
 //===-- Planning ----------------------------------------------------------===//
 
+/// Whether something outside of the plan reads what `op` computes, maybe
+/// through views, which other groups copy.
+static bool isReadElsewhere(const Plan &plan, Operation *op) {
+  llvm::SetVector<Operation *> values;
+  values.insert(op);
+  for (size_t i = 0; i < values.size(); ++i)
+    for (Operation *user : values[i]->getUsers()) {
+      if (!plan.ops.contains(user))
+        return true;
+      if (isView(user))
+        values.insert(user);
+    }
+  return false;
+}
+
 namespace {
+/// Producers to be asked, the last in the block first: then all that reads one
+/// has been asked before it.
+class Producers {
+public:
+  explicit Producers(Block &block) : block(block) {}
+
+  void add(ValueRange values) {
+    for (Value value : values)
+      if (Operation *op = value.getDefiningOp(); op && op->getBlock() == &block)
+        queue.push(op);
+  }
+  Operation *takeLast() {
+    if (queue.empty())
+      return nullptr;
+    Operation *op = queue.top();
+    while (!queue.empty() && queue.top() == op)
+      queue.pop();
+    return op;
+  }
+
+private:
+  struct IsEarlier {
+    bool operator()(Operation *a, Operation *b) const {
+      return a->isBeforeInBlock(b);
+    }
+  };
+  Block &block;
+  std::priority_queue<Operation *, std::vector<Operation *>, IsEarlier> queue;
+};
+
 class Planner {
 public:
   Planner(ShapeAnalysis &shapes, StringRef pass, Block &block)
@@ -284,18 +330,17 @@ void Planner::growEpilogue(Plan &plan) {
 /// Views of the root's operands, nearest first, as far as they fold. Reductions
 /// also take elementwise ops that nobody else reads.
 void Planner::growPrologue(Plan &plan) {
-  SmallVector<Value> work(plan.root->getOperands());
-  while (!work.empty()) {
-    Operation *op = work.pop_back_val().getDefiningOp();
-    if (!op || op->getBlock() != &block || plan.ops.contains(op) ||
-        taken.contains(op))
+  Producers producers(block);
+  producers.add(plan.root->getOperands());
+  while (Operation *op = producers.takeLast()) {
+    if (plan.ops.contains(op) || taken.contains(op))
       continue;
     bool isOwn = plan.kind == GroupKind::reduce && isElementwise(op) &&
-                 isCheapTree(op, taken) &&
+                 isCheapTree(op, taken) && !isReadElsewhere(plan, op) &&
                  areSameSizes(shapes.getDims(op->getResult(0)),
                               shapes.getDims(plan.root->getOperand(0)));
     if ((isOwn || isView(op)) && tryAdd(plan, op, plan.result))
-      llvm::append_range(work, op->getOperands());
+      producers.add(op->getOperands());
   }
 }
 
@@ -314,19 +359,17 @@ void Planner::planRoot(Operation *root) {
 }
 
 bool Planner::mayFuseProducer(const Plan &plan, Operation *producer) {
-  if (!producer || producer->getBlock() != &block || taken.contains(producer) ||
-      plan.ops.contains(producer))
+  if (taken.contains(producer) || plan.ops.contains(producer))
     return false;
   if (isFree(producer))
     return true;
   if (!isElementwise(producer) && !isa<GatherOp>(producer))
     return false;
   Value value = producer->getResult(0);
-  for (Operation *user : value.getUsers())
-    if (!plan.ops.contains(user)) {
-      refuse(producer, "is read by several kernels");
-      return false;
-    }
+  if (isReadElsewhere(plan, producer)) {
+    refuse(producer, "is read by several kernels");
+    return false;
+  }
   // A broadcast would compute it again for each element it is repeated to.
   if (isCheap(producer) || isa<GatherOp>(producer) ||
       isSameSize(shapes.getNumElements(value),
@@ -344,12 +387,11 @@ void Planner::planPointwise(Operation *sink) {
   std::string reason;
   if (!isStrided(plan, reason))
     return refuse(sink, "fits no kernel: " + reason);
-  SmallVector<Value> work(sink->getOperands());
-  while (!work.empty()) {
-    Operation *producer = work.pop_back_val().getDefiningOp();
+  Producers producers(block);
+  producers.add(sink->getOperands());
+  while (Operation *producer = producers.takeLast())
     if (mayFuseProducer(plan, producer) && tryAdd(plan, producer, plan.result))
-      llvm::append_range(work, producer->getOperands());
-  }
+      producers.add(producer->getOperands());
   for (Operation *op : plan.ops)
     if (!isFree(op) || op == sink)
       taken.insert(op);

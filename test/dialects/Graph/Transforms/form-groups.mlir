@@ -184,3 +184,56 @@ func.func @diamond(%x: tensor<8x4xf32>, %b: tensor<4xf32>)
     : (tensor<8x4xf32>, tensor<8x4xf32>) -> tensor<8x4xf32>
   return %4, %8, %7 : tensor<8x4xf32>, tensor<8x4xf32>, tensor<8xf32>
 }
+
+// Two kernels read exp through a view, of which each has a copy: exp is a
+// kernel of its own, once.
+// REMARK: is read by several kernels
+// CHECK-LABEL: func.func @behind_shared_view(
+// CHECK: %[[E:.*]] = graph.group pointwise
+// CHECK-NEXT: graph.exp
+// CHECK-NEXT: graph.yield
+// CHECK-COUNT-2: graph.group pointwise (%{{.*}} = %[[E]])
+// CHECK-NOT: graph.exp
+// CHECK: return
+func.func @behind_shared_view(%x: tensor<4x8xf32>)
+    -> (tensor<8x4xf32>, tensor<8x4xf32>) {
+  %0 = graph.exp %x : tensor<4x8xf32>
+  %1 = graph.transpose %0 [1, 0] : tensor<4x8xf32> -> tensor<8x4xf32>
+  %2 = graph.sqrt %1 : tensor<8x4xf32>
+  %3 = graph.neg %1 : tensor<8x4xf32>
+  return %2, %3 : tensor<8x4xf32>, tensor<8x4xf32>
+}
+
+// Where one kernel is all that reads the view, exp is in it.
+// CHECK-LABEL: func.func @behind_own_view(
+// CHECK: graph.group pointwise
+// CHECK-NEXT: graph.exp
+// CHECK-NEXT: graph.transpose
+// CHECK-NEXT: graph.sqrt
+// CHECK-NEXT: graph.neg
+// CHECK-NEXT: graph.add
+// CHECK-NEXT: graph.yield
+func.func @behind_own_view(%x: tensor<4x8xf32>) -> tensor<8x4xf32> {
+  %0 = graph.exp %x : tensor<4x8xf32>
+  %1 = graph.transpose %0 [1, 0] : tensor<4x8xf32> -> tensor<8x4xf32>
+  %2 = graph.sqrt %1 : tensor<8x4xf32>
+  %3 = graph.neg %1 : tensor<8x4xf32>
+  %4 = graph.add %2, %3 : (tensor<8x4xf32>, tensor<8x4xf32>) -> tensor<8x4xf32>
+  return %4 : tensor<8x4xf32>
+}
+
+// Nor does a reduction keep for itself what another reads through a view.
+// CHECK-LABEL: func.func @shared_view_of_reductions(
+// CHECK: %[[N:.*]] = graph.group pointwise
+// CHECK-NEXT: graph.neg
+// CHECK-COUNT-2: graph.group reduce (%{{.*}} = %[[N]])
+// CHECK-NOT: graph.neg
+// CHECK: return
+func.func @shared_view_of_reductions(%x: tensor<8x8xf32>)
+    -> (tensor<8xf32>, tensor<8xf32>) {
+  %0 = graph.neg %x : tensor<8x8xf32>
+  %1 = graph.transpose %0 [1, 0] : tensor<8x8xf32> -> tensor<8x8xf32>
+  %2 = graph.reduce sum %1 axes [1] : tensor<8x8xf32> -> tensor<8xf32>
+  %3 = graph.reduce max %1 axes [1] : tensor<8x8xf32> -> tensor<8xf32>
+  return %2, %3 : tensor<8xf32>, tensor<8xf32>
+}
