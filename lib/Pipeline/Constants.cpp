@@ -14,6 +14,31 @@ static unsigned getElementBytes(Type element) {
   return llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
 }
 
+/// Puts the parts together: rows of each along the axis, in turn.
+static llvm::Error concatenate(graph::ConcatAttr value,
+                               SmallVectorImpl<char> &storage) {
+  ShapedType type = value.getType();
+  ArrayRef<int64_t> shape = type.getShape();
+  int64_t width = getElementBytes(type.getElementType());
+  int64_t axis = value.getAxis();
+  int64_t outer = ShapedType::getNumElements(shape.take_front(axis));
+  int64_t inner = ShapedType::getNumElements(shape.drop_front(axis + 1));
+  int64_t stride = shape[axis] * inner * width;
+  storage.resize_for_overwrite(outer * stride);
+  char *to = storage.data();
+  SmallVector<char, 0> part;
+  for (ElementsAttr attr : value.getParts()) {
+    llvm::Expected<ArrayRef<char>> bytes = getDenseBytes(attr, part);
+    if (!bytes)
+      return bytes.takeError();
+    int64_t row = attr.getShapedType().getDimSize(axis) * inner * width;
+    for (int64_t i = 0; i < outer; ++i)
+      llvm::copy(bytes->slice(i * row, row), to + i * stride);
+    to += row;
+  }
+  return llvm::Error::success();
+}
+
 llvm::Expected<ArrayRef<char>>
 lathe::getDenseBytes(ElementsAttr value, SmallVectorImpl<char> &storage) {
   ShapedType type = value.getShapedType();
@@ -27,6 +52,11 @@ lathe::getDenseBytes(ElementsAttr value, SmallVectorImpl<char> &storage) {
           resource.getRawHandle().getKey().str().c_str(),
           blob ? blob->getData().size() : size_t(0), size);
     return blob->getData();
+  }
+  if (auto concat = dyn_cast<graph::ConcatAttr>(value)) {
+    if (llvm::Error error = concatenate(concat, storage))
+      return std::move(error);
+    return ArrayRef<char>(storage);
   }
   auto dense = dyn_cast<DenseElementsAttr>(value);
   if (!dense)

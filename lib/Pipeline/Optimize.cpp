@@ -43,6 +43,8 @@ void lathe::buildOptimizePipeline(OpPassManager &passes,
   functions.addPass(graph::createPropagateLayoutPass());
   functions.addPass(graph::createPropagateTransposesPass());
   cleanUp();
+  // Before encodings, which go by column.
+  functions.addPass(graph::createMergeQkvPass());
   if (!asked.weights.empty()) {
     graph::QuantizeWeightsPassOptions options;
     options.encoding = asked.weights;

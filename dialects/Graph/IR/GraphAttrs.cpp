@@ -28,6 +28,39 @@ void GraphDialect::registerAttributes() {
       >();
 }
 
+ConcatAttr ConcatAttr::get(int64_t axis, ArrayRef<ElementsAttr> parts) {
+  ShapedType type = parts.front().getShapedType();
+  SmallVector<int64_t> shape(type.getShape());
+  for (ElementsAttr part : parts.drop_front())
+    shape[axis] += part.getShapedType().getDimSize(axis);
+  return get(parts.front().getContext(), type.clone(shape), axis, parts);
+}
+
+LogicalResult ConcatAttr::verify(function_ref<InFlightDiagnostic()> error,
+                                 ShapedType type, int64_t axis,
+                                 ArrayRef<ElementsAttr> parts) {
+  auto whole = dyn_cast<RankedTensorType>(type);
+  if (!whole || !whole.hasStaticShape() || axis < 0 || axis >= whole.getRank())
+    return error() << "'axis' " << axis << " must be a dim of a static tensor, "
+                   << "got " << type;
+  SmallVector<int64_t> shape(whole.getShape());
+  shape[axis] = 0;
+  for (ElementsAttr part : parts) {
+    ShapedType found = part.getShapedType();
+    SmallVector<int64_t> expected(whole.getShape());
+    if (found.getRank() == whole.getRank())
+      expected[axis] = found.getDimSize(axis);
+    if (found != whole.clone(expected))
+      return error() << "a part of " << whole << " along axis " << axis
+                     << " can't be " << found;
+    shape[axis] += expected[axis];
+  }
+  if (shape[axis] != whole.getDimSize(axis))
+    return error() << "the parts have " << shape[axis] << " elements along "
+                   << "axis " << axis << ", the whole is " << whole;
+  return success();
+}
+
 LogicalResult Int8Attr::verify(function_ref<InFlightDiagnostic()> error,
                                int64_t axis, int64_t group) {
   if (axis < 0 || group < 0)

@@ -7,6 +7,7 @@ include "dialects/Graph/IR/GraphDialect.td"
 include "dialects/Graph/IR/GraphEnums.td"
 include "dialects/Graph/IR/GraphInterfaces.td"
 include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/BuiltinAttributeInterfaces.td"
 include "mlir/IR/TensorEncoding.td"
 
 class Graph_Attr<string cppName, string attrMnemonic, list<Trait> traits = []>
@@ -20,6 +21,33 @@ class Graph_Double<string value = "">
   let parser = "::lathe::graph::Float64::parse($_parser)";
   let printer = "::lathe::graph::Float64::print($_printer, $_self)";
   let defaultValue = value;
+}
+
+//===-- Constants ---------------------------------------------------------===//
+
+def Graph_ConcatAttr : Graph_Attr<"Concat", "concat", [ElementsAttrInterface]> {
+  let summary = "Constants one after the other along `axis`";
+  let description = [{
+    The value of a `graph.constant` that stands in several places of mapped
+    files. Nothing is copied before the bundle is written, and then one constant
+    at a time. Parts have the rank and element type of the whole, and its sizes
+    but along `axis`.
+
+    ```mlir
+    graph.constant #graph.concat<axis = 1, [
+        dense_resource<query> : tensor<384x384xf32>,
+        dense_resource<key> : tensor<384x128xf32>]> : tensor<384x512xf32>
+      : tensor<384x512xf32>
+    ```
+  }];
+  let parameters = (ins
+      AttributeSelfTypeParameter<"", "::mlir::ShapedType">:$type,
+      "int64_t":$axis, ArrayRefParameter<"::mlir::ElementsAttr">:$parts);
+  let builders = [AttrBuilderWithInferredContext<
+      (ins "int64_t":$axis,
+           "::llvm::ArrayRef<::mlir::ElementsAttr>":$parts)>];
+  let assemblyFormat = "`<` `axis` `=` $axis `,` `[` $parts `]` `>`";
+  let genVerifyDecl = 1;
 }
 
 //===-- Weight encodings: the data; behaviour is in lib/Encodings ---------===//

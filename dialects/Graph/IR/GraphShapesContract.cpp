@@ -154,9 +154,8 @@ LogicalResult PoolOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
     return failure();
   size_t first = getChannelsLast() ? 1 : 2;
   for (auto [i, size] : llvm::enumerate(getKernel())) {
-    auto count =
-        windows.getCount(*this, i, dims[first + i],
-                         getAffineConstantExpr(size, getContext()));
+    auto count = windows.getCount(*this, i, dims[first + i],
+                                  getAffineConstantExpr(size, getContext()));
     if (failed(count))
       return failure();
     dims[first + i] = *count;

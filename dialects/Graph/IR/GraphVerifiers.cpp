@@ -102,7 +102,8 @@ LogicalResult DynamicIotaOp::verify() {
   for (auto [i, operand] : llvm::enumerate(getOperands()))
     if (cast<RankedTensorType>(operand.getType()).getRank() > 1)
       return emitOpError("operand ")
-             << i << " must be a number, of rank 0 or 1, got " << operand.getType();
+             << i << " must be a number, of rank 0 or 1, got "
+             << operand.getType();
   return checkElements(*this);
 }
 

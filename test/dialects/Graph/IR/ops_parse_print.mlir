@@ -10,6 +10,13 @@ func.func @symbols(%ids: tensor<?x?xi64> {graph.name = "input_ids",
       graph.dims = affine_map<()[s0, s1] -> (s0, s1)>})
     -> (tensor<?x?x32xf32> {graph.name = "out"})
     attributes {graph.symbols = ["batch", "seq"]} {
+  // CHECK: graph.constant #graph.concat<axis = 1,
+  // CHECK-SAME: [dense_resource<a{{.*}}> : tensor<2x3xf32>,
+  // CHECK-SAME:  dense<0.000000e+00> : tensor<2x1xf32>]>
+  // CHECK-SAME: : tensor<2x4xf32> : tensor<2x4xf32>
+  %cat = graph.constant #graph.concat<axis = 1, [
+      dense_resource<a> : tensor<2x3xf32>,
+      dense<0.0> : tensor<2x1xf32>]> : tensor<2x4xf32> : tensor<2x4xf32>
   // CHECK: graph.constant dense_resource<w> : tensor<100x32xf32> : tensor<100x32xf32>
   %w = graph.constant dense_resource<w> : tensor<100x32xf32>
     : tensor<100x32xf32>

@@ -173,3 +173,63 @@ func.func private @int8_axis(tensor<64x64xf32, #graph.int8<axis = 5>>)
 
 // expected-error @+1 {{has groups, which are for matrices, not for rank 3}}
 func.func private @int8_group(tensor<2x64x64xf32, #graph.int8<axis = 1, group = 32>>)
+
+// -----
+
+func.func @concat_sizes() {
+  // expected-error@+1 {{the parts have 4 elements along axis 1, the whole is 'tensor<2x5xf32>'}}
+  %0 = graph.constant #graph.concat<axis = 1, [dense<0.0> : tensor<2x3xf32>, dense<0.0> : tensor<2x1xf32>]> : tensor<2x5xf32> : tensor<2x5xf32>
+  return
+}
+
+// -----
+
+func.func @concat_parts() {
+  // expected-error@+1 {{a part of 'tensor<2x4xf32>' along axis 1 can't be 'tensor<3x4xf32>'}}
+  %0 = graph.constant #graph.concat<axis = 1, [dense<0.0> : tensor<3x4xf32>]> : tensor<2x4xf32> : tensor<2x4xf32>
+  return
+}
+
+// -----
+
+func.func @gather_elements(%x: tensor<4xf32>, %i: tensor<2xf32>) {
+  // expected-error@+1 {{operand 1 must have element type i32 or i64, got 'f32'}}
+  %0 = graph.gather_elements %x, %i axis 0
+    : (tensor<4xf32>, tensor<2xf32>) -> tensor<2xf32>
+  return
+}
+
+// -----
+
+func.func @scatter_nd(%x: tensor<4xf32>, %i: tensor<2x1xi64>, %u: tensor<2xi32>) {
+  // expected-error@+1 {{operand 2 must have element type 'f32', got 'i32'}}
+  %0 = graph.scatter_nd set %x, %i, %u
+    : (tensor<4xf32>, tensor<2x1xi64>, tensor<2xi32>) -> tensor<4xf32>
+  return
+}
+
+// -----
+
+func.func @window_too_large(%x: tensor<1x1x2xf32>, %w: tensor<1x1x5xf32>) {
+  // expected-error@+1 {{windows of 5 elements, dilated by 1, are larger than spatial dim 0 of size 2 with its padding}}
+  %0 = graph.conv %x, %w strides [1] dilations [1] pads [0, 0] groups 1
+    : (tensor<1x1x2xf32>, tensor<1x1x5xf32>) -> tensor<1x1x0xf32>
+  return
+}
+
+// -----
+
+func.func @pad_removes_all(%x: tensor<3xf32>, %z: tensor<f32>) {
+  // expected-error@+1 {{removes 4 elements from dim 0 of size 3}}
+  %0 = graph.pad constant %x with %z low [-2] high [-2]
+    : (tensor<3xf32>, tensor<f32>) -> tensor<0xf32>
+  return
+}
+
+// -----
+
+func.func @cumulate(%x: tensor<3xi1>) {
+  // expected-error@+1 {{needs numbers, got truth values; cast them}}
+  %0 = graph.cumulate %x axis 0 : tensor<3xi1>
+  return
+}
