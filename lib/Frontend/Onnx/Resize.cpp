@@ -23,20 +23,28 @@ static std::optional<SmallVector<double>> getNumbers(NodeImporter &node,
   return numbers;
 }
 
+/// floor(value), if that is a size.
+static std::optional<int64_t> toSize(double value) {
+  value = std::floor(value);
+  if (!(value >= 0 && value < 0x1p62))
+    return std::nullopt;
+  return int64_t(value);
+}
+
 /// floor(dim * scale), if the result is a size. For a dim that is not known,
 /// the scale or its inverse must be a whole number. Else null.
 static AffineExpr scaleDim(AffineExpr dim, double scale) {
   if (auto size = dyn_cast<AffineConstantExpr>(dim)) {
-    double scaled = std::floor(size.getValue() * scale);
-    if (!(scaled >= 0 && scaled < 0x1p62))
-      return {};
-    return getAffineConstantExpr(int64_t(scaled), dim.getContext());
+    std::optional<int64_t> scaled = toSize(size.getValue() * scale);
+    return scaled ? getAffineConstantExpr(*scaled, dim.getContext())
+                  : AffineExpr();
   }
   if (scale == std::floor(scale))
     return dim * int64_t(scale);
   double inverse = 1.0 / scale;
-  return inverse == std::floor(inverse) ? dim.floorDiv(int64_t(inverse))
-                                        : AffineExpr();
+  std::optional<int64_t> divisor = toSize(inverse);
+  return divisor && double(*divisor) == inverse ? dim.floorDiv(*divisor)
+                                                : AffineExpr();
 }
 
 static LogicalResult applyScales(NodeImporter &node, ArrayRef<double> given,
@@ -80,8 +88,10 @@ static LogicalResult keepAspect(NodeImporter &node, StringRef policy,
   for (int64_t axis : axes) {
     auto from = cast<AffineConstantExpr>(input[axis]);
     scales[axis] = scale;
-    dims[axis] =
-        node.b.size(int64_t(std::floor(scale * from.getValue() + 0.5)));
+    std::optional<int64_t> size = toSize(scale * from.getValue() + 0.5);
+    if (!size)
+      return node.invalid("the sizes, with the aspect ratio kept, exceed 2^62");
+    dims[axis] = node.b.size(*size);
   }
   return success();
 }

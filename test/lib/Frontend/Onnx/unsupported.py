@@ -4,6 +4,7 @@
 # RUN: %python %s %t
 # RUN: not lathe-translate --import-onnx %t/many.onnx 2>&1 | FileCheck %s
 # RUN: not lathe-translate --import-onnx %t/old.onnx 2>&1 | FileCheck %s --check-prefix=OLD
+# RUN: not lathe-translate --import-onnx %t/scale.onnx 2>&1 | FileCheck %s --check-prefix=SCALE
 
 import os
 import sys
@@ -46,3 +47,9 @@ save(model([node("Mystery", ["x"], ["a"], "/my/Op", domain="com.example"),
 # OLD: opset 6 of ai.onnx; supported are 7 to 28
 save(model([node("Relu", ["x"], ["y"])], [info("x", [1])], [info("y", [1])],
            opset=6), out, "old.onnx")
+
+# The inverse of a scale may be no integer that fits.
+# SCALE: node '/resize' (Resize, opset 20): scale 0.000000 for dim 0: the result must be a size
+save(model([node("Resize", ["x", "", "scales"], ["y"], "/resize")],
+           [info("x", ["n"])], [info("y", None)],
+           [tensor("scales", np.array([1e-37], np.float32))]), out, "scale.onnx")
