@@ -31,6 +31,7 @@ void lathe::buildOptimizePipeline(OpPassManager &passes,
   functions.addPass(graph::createRecognizeActivationsPass());
   functions.addPass(graph::createRecognizeAttentionPass());
   functions.addPass(graph::createRecognizeRotaryPass());
+  functions.addPass(graph::createCheckIndicesPass());
   functions.addPass(graph::createDecomposePass());
   cleanUp();
   if (!asked.attentionPattern.empty()) {

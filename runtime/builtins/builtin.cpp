@@ -102,6 +102,7 @@ Status BuiltinArgs::scratch(uint64_t size, void **memory) const {
 //===----------------------------------------------------------------------===//
 
 static const Builtin builtins[] = {
+    {"check_indices", nullptr, runCheckIndices},
     {"col2im", nullptr, runCol2Im},
     {"compress", shapeCompress, runCompress},
     {"cumulative_product", nullptr, runCumulativeProduct},

@@ -13,6 +13,9 @@ namespace lathe::rt {
 Status shapeNonMaxSuppression(const BuiltinArgs &args);
 Status runNonMaxSuppression(const BuiltinArgs &args);
 
+// indices.cpp
+Status runCheckIndices(const BuiltinArgs &args);
+
 // matrix.cpp
 Status runCol2Im(const BuiltinArgs &args);
 Status runDet(const BuiltinArgs &args);

@@ -123,6 +123,29 @@ def test_selection():
     compare("compress", "Compress", [x, keep], axis=-1, fresh=True)
 
 
+def test_indices():
+    for dtype in (np.int32, np.int64):
+        sizes = np.array([5], np.int64)
+        for shape in [(7,), (3, 0), (), (2, 3, 4)]:
+            x = RANDOM.integers(-5, 5, shape).astype(dtype)
+            y, = call("check_indices", [x, sizes], [(dtype, shape)])
+            np.testing.assert_array_equal(x, y)
+        tuples = np.array([[4, 2], [-5, -3]], dtype)
+        call("check_indices", [tuples, np.array([5, 3], np.int64)],
+             [(dtype, (2, 2))])
+        for place, index in [((1, 1), 3), ((0, 1), -4), ((0, 0), 5)]:
+            wrong = tuples.copy()
+            wrong[place] = index
+            try:
+                call("check_indices", [wrong, np.array([5, 3], np.int64)],
+                     [(dtype, (2, 2))])
+            except AssertionError as error:
+                assert f"index {index} at [{place[0]}, {place[1]}]" in \
+                    str(error), error
+            else:
+                raise AssertionError((place, index))
+
+
 def test_unique():
     x = RANDOM.integers(0, 4, (6, 3)).astype(np.float32)
     for ordered in (0, 1):

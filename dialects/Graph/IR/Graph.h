@@ -34,6 +34,8 @@ inline constexpr llvm::StringLiteral kDimsAttr = "graph.dims";
 /// On a function that only other functions run: how many of its symbols, the
 /// first ones, are its callers'.
 inline constexpr llvm::StringLiteral kGivenAttr = "graph.given";
+/// On a gather or scatter whose indices the front end computed, in range.
+inline constexpr llvm::StringLiteral kInRangeAttr = "graph.in_range";
 
 /// A `double` as a parameter of attributes: hashed and compared bit by bit.
 struct Float64 {

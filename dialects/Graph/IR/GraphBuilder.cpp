@@ -206,22 +206,7 @@ Value GraphBuilder::matmul(Value a, Value b) {
 }
 
 Value GraphBuilder::takeAlong(Value value, Value indices, int64_t axis) {
-  Dims dims = getDims(value), wanted = getDims(indices);
-  int64_t rank = dims.size();
-  if (!value || !indices || rank != int64_t(wanted.size()) || axis >= rank)
-    return {};
-  Value negative = compare(Compare::lt, indices, scalar(getI64Type(), 0));
-  Value place = select(negative, add(indices, sizeValue(dims[axis])), indices);
-  Value flat;
-  for (int64_t dim = 0; dim < rank; ++dim) {
-    Value index = dim == axis ? place : iota(wanted[dim], dim, rank);
-    AffineExpr stride = product(ArrayRef(dims).drop_front(dim + 1));
-    if (stride != size(1))
-      index = mul(index, sizeValue(stride));
-    flat = flat ? add(flat, index) : index;
-  }
-  return create<GatherOp>(getElementType(value), reshape(value, product(dims)),
-                          flat, getI64IntegerAttr(0));
+  return create<GatherElementsOp>(getElementType(value), value, indices, axis);
 }
 
 Value GraphBuilder::alongChannels(Value value, int64_t rank) {

@@ -33,6 +33,14 @@ Operation *GraphDialect::materializeConstant(OpBuilder &builder,
 
 LogicalResult GraphDialect::verifyOperationAttribute(Operation *op,
                                                      NamedAttribute attr) {
+  if (attr.getName() == kInRangeAttr) {
+    bool isIndexed = isa<GatherOp, GatherElementsOp, GatherNdOp,
+                         ScatterElementsOp, ScatterNdOp>(op);
+    if (isIndexed && isa<UnitAttr>(attr.getValue()))
+      return success();
+    return op->emitOpError("attribute '")
+           << kInRangeAttr << "' is for gathers and scatters, and has no value";
+  }
   if (attr.getName() == kGivenAttr) {
     auto given = dyn_cast<IntegerAttr>(attr.getValue());
     auto symbols = op->getAttrOfType<ArrayAttr>(kSymbolsAttr);

@@ -195,8 +195,9 @@ def Graph_GatherOp : Graph_PureOp<"gather"> {
   let summary = "Rows of `axis` by index, as NumPy's take";
   let description = [{
     Result dims are input dims before `axis`, index dims, input dims after it.
-    Negative indices count from the end; what is out of range even so reads the
-    nearest row, so that no kernel leaves its buffer.
+    Negative indices count from the end. What may be out of range even so is
+    checked on the host (`--graph-check-indices`); a kernel by itself reads the
+    nearest row, and never leaves its buffer.
 
     ```mlir
     %e = graph.gather %table, %ids axis 0

@@ -179,6 +179,17 @@ static void requireSource(ShapeScope &scope, AffineExpr size,
                            "a gather takes elements of a dim of size 0");
 }
 
+/// Indices with a dim of their own for each dim of `input` stay inside of it.
+static void requireInside(ShapeScope &scope, ArrayRef<AffineExpr> input,
+                          ArrayRef<AffineExpr> indices, size_t axis) {
+  for (auto [i, have, wanted] : llvm::enumerate(input, indices))
+    if (i != axis)
+      scope.requireNonNegative(
+          canonicalizeSize(have - wanted),
+          "dim " + std::to_string(i) +
+              " of the indices is larger than the input's");
+}
+
 LogicalResult GatherOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
                                   SmallVectorImpl<Dims> &results) {
   const Dims &input = operands[0];
@@ -201,6 +212,7 @@ LogicalResult GatherElementsOp::inferDims(ShapeScope &scope,
       failed(checkAxis(*this, getAxis(), operands[0].size())))
     return failure();
   requireSource(scope, operands[0][getAxis()], operands[1]);
+  requireInside(scope, operands[0], operands[1], getAxis());
   return success();
 }
 
@@ -249,7 +261,10 @@ LogicalResult ScatterElementsOp::inferDims(ShapeScope &scope,
     if (failed(unifySizes(*this, scope, size, operands[2][i],
                           "dim " + Twine(i) + " of indices and updates")))
       return failure();
-  return checkAxis(*this, getAxis(), operands[0].size());
+  if (failed(checkAxis(*this, getAxis(), operands[0].size())))
+    return failure();
+  requireInside(scope, operands[0], operands[1], getAxis());
+  return success();
 }
 
 LogicalResult ScatterNdOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,

@@ -273,6 +273,36 @@ static Value decompose(GraphBuilder &b, PoolOp op) {
                reduce(Reduction::sum, ones, counted));
 }
 
+//===-- Gathers -----------------------------------------------------------===//
+
+/// Elements of the flattened input at positions that are computed: an index
+/// with dims of its own moves along all of them.
+static Value decompose(GraphBuilder &b, GatherElementsOp op) {
+  Value value = op.getInput(), indices = op.getIndices();
+  Dims dims = b.getDims(value), wanted = b.getDims(indices);
+  Type type = b.getElementType(indices);
+  int64_t rank = dims.size();
+  auto number = [&](AffineExpr size) {
+    return b.cast(b.sizeValue(size), type);
+  };
+  Value isNegative = b.compare(Compare::lt, indices, b.scalar(type, 0));
+  Value place =
+      b.select(isNegative, b.add(indices, number(dims[op.getAxis()])), indices);
+  Value flat;
+  for (int64_t dim = 0; dim < rank; ++dim) {
+    Value index = dim == static_cast<int64_t>(op.getAxis())
+                      ? place
+                      : b.cast(b.iota(wanted[dim], dim, rank), type);
+    AffineExpr stride = b.product(ArrayRef(dims).drop_front(dim + 1));
+    if (stride != b.size(1))
+      index = b.mul(index, number(stride));
+    flat = flat ? b.add(flat, index) : index;
+  }
+  return b.create<GatherOp>(b.getElementType(value),
+                            b.reshape(value, b.product(dims)), flat,
+                            b.getI64IntegerAttr(0));
+}
+
 //===-- The pass ----------------------------------------------------------===//
 
 namespace {
@@ -283,10 +313,10 @@ struct DecomposePass : lathe::graph::impl::DecomposePassBase<DecomposePass> {
     bool hasFailed = false;
     auto rewrite = [&](ShapeAnalysis &shapes, Operation *op) {
       GraphBuilder b(op, shapes);
-      Value result =
-          llvm::TypeSwitch<Operation *, Value>(op)
-              .Case<ConvOp, PoolOp>([&](auto op) { return decompose(b, op); })
-              .Default([](Operation *) { return Value(); });
+      Value result = llvm::TypeSwitch<Operation *, Value>(op)
+                         .Case<ConvOp, PoolOp, GatherElementsOp>(
+                             [&](auto op) { return decompose(b, op); })
+                         .Default([](Operation *) { return Value(); });
       hasFailed |= b.hasFailed();
       numDecomposed += result ? 1 : 0;
       return result;

@@ -71,8 +71,7 @@ static Operation *getOnlyUser(Value value) {
                                                   : nullptr;
 }
 
-//===-- Siblings
-//-------------------------------------------------------------===//
+//===-- Siblings ----------------------------------------------------------===//
 
 /// The contraction as a sibling; nothing if its weight is no plain constant
 /// that nobody else reads.
@@ -138,8 +137,7 @@ static std::vector<SmallVector<Sibling>> cluster(ArrayRef<Sibling> siblings) {
   return result;
 }
 
-//===-- Common epilogue
-//------------------------------------------------------===//
+//===-- Common epilogue ---------------------------------------------------===//
 
 /// `value`, broadcast over all dims but the last one, as `[columns]`; null if
 /// it is no such constant.
@@ -244,8 +242,7 @@ static std::vector<Step> takeSteps(MutableArrayRef<Sibling> siblings) {
   }
 }
 
-//===-- What pays
-//------------------------------------------------------------===//
+//===-- What pays ---------------------------------------------------------===//
 
 /// Whether an elementwise op follows, maybe behind views that a contraction
 /// writes through: it would join the group of a contraction of its own.
@@ -275,8 +272,7 @@ static bool isReadThroughViews(Value value) {
   return true;
 }
 
-//===-- Rewriting
-//------------------------------------------------------------===//
+//===-- Rewriting ---------------------------------------------------------===//
 
 namespace {
 struct MergeQkvPass : lathe::graph::impl::MergeQkvPassBase<MergeQkvPass> {

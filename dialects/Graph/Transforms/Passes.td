@@ -173,6 +173,24 @@ def RecognizeRotaryPass
   ];
 }
 
+def CheckIndicesPass : Pass<"graph-check-indices", "::mlir::func::FuncOp"> {
+  let summary = "Have the host look through indices that may be out of range";
+  let description = [{
+    Indices of gathers and scatters that are not known to lie in their dim
+    (constants, counters, comparisons, positions of extremes, bounded sums of
+    those) go through the host built-in `check_indices`, which fails the run
+    and names node, index and size. Ops with the attribute `graph.in_range`
+    are left alone.
+
+    Numeric contract: exact.
+  }];
+  let dependentDialects = ["::lathe::graph::GraphDialect"];
+  let statistics = [
+    Statistic<"numChecked", "checked", "ops whose indices are checked">,
+    Statistic<"numProven", "proven", "ops whose indices are in range">
+  ];
+}
+
 def DecomposePass : Pass<"graph-decompose", "::mlir::func::FuncOp"> {
   let summary = "Express ops through others where that is faster or needed";
   let description = [{
@@ -180,7 +198,8 @@ def DecomposePass : Pass<"graph-decompose", "::mlir::func::FuncOp"> {
     embedding of vision transformers) becomes a product over patches, which are
     views of the input. Convolutions and maxima over windows of integers, and
     means over dilated windows, which no kernel computes, become products and
-    reductions over gathered windows.
+    reductions over gathered windows. `gather_elements` becomes a `gather` at
+    positions that are computed.
 
     Numeric contract: reassociates (sums run in another order).
   }];

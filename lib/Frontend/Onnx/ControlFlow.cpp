@@ -399,6 +399,8 @@ static LogicalResult importScan(NodeImporter &node) {
       Value element =
           ib.create<graph::GatherOp>(ib.getElementType(whole), whole, place,
                                      ib.getI64IntegerAttr(in->axes[i]));
+      if (element)
+        element.getDefiningOp()->setAttr(graph::kInRangeAttr, ib.getUnitAttr());
       if (failed(model.bind(body->input(numStates + i).name(), element, scope)))
         return failure();
     }

@@ -98,3 +98,17 @@ func.func @pools(%x: tensor<1x2x8x8xf32>, %i: tensor<1x2x8x8xi8>)
   return %0, %1, %2
     : tensor<1x2x6x6xf32>, tensor<1x2x4x4xi8>, tensor<1x2x5x5xi8>
 }
+
+// -----
+
+// Positions in the flattened input.
+// CHECK-LABEL: func.func @gather_elements(
+// CHECK-DAG: %[[FLAT:.*]] = graph.reshape %arg0 {{.*}} -> tensor<20xf32>
+// CHECK-DAG: graph.iota 0
+// CHECK: graph.gather %[[FLAT]], %{{.*}} axis 0 : (tensor<20xf32>, tensor<3x4xi64>) -> tensor<3x4xf32>
+func.func @gather_elements(%x: tensor<5x4xf32>, %i: tensor<3x4xi64>)
+    -> tensor<3x4xf32> {
+  %y = graph.gather_elements %x, %i axis 0
+    : (tensor<5x4xf32>, tensor<3x4xi64>) -> tensor<3x4xf32>
+  return %y : tensor<3x4xf32>
+}

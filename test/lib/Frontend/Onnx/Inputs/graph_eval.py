@@ -213,7 +213,10 @@ class Evaluator:
         return np.take(args[0], args[1], attrs["axis"])
 
     def op_gather_elements(self, args, attrs, result):
-        return np.take_along_axis(args[0], args[1], attrs["axis"])
+        data, indices = args
+        part = [slice(size) for size in indices.shape]
+        part[attrs["axis"]] = slice(None)
+        return np.take_along_axis(data[tuple(part)], indices, attrs["axis"])
 
     def op_gather_nd(self, args, attrs, result):
         data, indices = args
