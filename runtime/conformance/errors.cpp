@@ -10,47 +10,26 @@ namespace {
 TEST_P(Conformance, SaysWhatAVariantLacks) {
   TestBundle b = port(addAndScale());
   b.variant().features = {"teleport"};
-  AlignedBytes bytes(b.write());
-  lathe_bundle_t *bundle = nullptr;
-  ASSERT_EQ(take(lathe_bundle_from_memory(bytes.data(), bytes.size(), nullptr,
-                                          &bundle)),
-            "");
-  BundlePtr owner(bundle);
   lathe_model_options_t options = getOptions();
-  lathe_model_t *model = nullptr;
-  lathe_status_t status = lathe_model_create(bundle, &options, &model);
+  lathe_status_t status = createModel(OpenedBundle(b), &options);
   EXPECT_EQ(lathe_status_code(status), LATHE_INCOMPATIBLE);
   EXPECT_NE(take(status).find("lacking here: teleport"), std::string::npos);
 }
 
 TEST_P(Conformance, CodeThatIsNoneIsRefused) {
+  lathe_model_options_t options = getOptions();
   for (Bytes code : {Bytes(), Bytes(64, 0x7F), Bytes(5000, 0)}) {
     TestBundle b = port(addAndScale());
     b.code = code;
-    AlignedBytes bytes(b.write());
-    lathe_bundle_t *bundle = nullptr;
-    ASSERT_EQ(take(lathe_bundle_from_memory(bytes.data(), bytes.size(), nullptr,
-                                            &bundle)),
-              "");
-    BundlePtr owner(bundle);
-    lathe_model_options_t options = getOptions();
-    lathe_model_t *model = nullptr;
-    EXPECT_NE(take(lathe_model_create(bundle, &options, &model)), "");
+    EXPECT_NE(take(createModel(OpenedBundle(b), &options)), "");
   }
 }
 
 TEST_P(Conformance, AKernelThatIsNotThereIsRefused) {
   TestBundle b = port(addAndScale());
   b.variant().kernels[0]->symbol = "divine";
-  AlignedBytes bytes(b.write());
-  lathe_bundle_t *bundle = nullptr;
-  ASSERT_EQ(take(lathe_bundle_from_memory(bytes.data(), bytes.size(), nullptr,
-                                          &bundle)),
-            "");
-  BundlePtr owner(bundle);
   lathe_model_options_t options = getOptions();
-  lathe_model_t *model = nullptr;
-  EXPECT_NE(take(lathe_model_create(bundle, &options, &model)).find("divine"),
+  EXPECT_NE(take(createModel(OpenedBundle(b), &options)).find("divine"),
             std::string::npos);
 }
 

@@ -50,19 +50,15 @@ std::string openBytes(const Bytes &bytes, bool all = true) {
 }
 
 TEST(Bundle, TellsWhatIsInside) {
-  AlignedBytes bytes(sample().write());
-  lathe_bundle_t *raw = nullptr;
-  ASSERT_EQ(
-      take(lathe_bundle_from_memory(bytes.data(), bytes.size(), nullptr, &raw)),
-      "");
-  BundlePtr owner(raw);
+  OpenedBundle opened(sample());
+  const lathe_bundle_t *raw = opened.bundle.get();
   EXPECT_EQ(take(lathe_bundle_verify(raw)), "");
 
   auto info = LATHE_INIT(lathe_bundle_info_t);
   ASSERT_EQ(take(lathe_bundle_info(raw, &info)), "");
   EXPECT_EQ(info.version, formatVersion);
   EXPECT_STREQ(info.model, "model");
-  EXPECT_EQ(info.file_size, bytes.size());
+  EXPECT_EQ(info.file_size, opened.bytes.size());
   EXPECT_EQ(info.num_segments, 2u);
 
   auto fact = LATHE_INIT(lathe_key_value_t);
@@ -109,12 +105,8 @@ TEST(Bundle, TellsWhatIsInside) {
 }
 
 TEST(Bundle, InfoStructsOfOtherSizes) {
-  AlignedBytes bytes(sample().write());
-  lathe_bundle_t *raw = nullptr;
-  ASSERT_EQ(
-      take(lathe_bundle_from_memory(bytes.data(), bytes.size(), nullptr, &raw)),
-      "");
-  BundlePtr owner(raw);
+  OpenedBundle opened(sample());
+  const lathe_bundle_t *raw = opened.bundle.get();
   lathe_bundle_info_t info;
   memset(&info, 0xAB, sizeof(info));
   info.struct_size = offsetof(lathe_bundle_info_t, producer);
@@ -300,12 +292,8 @@ TEST(Bundle, LongExpressionsAreCutInText) {
   for (int i = 0; i < 64; ++i) // 2^64 leaves when written out.
     expr = b.binary(ExprOp::Max, expr, expr);
   b.entry().outputs[0]->dims[0] = expr;
-  AlignedBytes bytes(b.write());
-  lathe_bundle_t *raw = nullptr;
-  ASSERT_EQ(
-      take(lathe_bundle_from_memory(bytes.data(), bytes.size(), nullptr, &raw)),
-      "");
-  BundlePtr owner(raw);
+  OpenedBundle opened(b);
+  const lathe_bundle_t *raw = opened.bundle.get();
   auto output = LATHE_INIT(lathe_tensor_info_t);
   ASSERT_EQ(take(lathe_bundle_output(raw, 0, 0, &output)), "");
   std::string text = output.dims[0].text;

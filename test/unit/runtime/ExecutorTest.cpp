@@ -13,7 +13,7 @@ namespace {
 using bundle::DType;
 using bundle::ExprOp;
 
-TEST(Executor, WritesIntoTheCallersBuffers) {
+TEST(Executor, RefusesBuffersThatDoNotFit) {
   LoadedModel loaded(addAndScale());
   Tensor<float> x = ramp(9, 1), y = ramp(9, 5), out = ramp(9, 0);
   lathe_tensor_t inputs[] = {x.view(), y.view()}, output = out.view();
@@ -21,9 +21,6 @@ TEST(Executor, WritesIntoTheCallersBuffers) {
     return take(lathe_model_run_into(loaded.model.get(), nullptr, 2, inputs, 1,
                                      &output));
   };
-  EXPECT_EQ(runInto(), "");
-  EXPECT_EQ(out.data, expected(x, y));
-
   int64_t dims[] = {9, 6};
   output.dims = dims;
   EXPECT_EQ(runInto(),
@@ -71,8 +68,6 @@ TEST(Executor, ChecksInputs) {
   Tensor<float> huge = {{int64_t(1) << 62, 5}, {}};
   EXPECT_EQ(runMessage(loaded, {huge.view(), huge.view()}),
             "input 'x': its size overflows");
-  // A failed run leaves nothing behind.
-  EXPECT_EQ(runMessage(loaded, {x.view(), x.view()}), "");
 }
 
 TEST(Executor, ComputedDimsOfInputs) {
@@ -92,36 +87,8 @@ TEST(Executor, ComputedDimsOfInputs) {
             "input 'y': dim 0 is 3 and should be n + 1 (n = 3)");
 }
 
-TEST(Executor, AliasesAndRepeatedOutputs) {
-  // sum[n, 4]; rows = sum reshaped; tail = its last 4 elements; sum twice.
-  TestBundle b;
-  int32_t n = b.symbol("n"), four = b.constant(4);
-  int32_t count = b.binary(ExprOp::Mul, n, four);
-  int32_t start = b.binary(ExprOp::Add, count, b.constant(-4));
-  int32_t programs = b.binary(ExprOp::CeilDiv, count, b.constant(16));
-  uint32_t x = b.input("x", DType::F32, {n, four});
-  uint32_t sum = b.transient(DType::F32, {n, four});
-  uint32_t rows = b.alias(sum, DType::F32, {count});
-  uint32_t tail = b.alias(rows, DType::F32, {four}, start);
-  b.launch(b.kernel("add", 3, 1), programs, {count}, {x, x}, {sum});
-  b.output("tail", tail);
-  b.output("sum", sum);
-  b.output("rows", rows);
-  b.output("x", x);
-  LoadedModel loaded(b);
-  Tensor<float> input = {{3, 4}, std::vector<float>(12)};
-  std::iota(input.data.begin(), input.data.end(), 0.f);
-  ResultsPtr results = runModel(loaded, {input.view()});
-  std::vector<float> twice;
-  for (float value : input.data)
-    twice.push_back(2 * value);
-  auto result = [&](size_t i) {
-    return elements<float>(*lathe_results_tensor(results.get(), i));
-  };
-  EXPECT_EQ(result(0), std::vector<float>(twice.begin() + 8, twice.end()));
-  EXPECT_EQ(result(1), twice);
-  EXPECT_EQ(result(2), twice);
-  EXPECT_EQ(result(3), input.data);
+TEST(Executor, ChecksAliases) {
+  LoadedModel loaded(partsOfBuffers());
   // With no rows the tail would begin before its source.
   Tensor<float> empty = {{0, 4}, {}};
   EXPECT_EQ(runMessage(loaded, {empty.view()}),
@@ -177,31 +144,8 @@ TEST(Executor, TakesTheFirstKernelThatFits) {
             "launch 'pick': no kernel takes these sizes (n = 4)");
 }
 
-TEST(Executor, SymbolsFromValues) {
-  // count = sizes[1]; z = iota(count); nonzero(z) -> found; a copy of both.
-  TestBundle b;
-  int32_t k = b.constant(2);
-  uint32_t sizes = b.input("sizes", DType::I64, {k});
-  int32_t count = b.symbol("count"), found = b.symbol("found");
-  int32_t programs = b.binary(ExprOp::CeilDiv, count, b.constant(16));
-  uint32_t z = b.transient(DType::I64, {count});
-  uint32_t where = b.transient(DType::I64, {b.constant(1), found});
-  b.bind(0, sizes, 1);
-  b.launch(b.kernel("iota", 1, 1), programs, {count}, {}, {z});
-  b.builtin("nonzero", {z}, {where}, {1});
-  b.output("z", z);
-  b.output("where", where);
-  LoadedModel loaded(b);
-  for (int64_t n : {5, 1, 0, 40, 5}) {
-    Tensor<int64_t> input = {{2}, {99, n}};
-    ResultsPtr results = runModel(loaded, {input.view()});
-    std::vector<int64_t> all(static_cast<size_t>(n));
-    std::iota(all.begin(), all.end(), 0);
-    EXPECT_EQ(elements<int64_t>(*lathe_results_tensor(results.get(), 0)), all);
-    if (!all.empty())
-      all.erase(all.begin());
-    EXPECT_EQ(elements<int64_t>(*lathe_results_tensor(results.get(), 1)), all);
-  }
+TEST(Executor, ChecksSizesFromData) {
+  LoadedModel loaded(sizesFromData());
   Tensor<int64_t> bad = {{2}, {1, -3}};
   EXPECT_EQ(runMessage(loaded, {bad.view()}),
             "the run computed -3 for 'count', a size");
@@ -219,23 +163,11 @@ TEST(Executor, SymbolsFromValues) {
   EXPECT_EQ(dims[1], -1);
 }
 
-TEST(Executor, ConstantsAreReadInPlace) {
-  TestBundle b;
-  int32_t four = b.constant(4);
-  uint32_t x = b.input("x", DType::F32, {four});
-  float values[4] = {10, 20, 30, 40};
-  uint32_t w = b.weight(DType::F32, {four}, values, sizeof(values));
-  uint32_t y = b.transient(DType::F32, {four});
-  b.launch(b.kernel("add", 3, 1), b.constant(1), {four}, {x, w}, {y});
-  b.output("y", y);
-  LoadedModel loaded(b);
-  Tensor<float> input = {{4}, {1, 2, 3, 4}};
-  ResultsPtr results = runModel(loaded, {input.view()});
-  EXPECT_EQ(elements<float>(*lathe_results_tensor(results.get(), 0)),
-            (std::vector<float>{11, 22, 33, 44}));
-
+TEST(Executor, ChecksSizesOfConstants) {
+  TestBundle b = addConstant();
   b.program().buffers[1]->dims = {b.constant(5)};
   LoadedModel larger(b);
+  Tensor<float> input = {{4}, {1, 2, 3, 4}};
   EXPECT_EQ(runMessage(larger, {input.view()}),
             "buffer 1: 20 bytes of a constant that has 16");
 }

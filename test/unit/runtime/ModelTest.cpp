@@ -15,21 +15,13 @@ using bundle::DType;
 TEST(Model, SaysWhyNoVariantFits) {
   TestBundle b = addAndScale();
   b.variant().features = {"sse2", "avx9000", "teleport"};
-  AlignedBytes bytes(b.write());
-  lathe_bundle_t *bundle = nullptr;
-  ASSERT_EQ(take(lathe_bundle_from_memory(bytes.data(), bytes.size(), nullptr,
-                                          &bundle)),
-            "");
-  BundlePtr owner(bundle);
-  lathe_model_t *model = nullptr;
-  lathe_status_t status = lathe_model_create(bundle, nullptr, &model);
-  EXPECT_EQ(lathe_status_code(status), LATHE_INCOMPATIBLE);
-  EXPECT_EQ(take(status),
+  OpenedBundle opened(b);
+  EXPECT_EQ(take(createModel(opened)),
             "bundle: no variant fits this machine; there are: x86 'baseline' "
             "(lacking here: avx9000, teleport)");
   auto options = LATHE_INIT(lathe_model_options_t);
   options.device = "abacus";
-  EXPECT_EQ(take(lathe_model_create(bundle, &options, &model)),
+  EXPECT_EQ(take(createModel(opened, &options)),
             "bundle: no device 'abacus'; there are: 'cpu'");
 }
 
@@ -53,8 +45,7 @@ TEST(Model, PicksTheHighestRankOrTheOneAskedFor) {
   ASSERT_EQ(take(lathe_model_info(model, &info)), "");
   EXPECT_EQ(info.variant, 0u);
   options.variant = "none";
-  EXPECT_NE(take(lathe_model_create(loaded.bundle.get(), &options, &model)),
-            "");
+  EXPECT_NE(take(createModel(loaded, &options)), "");
 }
 
 TEST(Model, RefusesUnknownBuiltins) {
@@ -64,14 +55,7 @@ TEST(Model, RefusesUnknownBuiltins) {
   uint32_t y = b.transient(DType::F32, {one});
   b.builtin("divine", {x}, {y});
   b.output("y", y);
-  AlignedBytes bytes(b.write());
-  lathe_bundle_t *bundle = nullptr;
-  ASSERT_EQ(take(lathe_bundle_from_memory(bytes.data(), bytes.size(), nullptr,
-                                          &bundle)),
-            "");
-  BundlePtr owner(bundle);
-  lathe_model_t *model = nullptr;
-  EXPECT_EQ(take(lathe_model_create(bundle, nullptr, &model)),
+  EXPECT_EQ(take(createModel(OpenedBundle(b))),
             "bundle: entry 'main': step 0 ('divine'): this runtime has no "
             "built-in 'divine'");
 }

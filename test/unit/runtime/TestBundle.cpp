@@ -212,6 +212,18 @@ LaunchT &TestBundle::launch(uint32_t kernel, int32_t programs,
   return addStep(program(), std::move(launch));
 }
 
+template <typename Step>
+Step &TestBundle::addCall(Step step, std::vector<uint32_t> reads,
+                          std::vector<uint32_t> writes,
+                          std::vector<uint32_t> binds,
+                          const std::string &label) {
+  step.reads = std::move(reads);
+  step.writes = std::move(writes);
+  step.binds = std::move(binds);
+  step.label = label;
+  return addStep(program(), std::move(step));
+}
+
 CallT &
 TestBundle::call(std::vector<std::pair<uint32_t, std::vector<int32_t>>> callees,
                  std::vector<int32_t> symbols, std::vector<uint32_t> reads,
@@ -224,11 +236,8 @@ TestBundle::call(std::vector<std::pair<uint32_t, std::vector<int32_t>>> callees,
     call.callees.push_back(std::move(callee));
   }
   call.symbols = std::move(symbols);
-  call.reads = std::move(reads);
-  call.writes = std::move(writes);
-  call.binds = std::move(binds);
-  call.label = "branch";
-  return addStep(program(), std::move(call));
+  return addCall(std::move(call), std::move(reads), std::move(writes),
+                 std::move(binds), "branch");
 }
 
 LoopT &TestBundle::loop(uint32_t body, std::vector<int32_t> symbols,
@@ -240,11 +249,8 @@ LoopT &TestBundle::loop(uint32_t body, std::vector<int32_t> symbols,
   loop.body = body;
   loop.symbols = std::move(symbols);
   loop.carried = std::move(carried);
-  loop.reads = std::move(reads);
-  loop.writes = std::move(writes);
-  loop.binds = std::move(binds);
-  loop.label = "repeat";
-  return addStep(program(), std::move(loop));
+  return addCall(std::move(loop), std::move(reads), std::move(writes),
+                 std::move(binds), "repeat");
 }
 
 uint32_t TestBundle::beginEntry(uint32_t given) {
@@ -263,11 +269,8 @@ BuiltinCallT &TestBundle::builtin(const std::string &callee,
                                   std::vector<uint32_t> binds) {
   BuiltinCallT call;
   call.callee = callee;
-  call.reads = std::move(reads);
-  call.writes = std::move(writes);
-  call.binds = std::move(binds);
-  call.label = callee;
-  return addStep(program(), std::move(call));
+  return addCall(std::move(call), std::move(reads), std::move(writes),
+                 std::move(binds), callee);
 }
 
 void TestBundle::bind(uint32_t symbol, uint32_t source, uint64_t element) {
@@ -377,22 +380,34 @@ std::string take(lathe_status_t status) {
   return message;
 }
 
-LoadedModel::LoadedModel(const TestBundle &source, uint32_t threads)
-    : bytes(source.write()) {
-  lathe_bundle_options_t bundleOptions = LATHE_INIT(lathe_bundle_options_t);
-  bundleOptions.verify = LATHE_VERIFY_ALL;
-  lathe_bundle_t *rawBundle = nullptr;
-  EXPECT_EQ(take(lathe_bundle_from_memory(bytes.data(), bytes.size(),
-                                          &bundleOptions, &rawBundle)),
+OpenedBundle::OpenedBundle(const TestBundle &source) : bytes(source.write()) {
+  lathe_bundle_options_t options = LATHE_INIT(lathe_bundle_options_t);
+  options.verify = LATHE_VERIFY_ALL;
+  lathe_bundle_t *raw = nullptr;
+  EXPECT_EQ(take(lathe_bundle_from_memory(bytes.data(), bytes.size(), &options,
+                                          &raw)),
             "");
-  bundle.reset(rawBundle);
+  bundle.reset(raw);
+}
+
+LoadedModel::LoadedModel(const TestBundle &source, uint32_t threads)
+    : OpenedBundle(source) {
   if (!bundle)
     return;
   lathe_model_options_t options = LATHE_INIT(lathe_model_options_t);
   options.num_threads = threads;
-  lathe_model_t *rawModel = nullptr;
-  EXPECT_EQ(take(lathe_model_create(rawBundle, &options, &rawModel)), "");
-  model.reset(rawModel);
+  lathe_model_t *raw = nullptr;
+  EXPECT_EQ(take(lathe_model_create(bundle.get(), &options, &raw)), "");
+  model.reset(raw);
+}
+
+lathe_status_t createModel(const OpenedBundle &bundle,
+                           const lathe_model_options_t *options) {
+  lathe_model_t *model = nullptr;
+  lathe_status_t status =
+      lathe_model_create(bundle.bundle.get(), options, &model);
+  lathe_model_destroy(model);
+  return status;
 }
 
 } // namespace lathe::test

@@ -107,6 +107,11 @@ public:
 
 private:
   int32_t add(const bundle::Expr &expr);
+  /// A step that reads, writes and binds.
+  template <typename Step>
+  Step &addCall(Step step, std::vector<uint32_t> reads,
+                std::vector<uint32_t> writes, std::vector<uint32_t> binds,
+                const std::string &label);
 };
 
 /// Hashes the manifest anew, after a test has changed a byte of it.
@@ -140,13 +145,22 @@ using ProfilePtr = std::unique_ptr<lathe_profile_t, Destroy>;
 /// The message of a status, "" for success; destroys it.
 std::string take(lathe_status_t status);
 
-/// A bundle and a model of it that own their bytes; failures fail the test.
-struct LoadedModel {
-  explicit LoadedModel(const TestBundle &source, uint32_t threads = 1);
+/// A bundle that owns its bytes, every hash checked; failures fail the test.
+struct OpenedBundle {
+  explicit OpenedBundle(const TestBundle &source);
   AlignedBytes bytes;
   BundlePtr bundle;
+};
+
+/// And a model of it.
+struct LoadedModel : OpenedBundle {
+  explicit LoadedModel(const TestBundle &source, uint32_t threads = 1);
   ModelPtr model;
 };
+
+/// What making a model of `bundle` comes to; the model is thrown away.
+lathe_status_t createModel(const OpenedBundle &bundle,
+                           const lathe_model_options_t *options = nullptr);
 
 /// A tensor with its own data and dims.
 template <typename T> struct Tensor {

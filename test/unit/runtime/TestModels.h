@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A model that several tests run.
+// Models that several tests run.
 
 #ifndef LATHE_TEST_UNIT_RUNTIME_TESTMODELS_H
 #define LATHE_TEST_UNIT_RUNTIME_TESTMODELS_H
@@ -25,6 +25,60 @@ inline TestBundle addAndScale() {
   uint32_t add = b.kernel("add", 3, 1), scale = b.kernel("scale", 2, 2);
   b.launch(add, programs, {count}, {x, other}, {sum}, "add");
   b.launch(scale, programs, {count, b.constant(3)}, {sum}, {y}, "scale");
+  b.output("y", y);
+  return b;
+}
+
+/// sum = x + x over [n, 4]; `rows` = sum flat, `tail` = its last 4 elements.
+inline TestBundle partsOfBuffers() {
+  using bundle::DType;
+  using bundle::ExprOp;
+  TestBundle b;
+  int32_t n = b.symbol("n"), four = b.constant(4);
+  int32_t count = b.binary(ExprOp::Mul, n, four);
+  int32_t start = b.binary(ExprOp::Add, count, b.constant(-4));
+  int32_t programs = b.binary(ExprOp::CeilDiv, count, b.constant(16));
+  uint32_t x = b.input("x", DType::F32, {n, four});
+  uint32_t sum = b.transient(DType::F32, {n, four});
+  uint32_t rows = b.alias(sum, DType::F32, {count});
+  uint32_t tail = b.alias(rows, DType::F32, {four}, start);
+  b.launch(b.kernel("add", 3, 1), programs, {count}, {x, x}, {sum});
+  b.output("tail", tail);
+  b.output("sum", sum);
+  b.output("rows", rows);
+  b.output("x", x);
+  return b;
+}
+
+/// z = iota(sizes[1]); where = nonzero(z), by the host: its size decides that
+/// of the output.
+inline TestBundle sizesFromData() {
+  using bundle::DType;
+  TestBundle b;
+  int32_t k = b.constant(2);
+  uint32_t sizes = b.input("sizes", DType::I64, {k});
+  int32_t count = b.symbol("count"), found = b.symbol("found");
+  int32_t programs = b.binary(bundle::ExprOp::CeilDiv, count, b.constant(16));
+  uint32_t z = b.transient(DType::I64, {count});
+  uint32_t where = b.transient(DType::I64, {b.constant(1), found});
+  b.bind(0, sizes, 1);
+  b.launch(b.kernel("iota", 1, 1), programs, {count}, {}, {z});
+  b.builtin("nonzero", {z}, {where}, {1});
+  b.output("z", z);
+  b.output("where", where);
+  return b;
+}
+
+/// y = x + (10, 20, 30, 40), a constant: buffer 1.
+inline TestBundle addConstant() {
+  using bundle::DType;
+  TestBundle b;
+  int32_t four = b.constant(4);
+  uint32_t x = b.input("x", DType::F32, {four});
+  float values[4] = {10, 20, 30, 40};
+  uint32_t w = b.weight(DType::F32, {four}, values, sizeof(values));
+  uint32_t y = b.transient(DType::F32, {four});
+  b.launch(b.kernel("add", 3, 1), b.constant(1), {four}, {x, w}, {y});
   b.output("y", y);
   return b;
 }
