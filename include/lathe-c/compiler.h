@@ -47,7 +47,8 @@ typedef struct lathe_compile_options_t {
   /* "keep" (NULL too): types as the model says. "bf16", "f16": f32 weights of
    * linear layers and f32 activations between kernels are kept so. */
   const char *precision;
-  /* Encoding of linear weights, as in "int8"; NULL: as they are. */
+  /* How linear weights are stored, as in "int4:64", or a file with a layer
+   * pattern and a format a line (docs/Weights.md); NULL: as they are. */
   const char *weights;
   const lathe_specialization_t *specializations;
   size_t num_specializations;

@@ -24,6 +24,13 @@ AffineExpr Contraction::getFlops() const {
   return graph::canonicalizeSize(rows * n * k * (2 * branches.size()));
 }
 
+SmallVector<graph::EncodedBuffer>
+ContractBranch::getBuffers(graph::GroupOp group) const {
+  Value outside = group.getInputs()[*packedOperand];
+  return encoding.getBuffers(
+      graph::getDenseType(cast<RankedTensorType>(outside.getType())));
+}
+
 //===----------------------------------------------------------------------===//
 // Strided access
 //===----------------------------------------------------------------------===//
@@ -120,19 +127,9 @@ static void findPacking(graph::GroupOp group, ContractBranch &branch,
   branch.packedOperand = argument.getArgNumber();
 }
 
-/// Whether an encoded weight has buffers that are not tiled as it is.
-static bool hasBuffersPerColumn(Value weight) {
-  auto type = cast<RankedTensorType>(weight.getType());
-  auto encoding = cast<graph::EncodingInterface>(type.getEncoding());
-  return llvm::any_of(encoding.getBuffers(graph::getDenseType(type)),
-                      [&](const graph::EncodedBuffer &buffer) {
-                        return buffer.type.getRank() != type.getRank();
-                      });
-}
-
 /// Checks the encoding of a packed or plain weight.
 static bool findEncoding(graph::GroupOp group, ContractBranch &branch,
-                         bool isDecoded, std::string &reason) {
+                         std::string &reason) {
   auto getEncoding = [](Value value) {
     return cast<RankedTensorType>(value.getType()).getEncoding();
   };
@@ -147,9 +144,12 @@ static bool findEncoding(graph::GroupOp group, ContractBranch &branch,
     reason = "an encoded weight must be a constant matrix, read as it is";
     return false;
   }
-  if (branch.encoding && branch.isTransposed && isDecoded &&
-      hasBuffersPerColumn(group.getInputs()[*branch.packedOperand])) {
-    reason = "an encoded weight that is decoded must lie as [K, N]";
+  if (!branch.encoding)
+    return true;
+  int64_t rank = cast<RankedTensorType>(branch.weight.getType()).getRank();
+  int64_t columns = branch.isTransposed ? rank - 2 : rank - 1;
+  if (branch.encoding.getColumnDim().value_or(columns) != columns) {
+    reason = "the encoding's axis must be that of the contraction's columns";
     return false;
   }
   return true;
@@ -159,13 +159,14 @@ static bool findEncoding(graph::GroupOp group, ContractBranch &branch,
 static bool setQuantizer(Contraction &c, ContractBranch &branch, Attribute attr,
                          std::string &reason) {
   auto quantizer = dyn_cast<graph::DynamicInt8Attr>(attr);
-  auto int8 = dyn_cast_or_null<graph::Int8Attr>(Attribute(branch.encoding));
-  int64_t columns = branch.isTransposed ? 0 : 1;
-  if (!quantizer || !int8 || int8.getAxis() != columns ||
-      int8.getGroup() != quantizer.getGroup()) {
+  std::optional<graph::IntegerForm> form;
+  if (branch.encoding)
+    form = branch.encoding.getIntegerForm();
+  if (!quantizer || !form || form->group != quantizer.getGroup() ||
+      form->isUnsigned != quantizer.getSymmetric()) {
     reason = "a quantized branch needs '#graph.dynamic_int8' and a constant "
-             "weight stored as '#graph.int8' with a scale per column and group "
-             "of the same size";
+             "weight of integers with a scale per column and group of the same "
+             "size; symmetric if its codes are unsigned, else not";
     return false;
   }
   if (c.quantizer && c.quantizer != quantizer) {
@@ -261,7 +262,7 @@ static bool setBranches(graph::GroupOp group, Contraction &c,
       quantizer = attr.getQuantizer();
     }
     findPacking(group, branch, dimsOf);
-    if (!findEncoding(group, branch, /*isDecoded=*/!quantizer, reason))
+    if (!findEncoding(group, branch, reason))
       return false;
     if (quantizer && !isa<FloatType>(element)) {
       reason = "only float inputs are quantized";

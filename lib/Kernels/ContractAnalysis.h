@@ -29,8 +29,8 @@ enum class ContractKind {
   Mma,         ///< Float operands, f32 accumulators.
   MultiplyAdd, ///< Other types: multiply and add in the result's type.
   BF16Pairs,   ///< Pairs of bf16 along k, f32 accumulators.
-  DynamicInt8, ///< u8 rows quantized at run time, i8 weights, i32 sums that
-               ///< are scaled and added up in f32 once per group of k.
+  DynamicInt8, ///< 8-bit rows quantized at run time, integer weights, i32 sums
+               ///< that are scaled and added up in f32 once per group of k.
 };
 
 /// One term of the sum.
@@ -49,6 +49,10 @@ struct ContractBranch {
   std::optional<unsigned> panels;
   /// The weight's encoding, if any; only packed weights have one.
   graph::EncodingInterface encoding;
+
+  /// The encoded weight's buffers.
+  llvm::SmallVector<graph::EncodedBuffer>
+  getBuffers(graph::GroupOp group) const;
 };
 
 struct Contraction {

@@ -29,17 +29,19 @@ private:
   void findPosition();
   Value buildBranch(const ContractBranch &branch);
   Value buildMma(const ContractBranch &branch);
+  Value buildDecoded(const ContractBranch &branch);
   Value buildMultiplyAdd(const ContractBranch &branch);
   Value buildBF16Pairs(const ContractBranch &branch);
   Value buildInt8(const ContractBranch &branch);
   Value loadInput(Value k);
   Value loadWeight(const ContractBranch &branch, Value k);
-  Value loadPacked(const ContractBranch &branch, Value k);
-  Value loadPanel(const ContractBranch &branch, StringRef buffer, Value k,
-                  int64_t group);
-  Value loadColumns(unsigned operand, StringRef buffer, Dims dims, Value group,
+  Value loadPanel(const ContractBranch &branch,
+                  const graph::EncodedBuffer *buffer, Value k, int64_t group);
+  Value loadColumns(const ContractBranch &branch,
+                    const graph::EncodedBuffer &buffer, Value group,
                     bool asRow);
-  Value buildDot(const ContractBranch &branch, Value first, AffineExpr count);
+  Value buildDot(const ContractBranch &branch, Value first, int64_t count);
+  Value addDot(const ContractBranch &branch, Value dot, Value group, Value sum);
   Value loadRows(unsigned temporary, Value group);
   LogicalResult buildEpilogue(Value total);
 
@@ -123,7 +125,7 @@ Value TileKernel::loadInput(Value k) {
 /// The weight's [1, columns] at `k`, in its compute type; null after an error.
 Value TileKernel::loadWeight(const ContractBranch &branch, Value k) {
   if (branch.packedOperand)
-    return loadPacked(branch, k);
+    return toComputeType(b, loadPanel(branch, nullptr, k, 1));
   if (branch.panels) {
     TileWindow window;
     window.bases.assign(batch.begin(), batch.end());
@@ -144,19 +146,25 @@ Value TileKernel::loadWeight(const ContractBranch &branch, Value k) {
   return evaluator.evaluate(branch.weight, branch.access).value_or(Value());
 }
 
-/// [group, columns] of a weight, or of its encoded buffer `buffer`, stored in
-/// panels as [batch..][panels][k / group][columns][group].
-Value TileKernel::loadPanel(const ContractBranch &branch, StringRef buffer,
-                            Value k, int64_t group) {
+/// [group, columns] of a weight, or of one of its encoded buffers that is tiled
+/// as it is, stored in panels as [batch..][panels][k / group][columns][group].
+/// `k` counts rows of the buffer.
+Value TileKernel::loadPanel(const ContractBranch &branch,
+                            const graph::EncodedBuffer *buffer, Value k,
+                            int64_t group) {
   unsigned operand = *branch.packedOperand;
-  Value outside = launch.getGroup().getInputs()[operand];
-  Dims logical(launch.getDims(outside));
+  MLIRContext *context = b.getContext();
+  Dims logical(launch.getDims(launch.getGroup().getInputs()[operand]));
+  BufferRef ref = BufferRef::operand(operand);
+  if (buffer) {
+    ref.encodedBuffer = buffer->name;
+    logical.clear();
+    for (int64_t size : buffer->type.getShape())
+      logical.push_back(getAffineConstantExpr(size, context));
+  }
   unsigned rank = logical.size(), kDim = rank - 2, nDim = rank - 1;
   if (branch.isTransposed)
     std::swap(kDim, nDim);
-
-  BufferRef ref = BufferRef::operand(operand);
-  ref.encodedBuffer = buffer.str();
   Packing packing;
   packing.blocks.assign(rank, 1);
   packing.blocks[kDim] = group;
@@ -169,9 +177,8 @@ Value TileKernel::loadPanel(const ContractBranch &branch, StringRef buffer,
   packing.inner.append({nDim, kDim});
   ref.packing = std::move(packing);
 
-  MLIRContext *context = b.getContext();
   Dims stored(logical.begin(), logical.end() - 2);
-  Dims inner{c.n.ceilDiv(kPanelColumns), c.k.ceilDiv(group),
+  Dims inner{logical[nDim].ceilDiv(kPanelColumns), logical[kDim].ceilDiv(group),
              getAffineConstantExpr(kPanelColumns, context),
              getAffineConstantExpr(group, context)};
   stored.append(inner.begin(), inner.end());
@@ -191,12 +198,16 @@ Value TileKernel::loadPanel(const ContractBranch &branch, StringRef buffer,
   return kernel.load(kernel.getBuffer(ref), view, window);
 }
 
-/// [columns] of an unpacked buffer of `dims`, (groups of k, n) or (n): as a row
-/// that repeats down the tile, or as a tile of rank 1.
-Value TileKernel::loadColumns(unsigned operand, StringRef buffer, Dims dims,
-                              Value group, bool asRow) {
-  BufferRef ref = BufferRef::operand(operand);
-  ref.encodedBuffer = buffer.str();
+/// [columns] of a buffer over (groups of k, n), or over (n) if `group` is null:
+/// as a row that repeats down the tile, or as a tile of rank 1.
+Value TileKernel::loadColumns(const ContractBranch &branch,
+                              const graph::EncodedBuffer &buffer, Value group,
+                              bool asRow) {
+  BufferRef ref = BufferRef::operand(*branch.packedOperand);
+  ref.encodedBuffer = buffer.name;
+  Dims dims{c.n};
+  if (group)
+    dims.insert(dims.begin(), c.k.ceilDiv(buffer.group));
   StridedView view = StridedView::getContiguous(b.getContext(), dims);
   TileWindow window;
   if (asRow) {
@@ -212,27 +223,6 @@ Value TileKernel::loadColumns(unsigned operand, StringRef buffer, Dims dims,
   window.extents.push_back(
       {last, schedule.columns, divides(schedule.columns, c.n)});
   return kernel.load(kernel.getBuffer(ref), view, window);
-}
-
-Value TileKernel::loadPacked(const ContractBranch &branch, Value k) {
-  if (!branch.encoding)
-    return toComputeType(b, loadPanel(branch, "", k, 1));
-  unsigned operand = *branch.packedOperand;
-  auto outside =
-      cast<RankedTensorType>(launch.getGroup().getInputs()[operand].getType());
-  RankedTensorType logical = graph::getDenseType(outside);
-  SmallVector<Value> tiles;
-  for (const graph::EncodedBuffer &buffer :
-       branch.encoding.getBuffers(logical)) {
-    // A buffer of the weight's rank is tiled as the weight; the others hold
-    // one element per column.
-    bool isFull = buffer.type.getRank() == logical.getRank();
-    // What decode does not read is erased with the other unused ops.
-    tiles.push_back(
-        isFull ? loadPanel(branch, buffer.name, k, 1)
-               : loadColumns(operand, buffer.name, {c.n}, Value(), false));
-  }
-  return branch.encoding.decode(b, b.getLoc(), tiles, b.getF32Type());
 }
 
 //===----------------------------------------------------------------------===//
@@ -254,14 +244,82 @@ Value TileKernel::buildMma(const ContractBranch &branch) {
   return failed ? Value() : sum;
 }
 
+/// Decodes rows of the weight to f32, group by group of k: what holds for a
+/// group is loaded once.
+Value TileKernel::buildDecoded(const ContractBranch &branch) {
+  auto buffers = branch.getBuffers(launch.getGroup());
+  int64_t depth = *getConstantSize(c.k), parts = 1, run = 1, group = depth;
+  for (const graph::EncodedBuffer &buffer : buffers) {
+    parts = std::max(parts, buffer.parts);
+    run = std::max(run, buffer.run);
+    if (buffer.group > 1)
+      group = buffer.group;
+  }
+  bool failed = false;
+  // Rows first..first + run of codes that start a group at `begin`; k below
+  // `count` are there.
+  auto addRows = [&](Value begin, Value first, ArrayRef<Value> perGroup,
+                     int64_t count, Value sum) {
+    for (int64_t r = 0; r < run; ++r)
+      for (int64_t p = 0; p < parts && p * run + r < count; ++p) {
+        Value offset = kernel.getIndex(p * run + r);
+        Value k = kernel.add(
+            kernel.add(begin, kernel.mul(first, kernel.getIndex(parts))),
+            offset);
+        Value s = kernel.add(kernel.add(kernel.div(begin, parts), first),
+                             kernel.getIndex(r));
+        SmallVector<Value> tiles;
+        for (auto [buffer, tile] : llvm::zip_equal(buffers, perGroup))
+          tiles.push_back(tile ? tile : loadPanel(branch, &buffer, s, 1));
+        Value x = loadInput(k);
+        failed |= !x;
+        if (failed)
+          return sum;
+        Value w =
+            branch.encoding.decode(b, b.getLoc(), tiles, p, b.getF32Type());
+        sum = tile::MmaOp::create(b, x, w, sum);
+      }
+    return sum;
+  };
+  auto addGroup = [&](Value begin, Value sum, int64_t count) -> Value {
+    SmallVector<Value> perGroup;
+    for (const graph::EncodedBuffer &buffer : buffers) {
+      Value index = buffer.group ? kernel.div(begin, buffer.group) : Value();
+      perGroup.push_back(buffer.group == 1
+                             ? Value()
+                             : loadColumns(branch, buffer, index, false));
+    }
+    int64_t whole = count / (run * parts);
+    auto body = [&](Value first, ValueRange carried) -> SmallVector<Value> {
+      return {addRows(begin, first, perGroup, run * parts, carried[0])};
+    };
+    sum = kernel.forEach(kernel.getIndex(0), kernel.getIndex(whole * run),
+                         kernel.getIndex(run), {sum}, body)[0];
+    if (int64_t rest = count % (run * parts))
+      sum = addRows(begin, kernel.getIndex(whole * run), perGroup, rest, sum);
+    return sum;
+  };
+  auto body = [&](Value begin, ValueRange carried,
+                  bool isWhole) -> SmallVector<Value> {
+    return {addGroup(begin, carried[0], isWhole ? group : depth % group)};
+  };
+  Value sum = getZero(b.getF32Type());
+  if (group >= depth)
+    sum = addGroup(kernel.getIndex(0), sum, depth);
+  else
+    sum = kernel.forEachTile(c.k, group, {sum}, body)[0];
+  return failed ? Value() : sum;
+}
+
 Value TileKernel::buildBF16Pairs(const ContractBranch &branch) {
   BlockArgument input = kernel.getBuffer(BufferRef::operand(*c.narrowInput));
+  graph::EncodedBuffer values = branch.getBuffers(launch.getGroup()).front();
   auto body = [&](Value k, ValueRange carried) -> SmallVector<Value> {
     Value x =
         kernel.load(input, c.narrowView,
                     getWindow(row, schedule.rows, divides(schedule.rows, c.m),
                               k, kBF16Group, true));
-    Value w = loadPanel(branch, "values", k, kBF16Group);
+    Value w = loadPanel(branch, &values, k, kBF16Group);
     return {tile::MmaOp::create(b, x, w, carried[0])};
   };
   return kernel.forEach(kernel.getIndex(0), kernel.getSize(c.k),
@@ -300,24 +358,39 @@ Value TileKernel::buildMultiplyAdd(const ContractBranch &branch) {
   return failed ? Value() : sum;
 }
 
-/// The sum over `count` k from `first` on of codes times codes, in i32.
+/// The sum over `count` k from `first` on of codes times codes, in i32. `count`
+/// is rounded up to whole dot products: both operands have codes there.
 Value TileKernel::buildDot(const ContractBranch &branch, Value first,
-                           AffineExpr count) {
+                           int64_t count) {
   BlockArgument codes = kernel.getBuffer(BufferRef::temporary(kInputCodes));
   StridedView view = StridedView::getContiguous(
       b.getContext(), getQuantizedInput(c)[kInputCodes].dims);
+  graph::IntegerForm form = *branch.encoding.getIntegerForm();
+  graph::EncodedBuffer buffer =
+      branch.getBuffers(launch.getGroup())[form.codes];
+  int64_t parts = buffer.parts;
+  int64_t rows = llvm::divideCeil(count, kInt8Group * parts) * kInt8Group;
   // From zero, so that a constant range is seen to lie inside the views.
   auto body = [&](Value offset, ValueRange carried) -> SmallVector<Value> {
-    Value k = kernel.add(first, offset);
-    Value x =
-        kernel.load(codes, view,
-                    getWindow(row, schedule.rows, divides(schedule.rows, c.m),
-                              k, kInt8Group, true));
-    Value w = loadPanel(branch, "codes", k, kInt8Group);
-    return {tile::MmaOp::create(b, carried[0].getType(), x, w, carried[0],
-                                /*unsigned_a=*/true)};
+    Value s = kernel.add(kernel.div(first, parts), offset);
+    Value packed = loadPanel(branch, &buffer, s, kInt8Group);
+    Value sum = carried[0];
+    for (int64_t p = 0; p < parts; ++p) {
+      Value k = kernel.add(
+          kernel.add(first, kernel.mul(offset, kernel.getIndex(parts))),
+          kernel.getIndex(p * kInt8Group));
+      Value x =
+          kernel.load(codes, view,
+                      getWindow(row, schedule.rows, divides(schedule.rows, c.m),
+                                k, kInt8Group, true));
+      Value w = branch.encoding.decodeInteger(b, b.getLoc(), packed, p);
+      sum = tile::MmaOp::create(b, sum.getType(), x, w, sum,
+                                /*unsigned_a=*/!c.quantizer.getSymmetric(),
+                                /*unsigned_b=*/form.isUnsigned);
+    }
+    return {sum};
   };
-  return kernel.forEach(kernel.getIndex(0), kernel.getSize(count),
+  return kernel.forEach(kernel.getIndex(0), kernel.getIndex(rows),
                         kernel.getIndex(kInt8Group), {getZero(b.getI32Type())},
                         body)[0];
 }
@@ -340,28 +413,50 @@ Value TileKernel::loadRows(unsigned temporary, Value group) {
                      window);
 }
 
-/// sum_k (offset + scale * x[k]) * (wscale * w[k]), where scales and offsets
-/// belong to one group of k, is scale * wscale * sum x[k] w[k] + offset * the
-/// sum of the decoded weights, which is stored.
+/// Adds a group's share, `dot` being the sum of the products of its codes:
+///
+///   sum_k (offset + xscale * x[k]) * (wscale * w[k])
+///     = xscale * wscale * dot + offset * the decoded weights' sum
+///   sum_k (xscale * x[k]) * wscale * (w[k] - zero)
+///     = wscale * (xscale * dot - zero * the decoded inputs' sum)
+Value TileKernel::addDot(const ContractBranch &branch, Value dot, Value group,
+                         Value sum) {
+  auto buffers = branch.getBuffers(launch.getGroup());
+  graph::IntegerForm form = *branch.encoding.getIntegerForm();
+  RankedTensorType f32 = getTileType(b.getF32Type());
+  auto loadRow = [&](unsigned buffer) -> Value {
+    Value tile = loadColumns(branch, buffers[buffer], group, true);
+    if (getElementType(tile).isF32())
+      return tile;
+    if (isa<FloatType>(getElementType(tile)))
+      return arith::ExtFOp::create(b, f32, tile);
+    return arith::UIToFPOp::create(b, f32, tile);
+  };
+  Value share = arith::SIToFPOp::create(b, f32, dot);
+  share = arith::MulFOp::create(b, share, loadRows(kInputScales, group));
+  if (form.isUnsigned) {
+    Value zero = form.zeros ? loadRow(*form.zeros)
+                            : kernel.getSplat({schedule.rows, schedule.columns},
+                                              b.getF32Type(), form.zero);
+    Value shift = arith::MulFOp::create(b, zero, loadRows(kInputSums, group));
+    share = arith::SubFOp::create(b, share, shift);
+  }
+  share = arith::MulFOp::create(b, share, loadRow(form.scales));
+  sum = arith::AddFOp::create(b, sum, share);
+  if (form.isUnsigned)
+    return sum;
+  Value shift = arith::MulFOp::create(b, loadRows(kInputOffsets, group),
+                                      loadRow(*form.sums));
+  return arith::AddFOp::create(b, sum, shift);
+}
+
 Value TileKernel::buildInt8(const ContractBranch &branch) {
-  unsigned operand = *branch.packedOperand;
   int64_t group = c.quantizer.getGroup();
-  Dims perGroup{c.k.ceilDiv(group), c.n};
-  AffineExpr whole = getAffineConstantExpr(group, b.getContext());
-  AffineExpr rest = (c.k % group).ceilDiv(kInt8Group) * kInt8Group;
+  int64_t rest = *getConstantSize(c.k) % group;
   auto body = [&](Value k, ValueRange carried,
                   bool isWhole) -> SmallVector<Value> {
-    Value dot = buildDot(branch, k, isWhole ? whole : rest);
-    Value index = kernel.div(k, group);
-    Value sum = arith::SIToFPOp::create(b, getTileType(b.getF32Type()), dot);
-    sum = arith::MulFOp::create(b, sum, loadRows(kInputScales, index));
-    sum = arith::MulFOp::create(
-        b, sum, loadColumns(operand, "scales", perGroup, index, true));
-    Value shift = arith::MulFOp::create(
-        b, loadRows(kInputOffsets, index),
-        loadColumns(operand, "sums", perGroup, index, true));
-    sum = arith::AddFOp::create(b, carried[0], sum);
-    return {arith::AddFOp::create(b, sum, shift)};
+    Value dot = buildDot(branch, k, isWhole ? group : rest);
+    return {addDot(branch, dot, kernel.div(k, group), carried[0])};
   };
   return kernel.forEachTile(c.k, group, {getZero(b.getF32Type())}, body)[0];
 }
@@ -370,7 +465,7 @@ Value TileKernel::buildBranch(const ContractBranch &branch) {
   Value sum;
   switch (branch.kind) {
   case ContractKind::Mma:
-    sum = buildMma(branch);
+    sum = branch.encoding ? buildDecoded(branch) : buildMma(branch);
     break;
   case ContractKind::MultiplyAdd:
     sum = buildMultiplyAdd(branch);

@@ -25,10 +25,18 @@ struct ContractSchedule {
 };
 
 /// Temporaries of a quantized input, by index.
-enum ContractTemporary : unsigned { kInputCodes, kInputScales, kInputOffsets };
+/// Of symmetric codes, sums instead of offsets.
+enum ContractTemporary : unsigned {
+  kInputCodes,
+  kInputScales,
+  kInputOffsets,
+  kInputSums = kInputOffsets
+};
 
-/// u8 codes over (batch.., m, k rounded up to whole dot products), f32 scales
-/// and offsets over (batch.., m, groups of k). x = offset + scale * code.
+/// 8-bit codes over (batch.., m, k rounded up to what the weights' dot products
+/// take), f32 scales and offsets over (batch.., m, groups of k), x = offset +
+/// scale * code; or, of symmetric codes, x = scale * code, and the sums of the
+/// decoded groups.
 llvm::SmallVector<Temporary> getQuantizedInput(const Contraction &c);
 
 /// Adds the tile kernel to `launch`. Fails with an error on the op.

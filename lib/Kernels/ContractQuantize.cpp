@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Rows of f32 to u8 codes, with a scale and an offset per group of k.
+// Rows of f32 to 8-bit codes, with a scale and an offset, or a sum, per group
+// of k.
 
 #include "lib/Kernels/ContractKernel.h"
 
@@ -19,8 +20,13 @@ using graph::StridedView;
 
 SmallVector<Temporary> lathe::kernels::getQuantizedInput(const Contraction &c) {
   MLIRContext *context = c.root->getContext();
-  AffineExpr padded =
-      graph::canonicalizeSize(c.k.ceilDiv(kInt8Group) * kInt8Group);
+  int64_t step = kInt8Group;
+  auto group = cast<graph::GroupOp>(c.root->getParentOp());
+  for (const ContractBranch &branch : c.branches)
+    if (branch.kind == ContractKind::DynamicInt8)
+      for (const graph::EncodedBuffer &buffer : branch.getBuffers(group))
+        step = std::max(step, kInt8Group * buffer.parts);
+  AffineExpr padded = graph::canonicalizeSize(c.k.ceilDiv(step) * step);
   Dims codes = c.getSpace(c.m, padded);
   Dims groups = c.getSpace(
       c.m, graph::canonicalizeSize(c.k.ceilDiv(c.quantizer.getGroup())));
@@ -62,6 +68,9 @@ private:
         window);
   }
   Value pad(Value x, Value k, double value);
+  Value reduce(tile::Combine kind, Value tile);
+  Value getConstant(double value);
+  Value getInverse(Value range, double count);
   bool quantize(Value k, bool isWhole);
 
   LaunchBuilder &launch;
@@ -89,41 +98,63 @@ Value QuantizeKernel::pad(Value x, Value k, double value) {
       b, isInside, x, kernel.getSplat(f32.getShape(), b.getF32Type(), value));
 }
 
+Value QuantizeKernel::reduce(tile::Combine kind, Value tile) {
+  return tile::ReduceOp::create(b, kind, tile, 1);
+}
+
+Value QuantizeKernel::getConstant(double value) {
+  return kernel.getSplat({1}, b.getF32Type(), value);
+}
+
+/// `count` steps over `range`. Of a range whose inverse is no number, all codes
+/// are zero.
+Value QuantizeKernel::getInverse(Value range, double count) {
+  Value isFlat = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, range,
+                                       getConstant(1e-36));
+  Value inverse = arith::DivFOp::create(b, getConstant(count), range);
+  return arith::SelectOp::create(b, isFlat, getConstant(0), inverse);
+}
+
 /// Quantizes the group that starts at `k`; false after an error.
 bool QuantizeKernel::quantize(Value k, bool isWhole) {
   Value x = load(k, isWhole);
   if (!x)
     return false;
   auto f32 = cast<RankedTensorType>(x.getType());
-  auto constant = [&](double value) {
-    return kernel.getSplat({1}, b.getF32Type(), value);
-  };
   auto repeat = [&](Value statistic) -> Value {
     return tile::BroadcastOp::create(b, f32, statistic,
                                      b.getDenseI64ArrayAttr(0));
   };
+  bool isSymmetric = c.quantizer.getSymmetric();
+  // Sums are of what is there; zeros do not change a largest magnitude.
+  if (isSymmetric && !isWhole)
+    x = pad(x, k, 0.0);
   constexpr double infinity = std::numeric_limits<double>::infinity();
-  auto reduce = [&](tile::Combine combine, double identity) -> Value {
-    return tile::ReduceOp::create(b, combine, isWhole ? x : pad(x, k, identity),
-                                  1);
+  auto getExtreme = [&](tile::Combine kind, double identity) {
+    bool isPadded = isSymmetric || isWhole;
+    return reduce(kind, isPadded ? x : pad(x, k, identity));
   };
-  Value low = reduce(tile::Combine::Min, infinity);
-  Value high = reduce(tile::Combine::Max, -infinity);
-  Value range = arith::SubFOp::create(b, high, low);
-  Value scale = arith::MulFOp::create(b, range, constant(1.0 / 255));
-  // Of a range whose inverse is no number, all codes are zero.
-  Value isFlat = arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, range,
-                                       constant(1e-36));
-  Value inverse = arith::DivFOp::create(b, constant(255), range);
-  inverse = arith::SelectOp::create(b, isFlat, constant(0), inverse);
-
+  Value low = getExtreme(tile::Combine::Min, infinity);
+  Value range = getExtreme(tile::Combine::Max, -infinity);
+  if (isSymmetric)
+    range = arith::MaximumFOp::create(b, range, arith::NegFOp::create(b, low));
+  else
+    range = arith::SubFOp::create(b, range, low);
+  double count = isSymmetric ? 127 : 255;
+  Value scale = arith::MulFOp::create(b, range, getConstant(1.0 / count));
+  Value code = x;
+  if (!isSymmetric)
+    code = arith::SubFOp::create(b, x, repeat(low));
+  code = arith::MulFOp::create(b, code, repeat(getInverse(range, count)));
+  code = math::RoundEvenOp::create(b, code);
   TileWindow window = getWindow(kernel.div(k, group), 1, true);
   window.extents.pop_back();
   store(scale, kInputScales, window);
-  store(low, kInputOffsets, window);
-  Value code = arith::SubFOp::create(b, x, repeat(low));
-  code = arith::MulFOp::create(b, code, repeat(inverse));
-  code = math::RoundEvenOp::create(b, code);
+  if (isSymmetric)
+    store(arith::MulFOp::create(b, reduce(tile::Combine::Add, code), scale),
+          kInputSums, window);
+  else
+    store(low, kInputOffsets, window);
   code = arith::FPToSIOp::create(b, f32.clone(b.getI32Type()), code);
   code = arith::TruncIOp::create(b, f32.clone(b.getI8Type()), code);
   store(code, kInputCodes, getWindow(k, group, isWhole));

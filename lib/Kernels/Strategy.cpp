@@ -1,28 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "lib/Kernels/Strategy.h"
-#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace lathe;
 using namespace lathe::kernels;
 
-static void collectNames(Location loc, llvm::SetVector<StringRef> &names) {
-  if (auto name = dyn_cast<NameLoc>(loc)) {
-    names.insert(name.getName());
-    return;
-  }
-  if (auto fused = dyn_cast<FusedLoc>(loc))
-    for (Location part : fused.getLocations())
-      collectNames(part, names);
-  if (auto call = dyn_cast<CallSiteLoc>(loc))
-    collectNames(call.getCallee(), names);
-}
-
 std::string lathe::kernels::getLabel(Location loc) {
-  llvm::SetVector<StringRef> names;
-  collectNames(loc, names);
-  return llvm::join(names, "+");
+  return llvm::join(graph::getNodeNames(loc), "+");
 }
 
 std::string lathe::kernels::getShapeName(ArrayRef<AffineExpr> dims) {

@@ -28,7 +28,9 @@ static void describe(bundle::ManifestT &manifest, StringRef model,
   addProvenance(manifest, "source", llvm::sys::path::filename(model));
   addProvenance(manifest, "precision", options.precision);
   addProvenance(manifest, "weights",
-                options.weights.empty() ? "keep" : options.weights);
+                options.weights.empty()
+                    ? "keep"
+                    : llvm::sys::path::filename(options.weights));
   if (!options.attentionPattern.empty())
     addProvenance(manifest, "attention-pattern", options.attentionPattern);
   for (const auto &[symbol, value] : options.specialize)

@@ -4,6 +4,7 @@
 
 #include "lib/Pipeline/Compiler.h"
 #include "dialects/Graph/Transforms/AttentionPattern.h"
+#include "dialects/Graph/Transforms/WeightPlan.h"
 #include "lib/Pipeline/Memory.h"
 #include "lib/Pipeline/Stages.h"
 #include "mlir/IR/Diagnostics.h"
@@ -215,11 +216,9 @@ Error Compilation::checkOptions() {
     return llvm::createStringError(
         invalid, "precision '%s' is not known; there are: keep, bf16, f16",
         options.precision.c_str());
-  if (!options.weights.empty() && options.weights != "int8")
-    return llvm::createStringError(invalid,
-                                   "weight encoding '%s' is not known; there "
-                                   "is: int8",
-                                   options.weights.c_str());
+  if (!options.weights.empty())
+    if (auto plan = graph::WeightPlan::read(options.weights); !plan)
+      return llvm::createStringError(invalid, toString(plan.takeError()));
   if (options.attentionPattern.empty())
     return Error::success();
   auto pattern = graph::AttentionPattern::parse(options.attentionPattern);

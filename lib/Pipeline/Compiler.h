@@ -30,7 +30,9 @@ struct CompileOptions {
   /// "keep": types as the model says. "bf16", "f16": f32 weights of linear
   /// layers and f32 activations between kernels are kept so.
   std::string precision = "keep";
-  /// Encoding of linear weights: empty for as they are, or "int8".
+  /// How linear weights are stored, as in "int4:64": a format, or a file of
+  /// layer patterns (dialects/Graph/Transforms/WeightPlan.h); empty: as they
+  /// are.
   std::string weights;
   /// Sparse pattern of self-attention, as in "window:block=64,local=8,sink=1"
   /// (dialects/Graph/Transforms/AttentionPattern.h); empty: as the model says.

@@ -198,7 +198,7 @@ llvm::Error ConstantMaterializer::encode(plan::ConstantOp op) {
   if (!bytes)
     return bytes.takeError();
   encoded.clear();
-  if (llvm::Error error = encoding.encode(logical, *bytes, encoded))
+  if (llvm::Error error = encoding.encode(logical, *bytes, {}, encoded))
     return error;
   encodedValue = op.getValue();
   encodedWith = encoding;

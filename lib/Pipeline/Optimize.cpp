@@ -10,13 +10,15 @@
 using namespace mlir;
 using namespace lathe;
 
-void lathe::buildOptimizePipeline(OpPassManager &passes,
-                                  const OptimizeOptions &asked) {
-  OpPassManager &functions = passes.nest<func::FuncOp>();
-  auto cleanUp = [&] {
-    functions.addPass(createCanonicalizerPass());
-    functions.addPass(createCSEPass());
-  };
+static void addCleanUp(OpPassManager &functions) {
+  functions.addPass(createCanonicalizerPass());
+  functions.addPass(createCSEPass());
+}
+
+/// From what exporters write to what it means.
+static void addRecognition(OpPassManager &functions,
+                           const OptimizeOptions &asked) {
+  auto cleanUp = [&] { addCleanUp(functions); };
   functions.addPass(graph::createInferShapesPass());
   functions.addPass(graph::createFoldConstantsPass());
   cleanUp();
@@ -46,15 +48,21 @@ void lathe::buildOptimizePipeline(OpPassManager &passes,
   cleanUp();
   // Before encodings, which go by column.
   functions.addPass(graph::createMergeQkvPass());
+}
+
+void lathe::buildOptimizePipeline(OpPassManager &passes,
+                                  const OptimizeOptions &asked) {
+  addRecognition(passes.nest<func::FuncOp>(), asked);
   if (!asked.weights.empty()) {
     graph::QuantizeWeightsPassOptions options;
-    options.encoding = asked.weights;
-    functions.addPass(graph::createQuantizeWeightsPass(options));
+    options.weights = asked.weights;
+    passes.addPass(graph::createQuantizeWeightsPass(options));
   }
+  OpPassManager &functions = passes.nest<func::FuncOp>();
   bool isNarrow = asked.precision == "bf16" || asked.precision == "f16";
   if (isNarrow)
     functions.addPass(graph::createNarrowWeightsPass({asked.precision}));
-  cleanUp();
+  addCleanUp(functions);
   // Everything above matches single ops.
   functions.addPass(graph::createFormGroupsPass());
   if (isNarrow)

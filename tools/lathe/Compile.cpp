@@ -29,9 +29,10 @@ static cl::opt<std::string> precision(
              "weights (default: keep, as the model says)"),
     cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string>
-    weights("weights", cl::value_desc("ENCODING"),
-            cl::desc("Encoding of linear weights, as in int8 (default: as they "
-                     "are)"),
+    weights("weights", cl::value_desc("FORMAT|FILE"),
+            cl::desc("How linear weights are stored: int8[:GROUP][:float], "
+                     "int4[:GROUP][:zeros][:float], or a file with a layer "
+                     "pattern and one of these a line (default: as they are)"),
             cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string>
     tuning("tuning", cl::value_desc("TABLE"),

@@ -55,11 +55,39 @@ private:
   double value;
 };
 
-/// One of the byte buffers that hold an encoded weight.
+/// One of the byte buffers that hold an encoded weight. Seen as the matrix
+/// [k, n] of a contraction, an element of a buffer belongs to one column and
+///
+///   group = 1   one k, or `parts` of them: the buffer has the weight's rank
+///   group = g   g consecutive k (the last ones may be fewer): [groups, n]
+///   group = 0   all k: [n]
 struct EncodedBuffer {
   std::string name;            ///< "codes", "scales", ...
   mlir::RankedTensorType type; ///< Dense row-major, before any packing.
+  int64_t group = 1;
+  /// Codes that one element holds. Part p of row s is the code of
+  /// k = (s / run * parts + p) * run + s % run, so that each part of `run` rows
+  /// is `run` consecutive k, as dot products want them.
+  int64_t parts = 1, run = 1;
 };
+
+/// A weight as integers: w[k, n] = scale[k / group, n] * (code - zero[k /
+/// group, n]). Numbers name buffers.
+struct IntegerForm {
+  unsigned codes = 0, scales = 0;
+  /// Codes are 0..255; else -128..127, and zero is 0.
+  bool isUnsigned = false;
+  int64_t group = 0; ///< As in EncodedBuffer.
+  /// Unsigned codes: the buffer of zeros, or what all of them are.
+  std::optional<unsigned> zeros;
+  double zero = 0.0;
+  /// Signed codes: the sums of decoded weights per group, for activations that
+  /// have an offset.
+  std::optional<unsigned> sums;
+};
+
+/// The names of the model's nodes that `loc` stands for, each once.
+llvm::SmallVector<llvm::StringRef> getNodeNames(mlir::Location loc);
 
 /// What shape functions may ask and say beside their operands' dims. Shape
 /// inference implements it (ShapeAnalysis.h).

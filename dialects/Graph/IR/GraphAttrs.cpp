@@ -82,8 +82,28 @@ Int8Attr::verifyEncoding(ArrayRef<int64_t> shape, Type,
   return success();
 }
 
+LogicalResult Int4Attr::verify(function_ref<InFlightDiagnostic()> error,
+                               int64_t axis, int64_t group, bool) {
+  if (axis < 0 || axis > 1)
+    return error() << "'axis' of a matrix must be 0 or 1, got " << axis;
+  // A group is whole bytes of codes, and a group of activations.
+  if (group <= 0 || group % 8 != 0 || group > 1024)
+    return error() << "'group' must be a multiple of 8 in 8..1024, got "
+                   << group;
+  return success();
+}
+
+LogicalResult
+Int4Attr::verifyEncoding(ArrayRef<int64_t> shape, Type,
+                         function_ref<InFlightDiagnostic()> error) const {
+  if (shape.size() != 2)
+    return error() << *this << " is for matrices, not for rank "
+                   << shape.size();
+  return success();
+}
+
 LogicalResult DynamicInt8Attr::verify(function_ref<InFlightDiagnostic()> error,
-                                      int64_t group) {
+                                      int64_t group, bool) {
   // Dot products take four at a time, and a group is one tile.
   if (group <= 0 || group % 4 != 0 || group > 1024)
     return error() << "'group' must be a multiple of 4 in 4..1024, got "

@@ -71,6 +71,26 @@ def Graph_Int8Attr : Graph_Attr<"Int8", "int8",
   let genVerifyDecl = 1;
 }
 
+def Graph_Int4Attr : Graph_Attr<"Int4", "int4",
+    [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
+  let summary = "4-bit codes of a matrix, a scale per column and group of k";
+  let description = [{
+    `value = scale[k / group, i] * (code - zero)`, `code` in 0..15, `i` the
+    index along `axis` (the output-channel axis of the weight), `k` the index
+    along the other dim. `zero` is 8, or with `zeros` an integer in 0..15 per
+    scale. Weights have two codes a byte; scales are f16.
+
+    ```mlir
+    tensor<4096x4096xf32, #graph.int4<axis = 1, group = 128, zeros = false>>
+    ```
+  }];
+  let parameters = (ins "int64_t":$axis,
+                        DefaultValuedParameter<"int64_t", "128">:$group,
+                        DefaultValuedParameter<"bool", "false">:$zeros);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
 def Graph_NarrowAttr : Graph_Attr<"Narrow", "narrow"> {
   let summary = "An f32 weight in a narrower float";
   let description = [{
@@ -100,8 +120,13 @@ def Graph_DynamicInt8Attr : Graph_Attr<"DynamicInt8", "dynamic_int8"> {
     ```mlir
     #graph.branch<quantizer = #graph.dynamic_int8<group = 128>>
     ```
+
+    `symmetric` codes are -127..127 around zero, `x = scale * code`, the group's
+    largest magnitude being 127: for weights whose codes are unsigned, since dot
+    products take one operand of each kind.
   }];
-  let parameters = (ins "int64_t":$group);
+  let parameters = (ins "int64_t":$group,
+                        DefaultValuedParameter<"bool", "false">:$symmetric);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }

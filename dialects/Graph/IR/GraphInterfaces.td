@@ -41,10 +41,12 @@ def Graph_EncodingInterface : AttrInterface<"EncodingInterface"> {
     InterfaceMethod<[{
       Encodes dense row-major bytes of type `logical` (its encoding ignored)
       into the buffers named by `getBuffers`, in that order. Lossy encodings
-      round to nearest, ties to even.
+      round to nearest, ties to even; with `moments`, the [k, k] second moments
+      of the inputs that a contraction multiplies with the weight (or nothing),
+      they may round so that the product errs less.
     }], "::llvm::Error", "encode",
       (ins "::mlir::RankedTensorType":$logical,
-           "::llvm::ArrayRef<char>":$dense,
+           "::llvm::ArrayRef<char>":$dense, "::llvm::ArrayRef<float>":$moments,
            "::llvm::SmallVectorImpl<::llvm::SmallVector<char, 0>> &":$buffers)>,
     InterfaceMethod<[{
       The oracle: the dense row-major bytes that the encoded buffers stand for.
@@ -53,12 +55,30 @@ def Graph_EncodingInterface : AttrInterface<"EncodingInterface"> {
            "::llvm::ArrayRef<::llvm::ArrayRef<char>>":$buffers,
            "::llvm::SmallVectorImpl<char> &":$dense)>,
     InterfaceMethod<[{
+      The dim along which columns of a contraction lie, where the encoding
+      distinguishes it from the other; nothing if all dims are alike.
+    }], "::std::optional<int64_t>", "getColumnDim", (ins), [{}], [{
+      return std::nullopt;
+    }]>,
+    InterfaceMethod<[{
       Builds tile-level IR that turns tiles loaded from the buffers (same
-      order) into a dense operand tile of `elementType`. Only `arith`, `math`
-      and `tile` ops; knows no target.
+      order) into a dense operand tile of `elementType`: part `part` of codes
+      [k, n]; other buffers have rank 1, [n]. Only `arith`, `math` and `tile`
+      ops; knows no target.
     }], "::mlir::Value", "decode",
       (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
-           "::mlir::ValueRange":$tiles, "::mlir::Type":$elementType)>,
+           "::mlir::ValueRange":$tiles, "int64_t":$part,
+           "::mlir::Type":$elementType)>,
+    InterfaceMethod<[{
+      What integer dot products need to know; nothing if codes are no integers.
+    }], "::std::optional<::lathe::graph::IntegerForm>", "getIntegerForm", (ins),
+      [{}], [{ return std::nullopt; }]>,
+    InterfaceMethod<[{
+      Like `decode`, to the codes themselves: part `part` of a tile of codes, as
+      i8. Elementwise on i8, so that it works on whole words of codes.
+    }], "::mlir::Value", "decodeInteger",
+      (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
+           "::mlir::Value":$codes, "int64_t":$part), [{}], [{ return codes; }]>,
     InterfaceMethod<"Stored bits per logical element, scales included.",
       "double", "getBitsPerElement", (ins "::mlir::RankedTensorType":$logical)>
   ];

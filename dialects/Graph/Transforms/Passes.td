@@ -278,29 +278,27 @@ def MergeQkvPass : Pass<"graph-merge-qkv", "::mlir::func::FuncOp"> {
 }
 
 def QuantizeWeightsPass
-    : Pass<"graph-quantize-weights", "::mlir::func::FuncOp"> {
+    : Pass<"graph-quantize-weights", "::mlir::ModuleOp"> {
   let summary = "Store the weights of contractions in a smaller encoding";
   let description = [{
-    Constant weights of at least `min-elements` elements of float contractions
-    get the encoding (`int8`: one scale per column and group of `group` rows).
-    With `quantize-inputs`, the inputs are quantized at run time, a scale and an
-    offset per row and group, so that products are integer; without, weights
-    have one scale per column and are decoded to the input's type. Nothing is
-    encoded here: that happens when the bundle is written.
+    Constant matrices of at least `min-elements` elements of float contractions
+    get the encoding that `weights` says: one for all of them, or a file that
+    names layers (WeightPlan.h), all of whose patterns must match a layer.
+    Unless the format ends in `:float`, inputs are quantized at run time, a
+    scale per row and group, so that products are integer; else weights are
+    decoded to the input's type. Nothing is encoded here: that happens when the
+    bundle is written.
 
-    Numeric contract: lossy. A weight is off by at most half its scale, max|w| /
-    254 of its column and group; an input, with `quantize-inputs`, by at most
-    (max x - min x) / 510 of its row and group. What each weight's error is,
-    the bundle stage says.
+    Numeric contract: lossy. An `int8` weight is off by at most half its scale,
+    max|w| / 254 of its column and group; an `int4` one is chosen for the least
+    error of its group. A quantized input is off by at most (max x - min x) /
+    510 of its row and group, beside `int4` max|x| / 254. What each weight's
+    error is, the bundle stage says.
   }];
   let dependentDialects = ["::lathe::graph::GraphDialect"];
   let options = [
-    Option<"encoding", "encoding", "std::string", "\"int8\"",
-           "How weights are stored: int8">,
-    Option<"quantizeInputs", "quantize-inputs", "bool", "true",
-           "Multiply in integers">,
-    Option<"group", "group", "int64_t", "128",
-           "Elements of k that share a scale, with quantize-inputs">,
+    Option<"weights", "weights", "std::string", "\"int8\"",
+           "How weights are stored: a format, or a file of patterns">,
     Option<"minElements", "min-elements", "int64_t", "4096",
            "Leave smaller weights as they are">
   ];

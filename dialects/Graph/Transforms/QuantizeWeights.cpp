@@ -12,6 +12,7 @@
 
 #include "dialects/Graph/Transforms/PassUtils.h"
 #include "dialects/Graph/Transforms/Passes.h"
+#include "dialects/Graph/Transforms/WeightPlan.h"
 
 namespace lathe::graph {
 #define GEN_PASS_DEF_QUANTIZEWEIGHTSPASS
@@ -27,12 +28,36 @@ struct QuantizeWeightsPass
   using Base::Base;
 
   void runOnOperation() override;
-  Value quantize(ContractOp op, Value weight);
+  void quantizeLayer(ContractOp op);
+  const WeightFormat *findFormat(Operation *op);
+  Value quantize(ContractOp op, Value weight, const WeightFormat &format);
+
+  std::optional<WeightPlan> plan;
+  SmallVector<bool> isMatched; ///< Per rule.
 };
 } // namespace
 
+/// What the plan says about the layer; null if nothing.
+const WeightFormat *QuantizeWeightsPass::findFormat(Operation *op) {
+  SmallVector<StringRef> names = getNodeNames(op->getLoc());
+  if (names.empty())
+    names.push_back("");
+  const WeightFormat *found = nullptr;
+  for (auto [rule, matched] : llvm::zip_equal(plan->getRules(), isMatched)) {
+    if (!llvm::any_of(names, [&rule = rule](StringRef name) {
+          return rule.pattern.match(name);
+        }))
+      continue;
+    matched = true;
+    if (!found)
+      found = &rule.format;
+  }
+  return found;
+}
+
 /// The weight with its encoding; null, with a remark, if it keeps its own.
-Value QuantizeWeightsPass::quantize(ContractOp op, Value weight) {
+Value QuantizeWeightsPass::quantize(ContractOp op, Value weight,
+                                    const WeightFormat &format) {
   auto transpose = weight.getDefiningOp<TransposeOp>();
   auto constant = transpose ? transpose.getInput().getDefiningOp<ConstantOp>()
                             : weight.getDefiningOp<ConstantOp>();
@@ -45,19 +70,17 @@ Value QuantizeWeightsPass::quantize(ContractOp op, Value weight) {
     return keep("it is computed");
   auto type = cast<RankedTensorType>(constant.getType());
   Type element = type.getElementType();
-  if (type.getEncoding() ||
+  if (type.getEncoding() || type.getRank() != 2 ||
       !(element.isF32() || element.isF16() || element.isBF16()))
-    return keep("it is no plain tensor of f32, f16 or bf16");
+    return keep("it is no plain matrix of f32, f16 or bf16");
   if (type.getNumElements() < minElements)
     return keep("it has fewer than " + Twine(minElements) + " elements");
-  if (transpose && !quantizeInputs)
-    return keep("it lies transposed, and is decoded only as [K, N]");
-  auto encoding = Int8Attr::get(&getContext(), transpose ? 0 : 1,
-                                quantizeInputs ? int64_t(group) : 0);
   OpBuilder builder(constant);
   auto encoded = ConstantOp::create(
       builder, constant.getLoc(),
-      RankedTensorType::get(type.getShape(), type.getElementType(), encoding),
+      RankedTensorType::get(
+          type.getShape(), type.getElementType(),
+          format.getEncoding(&getContext(), transpose ? 0 : 1)),
       constant.getValue());
   ++numQuantized;
   if (!transpose)
@@ -67,33 +90,43 @@ Value QuantizeWeightsPass::quantize(ContractOp op, Value weight) {
                              encoded, transpose.getPermutation());
 }
 
+void QuantizeWeightsPass::quantizeLayer(ContractOp op) {
+  const WeightFormat *format = findFormat(op);
+  if (!format || format->kind == WeightFormat::Kind::Keep)
+    return;
+  SmallVector<Attribute> branches(op.getBranches().getValue());
+  for (auto [i, weight] : llvm::enumerate(op.getWeights())) {
+    auto branch = cast<BranchAttr>(branches[i]);
+    Value encoded =
+        branch.getQuantizer() ? Value() : quantize(op, weight, *format);
+    if (!encoded)
+      continue;
+    op.getWeightsMutable()[i].set(encoded);
+    branches[i] = BranchAttr::get(
+        &getContext(), format->getQuantizer(&getContext()), branch.getScale());
+  }
+  op.setBranchesAttr(ArrayAttr::get(&getContext(), branches));
+}
+
 void QuantizeWeightsPass::runOnOperation() {
-  if (encoding != "int8") {
-    getOperation().emitError("unknown weight encoding '")
-        << encoding << "'; allowed is int8";
+  auto read = WeightPlan::read(weights);
+  if (!read) {
+    getOperation().emitError(llvm::toString(read.takeError()));
     return signalPassFailure();
   }
-  Attribute quantizer;
-  if (quantizeInputs)
-    quantizer =
-        DynamicInt8Attr::getChecked([&] { return getOperation().emitError(); },
-                                    &getContext(), int64_t(group));
-  if (quantizeInputs && !quantizer)
-    return signalPassFailure();
+  plan = std::move(*read);
+  isMatched.assign(plan->getRules().size(), false);
   getOperation().walk([&](ContractOp op) {
-    if (!isa<FloatType>(getElementTypeOrSelf(op.getInput().getType())))
-      return;
-    SmallVector<Attribute> branches(op.getBranches().getValue());
-    for (auto [i, weight] : llvm::enumerate(op.getWeights())) {
-      auto branch = cast<BranchAttr>(branches[i]);
-      Value encoded = branch.getQuantizer() ? Value() : quantize(op, weight);
-      if (!encoded)
-        continue;
-      op.getWeightsMutable()[i].set(encoded);
-      branches[i] =
-          BranchAttr::get(&getContext(), quantizer, branch.getScale());
-    }
-    op.setBranchesAttr(ArrayAttr::get(&getContext(), branches));
+    if (isa<FloatType>(getElementTypeOrSelf(op.getInput().getType())))
+      quantizeLayer(op);
   });
-  eraseDeadOps(getOperation());
+  for (auto [rule, matched] : llvm::zip_equal(plan->getRules(), isMatched)) {
+    if (matched || rule.line == 0)
+      continue;
+    emitError(FileLineColLoc::get(&getContext(), plan->getPath(), rule.line, 1))
+        << "pattern '" << rule.text << "' matches no linear layer of the model";
+    signalPassFailure();
+  }
+  for (auto function : getOperation().getOps<func::FuncOp>())
+    eraseDeadOps(function);
 }

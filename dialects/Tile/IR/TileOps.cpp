@@ -234,8 +234,8 @@ LogicalResult MmaOp::verify() {
           : !isa<FloatType>(a.getElementType()) || !c.getElementType().isF32())
     return emitOpError("accumulates i8 in i32 and floats in f32, got ")
            << a << " in " << c;
-  if (getUnsignedA() && !integer)
-    return emitOpError("'unsigned_a' is for i8 operands");
+  if ((getUnsignedA() || getUnsignedB()) && !integer)
+    return emitOpError("'unsigned_a' and 'unsigned_b' are for i8 operands");
   return success();
 }
 

@@ -189,8 +189,8 @@ def Tile_MmaOp : Tile_Op<"mma", [Pure, AllTypesMatch<["acc", "result"]>]> {
   let summary = "acc + a . b";
   let description = [{
     `a` is `[m, k]`, `b` `[k, n]`, `acc` `[m, n]`. Kinds: f32 on f32; f16, bf16
-    and 8-bit floats on f32; i8 on i32 (`a` unsigned with `unsigned_a`). The
-    order of the sum over `k` is the target's.
+    and 8-bit floats on f32; i8 on i32 (`a` unsigned with `unsigned_a`, `b`
+    with `unsigned_b`). The order of the sum over `k` is the target's.
 
     ```mlir
     %d = tile.mma %a, %b, %c
@@ -198,7 +198,7 @@ def Tile_MmaOp : Tile_Op<"mma", [Pure, AllTypesMatch<["acc", "result"]>]> {
     ```
   }];
   let arguments = (ins Tile_Tile:$a, Tile_Tile:$b, Tile_Tile:$acc,
-                       UnitAttr:$unsigned_a);
+                       UnitAttr:$unsigned_a, UnitAttr:$unsigned_b);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = [{
     $a `,` $b `,` $acc attr-dict `:` type($a) `,` type($b) `,` type($acc)

@@ -4,10 +4,10 @@
 
 #include "dialects/Graph/IR/Graph.h"
 #include "dialects/Tile/IR/Tile.h"
+#include "lib/Encodings/Elements.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Builders.h"
-#include "llvm/ADT/APFloat.h"
 #include "llvm/Support/Error.h"
 
 #include <cmath>
@@ -53,38 +53,6 @@ struct Slices {
   }
 };
 
-float toFloat(Type type, const char *bytes) {
-  uint16_t half;
-  if (type.isF32()) {
-    float value;
-    std::memcpy(&value, bytes, sizeof(value));
-    return value;
-  }
-  std::memcpy(&half, bytes, sizeof(half));
-  if (type.isBF16()) {
-    uint32_t bits = static_cast<uint32_t>(half) << 16;
-    float value;
-    std::memcpy(&value, &bits, sizeof(value));
-    return value;
-  }
-  return llvm::APFloat(llvm::APFloat::IEEEhalf(), llvm::APInt(16, half))
-      .convertToFloat();
-}
-
-void fromFloat(Type type, float value, char *bytes) {
-  if (type.isF32()) {
-    std::memcpy(bytes, &value, sizeof(value));
-    return;
-  }
-  llvm::APFloat wide(value);
-  bool lost;
-  wide.convert(type.isBF16() ? llvm::APFloat::BFloat()
-                             : llvm::APFloat::IEEEhalf(),
-               llvm::APFloat::rmNearestTiesToEven, &lost);
-  auto half = static_cast<uint16_t>(wide.bitcastToAPInt().getZExtValue());
-  std::memcpy(bytes, &half, sizeof(half));
-}
-
 template <typename T> T *resizeTo(SmallVectorImpl<char> &bytes, int64_t count) {
   bytes.resize_for_overwrite(count * sizeof(T));
   return reinterpret_cast<T *>(bytes.data());
@@ -98,8 +66,7 @@ llvm::Error refuse(const Twine &message) {
 /// Checks the type, the axis, and that `bytes` holds a dense weight.
 llvm::Error checkWeight(Int8Attr encoding, RankedTensorType type) {
   Type element = type.getElementType();
-  if (!type.hasStaticShape() ||
-      !(element.isF32() || element.isF16() || element.isBF16()))
+  if (!type.hasStaticShape() || !isWeightElement(element))
     return refuse("holds static tensors of f32, f16 or bf16");
   if (encoding.getAxis() < 0 || encoding.getAxis() >= type.getRank())
     return refuse("axis " + Twine(encoding.getAxis()) +
@@ -124,7 +91,7 @@ llvm::Expected<std::vector<float>> getMagnitudes(Slices slices, Type element,
   std::vector<float> magnitudes(slices.getNumScales(), 0.0f);
   bool finite = true;
   slices.forEach([&](int64_t at, int64_t i) {
-    float magnitude = std::fabs(toFloat(element, &dense[at * width]));
+    float magnitude = std::fabs(loadElement(element, &dense[at * width]));
     finite &= std::isfinite(magnitude);
     magnitudes[i] = std::max(magnitudes[i], magnitude);
   });
@@ -146,13 +113,14 @@ struct Int8Model : EncodingInterface::ExternalModel<Int8Model, Int8Attr> {
     }
     auto i8 = IntegerType::get(context, 8);
     auto f32 = Float32Type::get(context);
+    int64_t group = encoding.getGroup();
     return {{"codes", RankedTensorType::get(logical.getShape(), i8)},
-            {"scales", RankedTensorType::get(scales, f32)},
-            {"sums", RankedTensorType::get(scales, f32)}};
+            {"scales", RankedTensorType::get(scales, f32), group},
+            {"sums", RankedTensorType::get(scales, f32), group}};
   }
 
   llvm::Error encode(Attribute attr, RankedTensorType logical,
-                     ArrayRef<char> dense,
+                     ArrayRef<char> dense, ArrayRef<float>,
                      SmallVectorImpl<SmallVector<char, 0>> &buffers) const {
     auto encoding = cast<Int8Attr>(attr);
     if (llvm::Error error = checkWeight(encoding, logical))
@@ -179,7 +147,7 @@ struct Int8Model : EncodingInterface::ExternalModel<Int8Model, Int8Attr> {
       scales[i] = std::isnormal(scale) ? scale : 0.0f;
     }
     slices.forEach([&](int64_t at, int64_t i) {
-      float value = toFloat(element, &dense[at * width]);
+      float value = loadElement(element, &dense[at * width]);
       float code = scales[i] ? std::nearbyint(value / scales[i]) : 0.0f;
       codes[at] = static_cast<int8_t>(std::clamp(code, -kMaxCode, kMaxCode));
       codeSums[i] += codes[at];
@@ -212,20 +180,33 @@ struct Int8Model : EncodingInterface::ExternalModel<Int8Model, Int8Attr> {
       float scale;
       std::memcpy(&scale, &scales[i * sizeof(float)], sizeof(float));
       auto code = static_cast<int8_t>(codes[at]);
-      fromFloat(element, static_cast<float>(code) * scale, &dense[at * width]);
+      storeElement(element, static_cast<float>(code) * scale,
+                   &dense[at * width]);
     });
     return llvm::Error::success();
   }
 
-  Value decode(Attribute attr, OpBuilder &builder, Location loc,
-               ValueRange tiles, Type elementType) const {
+  std::optional<int64_t> getColumnDim(Attribute attr) const {
+    return cast<Int8Attr>(attr).getAxis();
+  }
+
+  std::optional<IntegerForm> getIntegerForm(Attribute attr) const {
+    IntegerForm form;
+    form.codes = kInt8Codes;
+    form.scales = kInt8Scales;
+    form.sums = kInt8Sums;
+    form.group = cast<Int8Attr>(attr).getGroup();
+    return form;
+  }
+
+  Value decode(Attribute, OpBuilder &builder, Location loc, ValueRange tiles,
+               int64_t, Type elementType) const {
     Value codes = tiles[kInt8Codes], scales = tiles[kInt8Scales];
     auto shape = cast<RankedTensorType>(codes.getType()).getShape();
     auto wide = RankedTensorType::get(shape, builder.getF32Type());
     Value value = arith::SIToFPOp::create(builder, loc, wide, codes);
-    Value scale = tile::BroadcastOp::create(
-        builder, loc, wide, scales,
-        builder.getDenseI64ArrayAttr(cast<Int8Attr>(attr).getAxis()));
+    Value scale = tile::BroadcastOp::create(builder, loc, wide, scales,
+                                            builder.getDenseI64ArrayAttr(1));
     value = arith::MulFOp::create(builder, loc, value, scale);
     if (elementType.isF32())
       return value;

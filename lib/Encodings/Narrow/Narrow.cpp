@@ -70,7 +70,7 @@ struct NarrowModel : EncodingInterface::ExternalModel<NarrowModel, NarrowAttr> {
   }
 
   llvm::Error encode(Attribute attr, RankedTensorType logical,
-                     ArrayRef<char> dense,
+                     ArrayRef<char> dense, ArrayRef<float>,
                      SmallVectorImpl<SmallVector<char, 0>> &buffers) const {
     if (llvm::Error error = checkWeight(logical, dense.size(), sizeof(float)))
       return error;
@@ -117,7 +117,7 @@ struct NarrowModel : EncodingInterface::ExternalModel<NarrowModel, NarrowAttr> {
   }
 
   Value decode(Attribute, OpBuilder &builder, Location loc, ValueRange tiles,
-               Type elementType) const {
+               int64_t, Type elementType) const {
     auto type = cast<RankedTensorType>(tiles[0].getType());
     if (type.getElementType() == elementType)
       return tiles[0];

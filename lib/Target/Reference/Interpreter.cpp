@@ -429,7 +429,8 @@ LogicalResult Program::multiply(tile::MmaOp op) {
   const Elements &a = values[op.getA()], &b = values[op.getB()];
   Elements result = values[op.getAcc()];
   int64_t rows = a.shape[0], depth = a.shape[1], columns = b.shape[1];
-  int64_t mask = op.getUnsignedA() ? 0xFF : -1;
+  int64_t maskA = op.getUnsignedA() ? 0xFF : -1;
+  int64_t maskB = op.getUnsignedB() ? 0xFF : -1;
   for (int64_t i = 0; i < rows * columns; ++i)
     for (int64_t k = 0; k < depth; ++k) {
       size_t x = i / columns * depth + k, y = k * columns + i % columns;
@@ -437,9 +438,9 @@ LogicalResult Program::multiply(tile::MmaOp op) {
         result.floats[i] =
             roundTo(result.type, result.floats[i] + a.floats[x] * b.floats[y]);
       else
-        result.integers[i] =
-            wrapTo(result.type,
-                   result.integers[i] + (a.integers[x] & mask) * b.integers[y]);
+        result.integers[i] = wrapTo(
+            result.type, result.integers[i] +
+                             (a.integers[x] & maskA) * (b.integers[y] & maskB));
     }
   values[op] = std::move(result);
   return success();

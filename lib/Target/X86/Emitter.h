@@ -193,8 +193,10 @@ private:
   bool fitsRegisters(mlir::Value tile);
   bool isStridedOperand(tile::LoadOp load);
   /// Whether `mma`'s right operand lies as the dot product of four bytes wants
-  /// it: four rows of k beside each other in each column.
+  /// it: four rows of k beside each other in each column. Or is computed from
+  /// bytes that do, each from those at its place.
   bool isInterleaved(tile::MmaOp mma);
+  bool isInterleaved(mlir::Value tile);
   struct Walk;
   void walk(const Walk &box, unsigned depth, Position &position);
   /// Calls `body` for the first position of each vector of a tile of `shape`
@@ -256,12 +258,16 @@ private:
   struct Block;
   bool hasWordDots(tile::MmaOp op);
   mlir::Value loadWordOfRow(tile::MmaOp op, Coord row);
+  /// A vector of words of an interleaved tile; lanes run along the columns.
+  mlir::Value wordVec(mlir::Value tile, Coord column);
   mlir::Value widenBytes(mlir::Value words, bool odd, bool isUnsigned);
   mlir::Value widenHalf(mlir::Value words, bool odd);
   mlir::Value callIntrinsic(llvm::StringRef name, mlir::Type result,
                             mlir::ValueRange operands);
   llvm::SmallVector<mlir::Value, 2>
   wordOperands(tile::MmaOp op, mlir::Value words, bool isUnsigned);
+  /// Whether one instruction multiplies these signs of bytes.
+  bool hasByteDot(tile::MmaOp op) const;
   mlir::Value wordDot(tile::MmaOp op, mlir::Value sum,
                       llvm::ArrayRef<mlir::Value> row,
                       llvm::ArrayRef<mlir::Value> column);

@@ -45,9 +45,18 @@ bool Emitter::hasWordDots(tile::MmaOp op) {
     }
     return true;
   };
-  if (tiles.lookup(op.getB()).kind != Storage::Deferred ||
-      !isInside(op.getB().getDefiningOp<tile::LoadOp>(), false))
-    return false;
+  SmallVector<Value> columns{op.getB()};
+  for (size_t i = 0; i < columns.size(); ++i) {
+    Operation *source = columns[i].getDefiningOp();
+    if (auto load = dyn_cast<tile::LoadOp>(source)) {
+      if (!isInside(load, false))
+        return false;
+    } else {
+      llvm::append_range(columns, source->getOperands());
+    }
+    if (tiles.lookup(columns[i]).kind != Storage::Deferred)
+      return false;
+  }
   if (tiles.lookup(op.getA()).kind == Storage::Scratch)
     return true;
   auto a = op.getA().getDefiningOp<tile::LoadOp>();
@@ -81,6 +90,31 @@ Value Emitter::loadWordOfRow(tile::MmaOp op, Coord row) {
   return splat(LLVM::LoadOp::create(b, b.getI32Type(), pointer, 1));
 }
 
+Value Emitter::wordVec(Value tile, Coord column) {
+  Operation *op = tile.getDefiningOp();
+  Type element = cast<RankedTensorType>(tile.getType()).getElementType();
+  auto bytes = VectorType::get({4 * unit.lanes}, b.getI8Type());
+  if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
+    auto splat = cast<SplatElementsAttr>(constant.getValue());
+    return arith::ConstantOp::create(
+        b, DenseElementsAttr::get(bytes, splat.getSplatValue<Attribute>()));
+  }
+  if (auto load = dyn_cast<tile::LoadOp>(op)) {
+    Access access = accessOf(load);
+    Value pointer = address(access, coordsAt(access, {{{}, column}, 1}));
+    Value words = LLVM::LoadOp::create(b, vectorOf(b.getI32Type()), pointer, 1);
+    if (element.isBF16())
+      return words;
+    return vector::BitCastOp::create(b, bytes, words);
+  }
+  SmallVector<Value> operands;
+  for (Value operand : op->getOperands())
+    operands.push_back(wordVec(operand, column));
+  OperationState state(op->getLoc(), op->getName(), operands, bytes,
+                       op->getAttrs());
+  return b.create(state)->getResult(0);
+}
+
 /// Bytes 0 and 2, or 1 and 3, of every word as 16-bit numbers.
 Value Emitter::widenBytes(Value words, bool odd, bool isUnsigned) {
   auto type = VectorType::get({2 * unit.lanes}, b.getI16Type());
@@ -110,6 +144,10 @@ Value Emitter::callIntrinsic(StringRef name, Type result, ValueRange operands) {
       ->getResult(0);
 }
 
+bool Emitter::hasByteDot(tile::MmaOp op) const {
+  return unit.int8Dot && op.getUnsignedA() != op.getUnsignedB();
+}
+
 /// Words as the operands of the instructions that multiply them: as they are
 /// where one instruction does it (vpdpbusd, vdpbf16ps), else widened, in two.
 SmallVector<Value, 2> Emitter::wordOperands(tile::MmaOp op, Value words,
@@ -120,7 +158,7 @@ SmallVector<Value, 2> Emitter::wordOperands(tile::MmaOp op, Value words,
     auto pairs = VectorType::get({2 * unit.lanes}, b.getBF16Type());
     return {vector::BitCastOp::create(b, pairs, words)};
   }
-  if (!unit.int8Dot || !op.getUnsignedA())
+  if (!hasByteDot(op))
     return {widenBytes(words, false, isUnsigned),
             widenBytes(words, true, isUnsigned)};
   auto bytes = VectorType::get({4 * unit.lanes}, b.getI8Type());
@@ -139,9 +177,13 @@ Value Emitter::wordDot(tile::MmaOp op, Value sum, ArrayRef<Value> row,
       sum = vector::FMAOp::create(b, row[half], column[half], sum);
     return sum;
   }
-  if (row.size() == 1)
+  if (row.size() == 1) {
+    // The unsigned operand first.
+    if (op.getUnsignedB())
+      std::swap(row, column);
     return callIntrinsic("llvm.x86.avx512.vpdpbusd.512", type,
                          {sum, row[0], column[0]});
+  }
   StringRef pairs = unit.lanes == 16 ? "llvm.x86.avx512.pmaddw.d.512"
                                      : "llvm.x86.avx2.pmadd.wd";
   for (unsigned half : {0, 1})
@@ -153,16 +195,11 @@ Value Emitter::wordDot(tile::MmaOp op, Value sum, ArrayRef<Value> row,
 /// Adds a word's products per column to the block's accumulators.
 void Emitter::wordDotStep(tile::MmaOp op, const Block &block,
                           MutableArrayRef<Value> acc) {
-  auto load = op.getB().getDefiningOp<tile::LoadOp>();
-  Access access = accessOf(load);
-  VectorType words = vectorOf(b.getI32Type());
   SmallVector<SmallVector<Value, 2>> columns;
-  for (int64_t j = 0; j < block.vectors; ++j) {
-    Position position = {{{}, block.column + j * unit.lanes}, 1};
-    Value pointer = address(access, coordsAt(access, position));
-    columns.push_back(wordOperands(
-        op, LLVM::LoadOp::create(b, words, pointer, 1), /*isUnsigned=*/false));
-  }
+  for (int64_t j = 0; j < block.vectors; ++j)
+    columns.push_back(
+        wordOperands(op, wordVec(op.getB(), block.column + j * unit.lanes),
+                     op.getUnsignedB()));
   for (int64_t i = 0; i < block.rows; ++i) {
     auto row =
         wordOperands(op, loadWordOfRow(op, block.row + i), op.getUnsignedA());
@@ -183,9 +220,13 @@ Value Emitter::multiplyAdd(tile::MmaOp op, Value a, Value b_, Value acc) {
     return vector::FMAOp::create(b, convertFloat(a, b.getF32Type()),
                                  convertFloat(b_, b.getF32Type()), acc);
   VectorType wide = vectorOf(b.getI32Type());
-  a = op.getUnsignedA() ? Value(arith::ExtUIOp::create(b, wide, a))
-                        : Value(arith::ExtSIOp::create(b, wide, a));
-  b_ = arith::ExtSIOp::create(b, wide, b_);
+  auto widen = [&](Value bytes, bool isUnsigned) -> Value {
+    if (isUnsigned)
+      return arith::ExtUIOp::create(b, wide, bytes);
+    return arith::ExtSIOp::create(b, wide, bytes);
+  };
+  a = widen(a, op.getUnsignedA());
+  b_ = widen(b_, op.getUnsignedB());
   return arith::AddIOp::create(b, acc, arith::MulIOp::create(b, a, b_));
 }
 

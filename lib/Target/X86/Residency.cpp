@@ -109,6 +109,13 @@ bool Emitter::mustMaterialize(Value tile) {
   }
   if (auto constant = dyn_cast<arith::ConstantOp>(op))
     return !isa<SplatElementsAttr>(constant.getValue());
+  // Decoded a word at a time, it costs little.
+  auto readsWords = [&](OpOperand *sink) {
+    auto mma = dyn_cast<tile::MmaOp>(sink->getOwner());
+    return mma && sink->getOperandNumber() == 1 && isInterleaved(mma);
+  };
+  if (llvm::all_of(sinks, readsWords))
+    return false;
   // A multiply reads its right operand again for each block of its rows.
   bool isArithmetic = OpTrait::hasElementwiseMappableTraits(op);
   if (isArithmetic && llvm::any_of(tile.getUses(), isReadByManyRows))
@@ -152,10 +159,28 @@ bool Emitter::isStridedOperand(tile::LoadOp load) {
 }
 
 bool Emitter::isInterleaved(tile::MmaOp mma) {
-  auto load = mma.getB().getDefiningOp<tile::LoadOp>();
-  Type element = mma.getB().getType().getElementType();
-  if (!load || !(element.isInteger(8) || element.isBF16()) ||
-      load.getGather() || load.getDims()[0] < 0 || load.getDims()[1] < 0)
+  return isInterleaved(mma.getB());
+}
+
+bool Emitter::isInterleaved(Value tile) {
+  auto type = cast<RankedTensorType>(tile.getType());
+  Type element = type.getElementType();
+  auto load = tile.getDefiningOp<tile::LoadOp>();
+  if (!load) {
+    Operation *op = tile.getDefiningOp();
+    if (op && OpTrait::hasElementwiseMappableTraits(op))
+      return element.isInteger(8) &&
+             llvm::all_of(op->getOperands(), [&](Value operand) {
+               auto constant = operand.getDefiningOp<arith::ConstantOp>();
+               if (constant)
+                 return isa<SplatElementsAttr>(constant.getValue());
+               return operand.getType() == type && isInterleaved(operand);
+             });
+    return false;
+  }
+  if (!(element.isInteger(8) || element.isBF16()) || load.getGather() ||
+      load.getDims().size() != 2 || load.getDims()[0] < 0 ||
+      load.getDims()[1] < 0)
     return false;
   int64_t perWord = 32 / element.getIntOrFloatBitWidth();
   ArrayRef<int64_t> strides = load.getView().getType().getStrides();

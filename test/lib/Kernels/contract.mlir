@@ -100,6 +100,34 @@ func.func @quantized(%x: tensor<5x70xf32> {graph.name = "x"})
 
 // -----
 
+// Two codes a byte: each load of the weight feeds two dot products, of k that are
+// four apart. The codes are unsigned, the inputs signed.
+
+// CHECK-LABEL: plan.program @nibbles
+// CHECK-DAG: buffer "codes"
+// CHECK-DAG: buffer "scales"
+// CHECK-NOT: buffer "zeros"
+// CHECK: tile.kernel @linear_int8_140x64(
+// CHECK: scf.for {{.*}} -> (tensor<5x64xi32>)
+// CHECK: %[[W:.*]] = tile.load {{.*}} dims [3, 2] {{.*}} -> tensor<4x64xi8>
+// CHECK: %[[LOW:.*]] = arith.andi %[[W]]
+// CHECK: tile.mma %{{.*}}, %[[LOW]], %{{.*}} {unsigned_b}
+// CHECK: %[[HIGH:.*]] = arith.shrui %[[W]]
+// CHECK: tile.mma %{{.*}}, %[[HIGH]], %{{.*}} {unsigned_b}
+func.func @nibbles(%x: tensor<5x140xf32> {graph.name = "x"})
+    -> (tensor<5x64xf32> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %w = graph.constant dense_resource<q> : tensor<140x64xf32>
+    : tensor<140x64xf32, #graph.int4<axis = 1, group = 64>>
+  %0 = graph.contract %x, %w
+    [#graph.branch<quantizer = #graph.dynamic_int8<group = 64, symmetric = true>>]
+    : (tensor<5x140xf32>, tensor<140x64xf32, #graph.int4<axis = 1, group = 64>>)
+      -> tensor<5x64xf32>
+  return %0 : tensor<5x64xf32>
+}
+
+// -----
+
 // A product of activations, the second one transposed: it is written in panels
 // first. Batch dims stay program ids.
 

@@ -166,6 +166,16 @@ func.func @int8_group(%x: tensor<4x4xf32>) {
 
 // -----
 
+// expected-error @+1 {{'group' must be a multiple of 8 in 8..1024, got 12}}
+func.func private @int4_group(tensor<64x64xf32, #graph.int4<axis = 1, group = 12>>)
+
+// -----
+
+// expected-error @+1 {{#graph.int4<axis = 1> is for matrices, not for rank 3}}
+func.func private @int4_rank(tensor<2x64x64xf32, #graph.int4<axis = 1>>)
+
+// -----
+
 // expected-error @+1 {{'axis' 5 of #graph.int8<axis = 5> is not a dim of a tensor of rank 2}}
 func.func private @int8_axis(tensor<64x64xf32, #graph.int8<axis = 5>>)
 

@@ -1,13 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// RUN: lathe-opt %s --graph-quantize-weights=min-elements=16 | FileCheck %s
-// RUN: lathe-opt %s \
-// RUN:   --graph-quantize-weights="min-elements=16 quantize-inputs=false" \
-// RUN:   | FileCheck %s --check-prefix=DECODE
-// RUN: not lathe-opt %s --graph-quantize-weights=encoding=int5 2>&1 \
+// RUN: split-file %s %t
+// RUN: lathe-opt %t/model.mlir --graph-quantize-weights=min-elements=16 \
+// RUN:   | FileCheck %t/model.mlir
+// RUN: lathe-opt %t/model.mlir \
+// RUN:   --graph-quantize-weights="min-elements=16 weights=int8:32:float" \
+// RUN:   | FileCheck %t/model.mlir --check-prefix=DECODE
+// RUN: lathe-opt %t/model.mlir \
+// RUN:   --graph-quantize-weights="min-elements=16 weights=int4:64:zeros" \
+// RUN:   | FileCheck %t/model.mlir --check-prefix=INT4
+// RUN: lathe-opt %t/layers.mlir \
+// RUN:   --graph-quantize-weights="min-elements=16 weights=%t/plan.txt" \
+// RUN:   | FileCheck %t/layers.mlir
+// RUN: not lathe-opt %t/layers.mlir --graph-quantize-weights=weights=%t/lost.txt \
+// RUN:   2>&1 | FileCheck %s --check-prefix=LOST
+// RUN: not lathe-opt %t/layers.mlir --graph-quantize-weights=weights=%t/odd.txt \
+// RUN:   2>&1 | FileCheck %s --check-prefix=ODD
+// RUN: not lathe-opt %t/layers.mlir --graph-quantize-weights=weights=%t/few.txt \
+// RUN:   2>&1 | FileCheck %s --check-prefix=FEW
+// RUN: not lathe-opt %t/model.mlir --graph-quantize-weights=weights=int5 2>&1 \
 // RUN:   | FileCheck %s --check-prefix=UNKNOWN
+// RUN: not lathe-opt %t/model.mlir --graph-quantize-weights=weights=int4:9 2>&1 \
+// RUN:   | FileCheck %s --check-prefix=GROUP
+// RUN: not lathe-opt %t/model.mlir --graph-quantize-weights=weights=int8:zeros \
+// RUN:   2>&1 | FileCheck %s --check-prefix=ZEROS
 
-// UNKNOWN: unknown weight encoding 'int5'; allowed is int8
+// LOST: lost.txt:2:1: error: pattern 'decoder/*' matches no linear layer of the model
+// ODD: odd.txt:1: weight format 'int3': 'int3' is no encoding; there are keep, int8[:GROUP][:float] and int4[:GROUP][:zeros][:float]
+// FEW: few.txt:3: a line holds a layer pattern and a weight format, not '*'
+// UNKNOWN: weight format 'int5': 'int5' is no encoding; there are {{.*}}, or a file with a layer pattern
+// GROUP: weight format 'int4:9': a group is a multiple of 8 in 8..1024, not 9
+// ZEROS: weight format 'int8:zeros': 'zeros' says nothing about int8
 
+//--- plan.txt
+# The first line that matches decides.
+encoder/0    keep      # a comment
+encoder/*  int4:32
+
+//--- lost.txt
+* int8
+decoder/* int8
+
+//--- odd.txt
+* int3
+
+//--- few.txt
+# a plan
+
+*
+
+//--- layers.mlir
+// CHECK-LABEL: func.func @layers(
+// CHECK-DAG: graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32>
+// CHECK-DAG: graph.constant dense_resource<v> : tensor<8x4xf32> : tensor<8x4xf32, #graph.int4<axis = 1, group = 32>>
+// CHECK-DAG: graph.constant dense_resource<u> : tensor<8x4xf32> : tensor<8x4xf32>
+func.func @layers(%x: tensor<?x8xf32>)
+    -> (tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>) {
+  %w = graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32>
+  %v = graph.constant dense_resource<v> : tensor<8x4xf32> : tensor<8x4xf32>
+  %u = graph.constant dense_resource<u> : tensor<8x4xf32> : tensor<8x4xf32>
+  %0 = graph.contract %x, %w [#graph.branch<>]
+    : (tensor<?x8xf32>, tensor<8x4xf32>) -> tensor<?x4xf32> loc("encoder/0")
+  %1 = graph.contract %x, %v [#graph.branch<>]
+    : (tensor<?x8xf32>, tensor<8x4xf32>) -> tensor<?x4xf32>
+    loc(fused["add", "encoder/1"])
+  %2 = graph.contract %x, %u [#graph.branch<>]
+    : (tensor<?x8xf32>, tensor<8x4xf32>) -> tensor<?x4xf32> loc("head")
+  return %0, %1, %2 : tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>
+}
+
+//--- model.mlir
 // CHECK-LABEL: func.func @linear(
 // CHECK-DAG: %[[W:.*]] = graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32, #graph.int8<axis = 1, group = 128>>
 // CHECK-DAG: %[[V:.*]] = graph.constant dense_resource<v> : tensor<4x8xf32> : tensor<4x8xf32, #graph.int8<axis = 0, group = 128>>
@@ -17,10 +78,13 @@
 // A small weight stays.
 // CHECK: graph.contract %arg0, %{{.*}} [#graph.branch<>]
 
-// Decoded weights must lie as [K, N]: the transposed one stays.
 // DECODE-LABEL: func.func @linear(
-// DECODE: graph.contract %arg0, %{{.*}} [#graph.branch<>] : (tensor<?x8xf32>, tensor<8x4xf32, #graph.int8<axis = 1>>)
-// DECODE: graph.contract %arg0, %{{.*}} [#graph.branch<>] : (tensor<?x8xf32>, tensor<8x4xf32>)
+// DECODE: graph.constant dense_resource<v> {{.*}} #graph.int8<axis = 0, group = 32>>
+// DECODE: graph.contract %arg0, %{{.*}} [#graph.branch<>] : (tensor<?x8xf32>, tensor<8x4xf32, #graph.int8<axis = 1, group = 32>>)
+
+// INT4-LABEL: func.func @linear(
+// INT4: graph.constant dense_resource<v> {{.*}} #graph.int4<axis = 0, group = 64, zeros = true>>
+// INT4: graph.contract %arg0, %{{.*}} [#graph.branch<quantizer = #graph.dynamic_int8<group = 64, symmetric = true>>] : (tensor<?x8xf32>, tensor<8x4xf32, #graph.int4<axis = 1, group = 64, zeros = true>>)
 func.func @linear(%x: tensor<?x8xf32>)
     -> (tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x1xf32>) {
   %w = graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32>

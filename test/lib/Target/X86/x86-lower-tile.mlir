@@ -115,3 +115,33 @@ tile.kernel @bytes(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
     : tensor<2x16xi32>, !tile.view<2x16xi32, [16, 1]>
   tile.return
 }
+
+// Codes that are computed from bytes: a whole word's at once, and the unsigned
+// operand first, whichever it is.
+
+// CHECK-LABEL: func.func @nibbles.programs(
+// CHECK: %[[W:.*]] = vector.bitcast {{.*}} : vector<16xi32> to vector<64xi8>
+// CHECK: %[[HIGH:.*]] = arith.shrui %[[W]], {{.*}} : vector<64xi8>
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"({{.*}}, %[[HIGH]],
+tile.kernel @nibbles(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
+    %y: !tile.buffer<i32> {tile.written}) schedule <strategy = "contract"> {
+  %c0 = arith.constant 0 : index
+  %xv = tile.view %x sizes [2, 4] strides [4, 1]
+    : !tile.buffer<i8> -> !tile.view<2x4xi8, [4, 1]>
+  %wv = tile.view %w sizes [16, 4] strides [4, 1]
+    : !tile.buffer<i8> -> !tile.view<16x4xi8, [4, 1]>
+  %yv = tile.view %y sizes [2, 16] strides [16, 1]
+    : !tile.buffer<i32> -> !tile.view<2x16xi32, [16, 1]>
+  %zero = arith.constant dense<0> : tensor<2x16xi32>
+  %four = arith.constant dense<4> : tensor<4x16xi8>
+  %a = tile.load %xv[%c0, %c0] dims [0, 1]
+    : !tile.view<2x4xi8, [4, 1]> -> tensor<2x4xi8>
+  %b = tile.load %wv[%c0, %c0] dims [1, 0]
+    : !tile.view<16x4xi8, [4, 1]> -> tensor<4x16xi8>
+  %high = arith.shrui %b, %four : tensor<4x16xi8>
+  %d = tile.mma %a, %high, %zero {unsigned_b}
+    : tensor<2x4xi8>, tensor<4x16xi8>, tensor<2x16xi32>
+  tile.store %d, %yv[%c0, %c0] dims [0, 1]
+    : tensor<2x16xi32>, !tile.view<2x16xi32, [16, 1]>
+  tile.return
+}

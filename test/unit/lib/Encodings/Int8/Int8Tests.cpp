@@ -44,7 +44,7 @@ protected:
   std::string encode(RankedTensorType type, ArrayRef<float> values) {
     ArrayRef<char> bytes(reinterpret_cast<const char *>(values.data()),
                          values.size() * sizeof(float));
-    llvm::Error error = encodingOf(type).encode(type, bytes, buffers);
+    llvm::Error error = encodingOf(type).encode(type, bytes, {}, buffers);
     return error ? llvm::toString(std::move(error)) : "";
   }
 
@@ -189,7 +189,7 @@ TEST_F(Int8Test, HalfWeights) {
                                     Int8Attr::get(&context, 1, 0));
   const uint16_t bits[] = {0x3f80, 0xbf00}; // 1.0, -0.5
   ArrayRef<char> bytes(reinterpret_cast<const char *>(bits), sizeof(bits));
-  ASSERT_FALSE(bool(encodingOf(type).encode(type, bytes, buffers)));
+  ASSERT_FALSE(bool(encodingOf(type).encode(type, bytes, {}, buffers)));
   EXPECT_EQ(bufferOf<int8_t>(kInt8Codes)[0], 127);
   EXPECT_EQ(bufferOf<int8_t>(kInt8Codes)[1], -64);
   SmallVector<ArrayRef<char>> views(buffers.begin(), buffers.end());
@@ -212,7 +212,7 @@ TEST_F(Int8Test, DecodesTiles) {
   auto encoding =
       cast<EncodingInterface>(Attribute(Int8Attr::get(&context, 1, 0)));
   Value dense =
-      encoding.decode(builder, loc, {codes, scales}, builder.getBF16Type());
+      encoding.decode(builder, loc, {codes, scales}, 0, builder.getBF16Type());
   EXPECT_EQ(dense.getType(),
             RankedTensorType::get({4, 64}, builder.getBF16Type()));
   EXPECT_TRUE(succeeded(module->verify()));

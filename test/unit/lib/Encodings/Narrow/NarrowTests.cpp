@@ -38,7 +38,7 @@ protected:
     ArrayRef<char> bytes(reinterpret_cast<const char *>(values.data()),
                          values.size() * sizeof(float));
     SmallVector<SmallVector<char, 0>> buffers;
-    if (llvm::Error error = encoding.encode(type, bytes, buffers))
+    if (llvm::Error error = encoding.encode(type, bytes, {}, buffers))
       return toString(std::move(error));
     SmallVector<ArrayRef<char>> views(buffers.begin(), buffers.end());
     SmallVector<char> dense;

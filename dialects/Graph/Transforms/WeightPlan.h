@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Which linear weight is stored how: one format for all of them, or a file.
+//
+//   keep                        as the model says
+//   int8[:GROUP][:float]        #graph.int8, groups of 128 unless said
+//   int4[:GROUP][:zeros][:float]  #graph.int4, the same; with zero points
+//
+// `float` leaves inputs as they are, and products are taken in floats; without
+// it inputs are quantized at run time and products are integer. A file has a
+// layer pattern and a format a line, `#` begins a comment:
+//
+//   # The last layer is sensitive.
+//   */layer.5/*      int8
+//   *                int4:64:zeros
+//
+// Patterns are those of file names (`*`, `?`, `[a-z]`), matched against each
+// name of the layer's nodes in the model. The first line that matches decides;
+// layers that none matches keep their weights.
+
+#ifndef LATHE_DIALECTS_GRAPH_TRANSFORMS_WEIGHTPLAN_H
+#define LATHE_DIALECTS_GRAPH_TRANSFORMS_WEIGHTPLAN_H
+
+#include "dialects/Graph/IR/Graph.h"
+#include "llvm/Support/GlobPattern.h"
+
+namespace lathe::graph {
+
+/// How one weight is stored and multiplied.
+struct WeightFormat {
+  enum class Kind { Keep, Int8, Int4 };
+
+  Kind kind = Kind::Keep;
+  int64_t group = 128; ///< Elements of k that share a scale.
+  bool hasZeros = false;
+  bool quantizesInputs = true;
+
+  /// Reads one of the forms above. An error says what is allowed.
+  static llvm::Expected<WeightFormat> parse(llvm::StringRef text);
+
+  /// The encoding of a weight whose columns lie along `axis`; null for "keep".
+  mlir::Attribute getEncoding(mlir::MLIRContext *context, int64_t axis) const;
+  /// The quantizer of its inputs; null for none.
+  mlir::Attribute getQuantizer(mlir::MLIRContext *context) const;
+};
+
+class WeightPlan {
+public:
+  struct Rule {
+    llvm::GlobPattern pattern;
+    WeightFormat format;
+    std::string text;  ///< The pattern as written.
+    unsigned line = 0; ///< 0: not from a file.
+  };
+
+  /// Reads a format or, if there is such a file, a plan. Errors name the line.
+  static llvm::Expected<WeightPlan> read(llvm::StringRef formatOrFile);
+
+  /// Reads the text of a plan; `path` is for errors.
+  static llvm::Expected<WeightPlan> parse(llvm::StringRef path,
+                                          llvm::StringRef text);
+
+  llvm::ArrayRef<Rule> getRules() const { return rules; }
+  llvm::StringRef getPath() const { return path; }
+
+private:
+  std::string path;
+  std::vector<Rule> rules;
+};
+
+} // namespace lathe::graph
+
+#endif // LATHE_DIALECTS_GRAPH_TRANSFORMS_WEIGHTPLAN_H
