@@ -311,7 +311,8 @@ typedef struct lathe_model_options_t {
   uint32_t alternative;
   /* Not 0: looks for kernels that read or write outside of their operands. Each
    * launch runs twice, on copies that begin or end at a page that may not be
-   * touched; a kernel that does is stopped there by SIGSEGV. Slow. */
+   * touched; a kernel that does ends the run with LATHE_INTERNAL, which names
+   * it and the operand. Takes SIGSEGV over while such a launch runs. Slow. */
   uint32_t guard;
 } lathe_model_options_t;
 

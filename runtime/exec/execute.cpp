@@ -141,9 +141,11 @@ Status Context::launchChecked(const Launch &launch, uint32_t kernel,
         written ? launch.writes()->Get(i - numReads) : launch.reads()->Get(i);
     guarded[i] = {buffers[buffer].address, buffers[buffer].bytes, written};
   }
-  return annotate(launchGuarded(owner.executable(), kernel, args,
-                                {guarded.data(), guarded.size()}, allocator),
-                  "launch '%s'", textOf(launch.label()));
+  return annotate(
+      launchGuarded(owner.executable(), kernel, args,
+                    {guarded.data(), guarded.size()}, allocator),
+      "launch '%s': kernel '%s'", textOf(launch.label()),
+      textOf(owner.variantTable().kernels()->Get(kernel)->symbol()));
 }
 
 Status Context::launch(const Launch &launch, const StepPlan &step,

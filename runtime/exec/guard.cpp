@@ -2,8 +2,12 @@
 
 #include "runtime/exec/guard.h"
 
+#include <atomic>
 #include <cerrno>
+#include <cinttypes>
+#include <csignal>
 #include <cstring>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -38,11 +42,72 @@ public:
     return base + page + (side == Side::End ? body - size : 0);
   }
 
+  /// Opens the page before or behind if it holds `address`. Called by a signal
+  /// handler.
+  bool open(const uint8_t *address) const {
+    bool isBefore = address >= base && address < base + page;
+    bool isBehind =
+        address >= base + page + body && address < base + 2 * page + body;
+    return (isBefore || isBehind) &&
+           mprotect(isBefore ? base : base + page + body, page,
+                    PROT_READ | PROT_WRITE) == 0;
+  }
+
 private:
   uint8_t *base = nullptr;
   size_t page = 0, body = 0, size = 0;
 };
+
+/// The launch that runs now, and its first access outside of an operand.
+struct Watch {
+  Span<const Fence> fences;
+  Side side;
+  size_t operand = 0;
+  int64_t byte = 0;
+  std::atomic<bool> isHit{false};
+
+  /// Lets an access into a fence pass: the kernel runs on, to be reported.
+  bool handle(const uint8_t *address) {
+    for (size_t i = 0; i < fences.size(); ++i) {
+      if (!fences[i].open(address))
+        continue;
+      if (!isHit.exchange(true)) {
+        operand = i;
+        byte = address - fences[i].data(side);
+      }
+      return true;
+    }
+    return false;
+  }
+};
 } // namespace
+
+// Signals belong to the process: so does what handles them.
+static pthread_mutex_t watchMutex = PTHREAD_MUTEX_INITIALIZER;
+static std::atomic<Watch *> currentWatch{nullptr};
+static struct sigaction previousAction;
+
+static void handleFault(int, siginfo_t *info, void *) {
+  Watch *watch = currentWatch.load();
+  if (watch && watch->handle(static_cast<const uint8_t *>(info->si_addr)))
+    return;
+  // Not ours: the access happens again, under who was there before.
+  sigaction(SIGSEGV, &previousAction, nullptr);
+}
+
+static void launchWatched(const Executable &executable, uint32_t kernel,
+                          const LaunchArgs &args, Watch &watch) {
+  pthread_mutex_lock(&watchMutex);
+  currentWatch = &watch;
+  struct sigaction action = {};
+  action.sa_sigaction = handleFault;
+  action.sa_flags = SA_SIGINFO;
+  sigaction(SIGSEGV, &action, &previousAction);
+  executable.launch(kernel, args);
+  sigaction(SIGSEGV, &previousAction, nullptr);
+  currentWatch = nullptr;
+  pthread_mutex_unlock(&watchMutex);
+}
 
 Status launchGuarded(const Executable &executable, uint32_t kernel,
                      const LaunchArgs &args,
@@ -61,7 +126,16 @@ Status launchGuarded(const Executable &executable, uint32_t kernel,
       pointers[i] = fences[i].data(side);
       memcpy(pointers[i], operands[i].data, operands[i].bytes);
     }
-    executable.launch(kernel, guarded);
+    Watch watch;
+    watch.fences = {fences.data(), fences.size()};
+    watch.side = side;
+    launchWatched(executable, kernel, guarded, watch);
+    if (watch.isHit)
+      return error(LATHE_INTERNAL,
+                   "it touches byte %" PRId64
+                   " of operand %zu, which has %" PRIu64 " and is %s",
+                   watch.byte, watch.operand, operands[watch.operand].bytes,
+                   operands[watch.operand].written ? "written" : "read");
   }
   for (size_t i = 0; i < operands.size(); ++i)
     if (operands[i].written)

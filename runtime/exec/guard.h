@@ -18,8 +18,10 @@ struct GuardedOperand {
 };
 
 /// Runs a kernel twice on copies of its operands: first each begins where a
-/// page that may not be touched ends, then each ends where one begins. Any
-/// access outside of an operand at that side ends the process with SIGSEGV.
+/// page that may not be touched ends, then each ends where one begins. An
+/// access to that page is an error that names operand and byte. SIGSEGV tells
+/// of it, so one such launch runs at a time in a process, and takes the signal
+/// from whom it belongs to for as long.
 /// What the second run wrote goes to where the operands are. Operands that are
 /// written must not overlap each other.
 Status launchGuarded(const Executable &executable, uint32_t kernel,
