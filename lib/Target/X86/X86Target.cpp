@@ -62,6 +62,11 @@ X86Target::compile(mlir::ModuleOp module, const TargetLevel &level,
     return llvm::createStringError("x86: no level '" + level.name + "'");
   mlir::PassManager manager(module.getContext(),
                             mlir::ModuleOp::getOperationName());
+#ifdef NDEBUG
+  // The kernels were verified; doing so after each pass costs as much as the
+  // passes do. lathe-opt and Debug builds verify.
+  manager.enableVerifier(false);
+#endif
   x86::buildToLLVMPipeline(manager, level.name);
   if (mlir::failed(manager.run(module)))
     return llvm::createStringError("x86: a kernel could not be lowered");
