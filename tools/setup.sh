@@ -72,7 +72,7 @@ check_versions() {
 }
 
 install_python() {
-  [[ -x $VENV/bin/python ]] || python3 -m venv "$VENV"
+  [[ -x $VENV/bin/python ]] || { say "making $VENV"; python3 -m venv "$VENV"; }
   "$VENV"/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     die "Python 3.11 or newer is wanted"
   say "installing Python packages into $VENV"
