@@ -14,6 +14,8 @@ set(LLVM_LINK_LLVM_DYLIB ON)
 
 # Installed programs find libMLIR.so where it was linked from.
 set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
+# So that a build folder may be moved.
+set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)
 
 set(LLVM_RUNTIME_OUTPUT_INTDIR ${PROJECT_BINARY_DIR}/bin)
 set(LLVM_LIBRARY_OUTPUT_INTDIR ${PROJECT_BINARY_DIR}/lib)

@@ -5,7 +5,10 @@
 
 #include "lib/Pipeline/Manifest.h"
 #include "lib/Pipeline/Stages.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/SHA256.h"
 
 using namespace mlir;
 using namespace lathe;
@@ -18,6 +21,15 @@ static void addProvenance(bundle::ManifestT &manifest, StringRef key,
   pair->key = key.str();
   pair->value = value.str();
   manifest.provenance.push_back(std::move(pair));
+}
+
+static std::string hashFile(const std::string &path) {
+  auto file = llvm::MemoryBuffer::getFile(path);
+  if (!file)
+    return file.getError().message();
+  return llvm::toHex(
+      llvm::SHA256::hash(llvm::arrayRefFromStringRef((*file)->getBuffer())),
+      /*LowerCase=*/true);
 }
 
 /// Facts about the input that hold on any machine: no path, no time.
@@ -33,6 +45,10 @@ static void describe(bundle::ManifestT &manifest, StringRef model,
                     : llvm::sys::path::filename(options.weights));
   if (!options.attentionPattern.empty())
     addProvenance(manifest, "attention-pattern", options.attentionPattern);
+  if (!options.tuning.empty())
+    addProvenance(manifest, "tuning-sha256", hashFile(options.tuning));
+  if (options.allSchedules)
+    addProvenance(manifest, "all-schedules", "yes");
   for (const auto &[symbol, value] : options.specialize)
     addProvenance(manifest, "specialize", symbol + "=" + std::to_string(value));
 }

@@ -11,12 +11,15 @@
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OperationSupport.h"
 #include "mlir/IR/Remarks.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ThreadPool.h"
 #include "llvm/Support/Threading.h"
 #include "llvm/Support/raw_ostream.h"
 #include <chrono>
+#include <list>
 
 using namespace mlir;
 using namespace lathe;
@@ -58,7 +61,9 @@ private:
   kernels::Schedules getSchedules(const CompiledVariant &variant) const;
   Error planVariant(CompiledVariant &variant,
                     const kernels::Schedules &schedules);
-  Error lowerLevel(CompiledVariant &variant);
+  Expected<CompiledVariant *> getPlanned(const Target *target,
+                                         const TargetLevel &level);
+  Expected<CompiledVariant *> lowerLevel(CompiledVariant *variant);
   Error planVariants();
   Error compileVariants();
   Error runPasses(ModuleOp module,
@@ -83,6 +88,7 @@ private:
   std::vector<Finding> errors; ///< By diagnostics, in order.
   OwningOpRef<ModuleOp> module;
   std::shared_ptr<const tuning::TuningTable> tuningTable;
+  std::list<CompiledVariant> planned; ///< Each level once.
   std::vector<CompiledVariant> variants;
   CompileReport result;
   std::chrono::steady_clock::time_point stageStart;
@@ -234,6 +240,9 @@ Error Compilation::importAndOptimize(std::vector<Finding> &findings) {
   if (!imported)
     return imported.takeError();
   module = std::move(*imported);
+  if (options.runDims)
+    if (Error error = checkRunSizes(*module, *options.runDims))
+      return error;
   if (Error error = addVersions(*module, options.specialize, [&] {
         return importModel(*context, model, findings);
       }))
@@ -283,56 +292,65 @@ Error Compilation::planVariant(CompiledVariant &variant,
   });
 }
 
-/// Goes down to the least demanding level with the same kernels: more would
-/// only shut out machines, or repeat code.
-Error Compilation::lowerLevel(CompiledVariant &variant) {
+/// Levels are compared, and mostly built, by the cost model's choices.
+Expected<CompiledVariant *> Compilation::getPlanned(const Target *target,
+                                                    const TargetLevel &level) {
+  for (CompiledVariant &variant : planned)
+    if (variant.target == target && variant.level.name == level.name)
+      return &variant;
+  CompiledVariant &variant = planned.emplace_back();
+  variant.target = target;
+  variant.level = level;
+  if (Error error = planVariant(variant, kernels::Schedules()))
+    return std::move(error);
+  return &variant;
+}
+
+/// The least demanding level with the same kernels: more would only shut out
+/// machines, or repeat code.
+Expected<CompiledVariant *> Compilation::lowerLevel(CompiledVariant *variant) {
   auto below =
-      variant.target->getLevels().take_until([&](const TargetLevel &level) {
-        return level.name == variant.level.name;
+      variant->target->getLevels().take_until([&](const TargetLevel &level) {
+        return level.name == variant->level.name;
       });
   for (const TargetLevel &level : llvm::reverse(below)) {
-    CompiledVariant lower;
-    lower.target = variant.target;
-    lower.level = level;
-    if (Error error = planVariant(lower, kernels::Schedules()))
-      return error;
+    Expected<CompiledVariant *> lower = getPlanned(variant->target, level);
+    if (!lower)
+      return lower.takeError();
     if (!OperationEquivalence::isEquivalentTo(
-            *lower.plan, *variant.plan, OperationEquivalence::IgnoreLocations))
-      return Error::success();
-    variant = std::move(lower);
+            *(*lower)->plan, *variant->plan,
+            OperationEquivalence::IgnoreLocations))
+      break;
+    variant = *lower;
   }
-  return Error::success();
+  return variant;
 }
 
 Error Compilation::planVariants() {
   begin("kernels", 0.3);
+  llvm::SetVector<CompiledVariant *> chosen;
   for (const TargetRequest &request : options.targets) {
     auto levels = resolveTarget(request);
     if (!levels)
       return levels.takeError();
     for (auto &[target, level] : *levels) {
-      CompiledVariant variant;
-      variant.target = target;
-      variant.level = level;
-      // Levels are compared by the cost model's choices.
-      if (Error error = planVariant(variant, kernels::Schedules()))
-        return error;
-      if (Error error = lowerLevel(variant))
-        return error;
-      if (tuningTable || options.allSchedules)
-        if (Error error = planVariant(variant, getSchedules(variant)))
-          return error;
-      bool isNew = llvm::none_of(variants, [&](const CompiledVariant &other) {
-        return other.target == variant.target &&
-               other.level.name == variant.level.name;
-      });
-      if (isNew)
-        variants.push_back(std::move(variant));
+      Expected<CompiledVariant *> variant = getPlanned(target, level);
+      if (variant)
+        variant = lowerLevel(*variant);
+      if (!variant)
+        return variant.takeError();
+      chosen.insert(*variant);
     }
   }
-  for (CompiledVariant &variant : variants)
-    if (Error error = dump(*variant.plan, "3-kernels-" + variant.level.name))
+  for (CompiledVariant *variant : chosen) {
+    if (tuningTable || options.allSchedules)
+      if (Error error = planVariant(*variant, getSchedules(*variant)))
+        return error;
+    if (Error error = dump(*variant->plan, "3-kernels-" + variant->level.name))
       return error;
+    variants.push_back(std::move(*variant));
+  }
+  planned.clear();
   end();
   return Error::success();
 }
@@ -389,14 +407,20 @@ Compilation::check(ArrayRef<std::pair<std::string, int64_t>> sizes) {
     llvm::consumeError(std::move(error));
     return found;
   }
+  llvm::StringSet<> nodes;
   module->walk([&](Operation *op) {
-    ++found.nodes;
+    bool isComputed =
+        isa<graph::GraphDialect>(op->getDialect()) &&
+        !isa<graph::ConstantOp, graph::GroupOp, graph::YieldOp>(op);
+    if (isComputed)
+      nodes.insert(describe(op->getLoc()));
     if (auto value = op->getAttrOfType<ElementsAttr>("value")) {
       ShapedType type = value.getShapedType();
       found.weightBytes += type.getNumElements() *
                            llvm::divideCeil(type.getElementTypeBitWidth(), 8);
     }
   });
+  found.nodes = nodes.size();
   // What no strategy takes shows when the plan is made.
   if (Error error = planVariants()) {
     found.findings = errors;

@@ -45,6 +45,9 @@ struct CompileOptions {
   /// Every schedule of each kernel is built, for `lathe tune` to measure. The
   /// bundle computes the same, from the first one of each.
   bool allSchedules = false;
+  /// For `lathe tune`: the dims that it has sizes for. A model with another
+  /// open dim is refused before anything is compiled.
+  std::optional<std::vector<std::string>> runDims;
   /// Leaves the IR after each numbered stage here; empty: nowhere.
   std::string dumpDirectory;
   /// How many threads compile; 0: one for each core. No effect on the bytes.
@@ -102,7 +105,7 @@ struct Finding {
 struct CheckReport {
   std::vector<Finding> findings;
   uint64_t weightBytes = 0;
-  uint64_t nodes = 0;
+  uint64_t nodes = 0; ///< Of the model, as far as something is left of them.
   /// What a run works in beside weights and inputs, at `sizes`.
   uint64_t workingBytes = 0;
   std::vector<std::pair<std::string, int64_t>> sizes;

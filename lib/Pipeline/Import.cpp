@@ -31,11 +31,14 @@ lathe::importModel(MLIRContext &context, StringRef path,
   Expected<OwningOpRef<ModuleOp>> module =
       importOnnx(context, path, OnnxImportOptions(), unsupported);
   for (const OnnxUnsupported &item : unsupported) {
-    std::string domain = item.domain.empty() ? "ai.onnx" : item.domain;
-    findings.push_back(
-        {item.node,
-         item.op + " (" + domain + " opset " + std::to_string(item.opset) + ")",
-         item.reason});
+    std::string op = item.op;
+    // Inputs and tensors have no opset, nor have domains that are not imported.
+    if (item.opset || !item.domain.empty())
+      op += " (" + (item.domain.empty() ? "ai.onnx" : item.domain) +
+            (item.opset ? " opset " + std::to_string(item.opset)
+                        : ", no opset imported") +
+            ")";
+    findings.push_back({item.node, op, item.reason});
   }
   return module;
 }

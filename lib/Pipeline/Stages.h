@@ -48,6 +48,11 @@ llvm::Error addVersions(
     llvm::function_ref<llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>()>
         importAgain);
 
+/// An error that names the dims of inputs that are open and not `known`, or
+/// what is known and no dim.
+llvm::Error checkRunSizes(mlir::ModuleOp module,
+                          llvm::ArrayRef<std::string> known);
+
 /// What follows every importer: shapes and symbols, dead code.
 void buildImportPipeline(mlir::OpPassManager &passes);
 

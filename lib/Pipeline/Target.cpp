@@ -34,13 +34,15 @@ Expected<std::vector<std::pair<const Target *, TargetLevel>>>
 lathe::resolveTarget(const TargetRequest &request) {
   const Target *target = getTargets().lookup(request.name);
   if (!target)
-    return llvm::createStringError("target '%s' is not built in; there are: %s",
+    return llvm::createStringError(std::errc::invalid_argument,
+                                   "target '%s' is not built in; there are: %s",
                                    request.name.c_str(),
                                    llvm::join(getTargetNames(), ", ").c_str());
   std::vector<std::pair<const Target *, TargetLevel>> levels;
   for (const auto &[key, value] : request.options) {
     if (key != "cpu")
       return llvm::createStringError(
+          std::errc::invalid_argument,
           "target '%s' has no option '%s'; there is: cpu", request.name.c_str(),
           key.c_str());
     Expected<const TargetLevel &> level =

@@ -38,6 +38,7 @@ static Expected<unsigned> findSymbol(func::FuncOp main, StringRef name) {
   if (found != names.end())
     return found - names.begin();
   return llvm::createStringError(
+      std::errc::invalid_argument,
       "no dim of the model is called '%s'; there are: %s", name.str().c_str(),
       llvm::join(names, ", ").c_str());
 }
@@ -65,6 +66,7 @@ getCombinations(func::FuncOp main,
     result = std::move(longer);
     if (result.size() > kMaxVersions)
       return llvm::createStringError(
+          std::errc::invalid_argument,
           "%zu or more versions are asked for; at most %zu are allowed",
           result.size(), kMaxVersions);
   }
@@ -205,6 +207,25 @@ static void buildChoice(func::FuncOp main, StringAttr name, unsigned given,
   choice.setType(FunctionType::get(builder.getContext(),
                                    choice.getArgumentTypes(), types));
   func::ReturnOp::create(builder, main.getLoc(), call.getResults());
+}
+
+Error lathe::checkRunSizes(ModuleOp module, ArrayRef<std::string> known) {
+  func::FuncOp main = getMain(module);
+  std::vector<std::string> open;
+  if (auto symbols = main->getAttrOfType<ArrayAttr>(graph::kSymbolsAttr))
+    for (Attribute symbol : symbols.getValue().take_front(countGiven(main)))
+      if (std::string name = cast<StringAttr>(symbol).str();
+          !llvm::is_contained(known, name))
+        open.push_back(name);
+  if (!open.empty())
+    return llvm::createStringError(
+        std::errc::invalid_argument,
+        "the size of '%s' is open: pass --shape %s=V",
+        llvm::join(open, "', '").c_str(), llvm::join(open, "=V,").c_str());
+  for (const std::string &name : known)
+    if (Expected<unsigned> symbol = findSymbol(main, name); !symbol)
+      return symbol.takeError();
+  return Error::success();
 }
 
 Error lathe::addVersions(

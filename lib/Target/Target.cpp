@@ -16,7 +16,8 @@ Target::getLevel(llvm::StringRef name) const {
   std::vector<std::string> names;
   for (const TargetLevel &level : getLevels())
     names.push_back(level.name);
-  return llvm::createStringError("target '%s' has no level '%s'; it has %s",
+  return llvm::createStringError(std::errc::invalid_argument,
+                                 "target '%s' has no level '%s'; it has %s",
                                  getName().str().c_str(), name.str().c_str(),
                                  llvm::join(names, ", ").c_str());
 }

@@ -11,12 +11,12 @@ libraries are found beside $LATHE_LIBRARY, in $LATHE_BUILD/lib, or in the
 checkout's build/lib. The compiler's is loaded by the first compilation only.
 """
 
+import collections.abc
 import ctypes as c
-import os
 
 import numpy as np
 
-from ._library import LatheError, check, load_library, sized
+from ._library import LatheError, check, encode_path, load_library, sized
 from .compiler import compile  # pylint: disable=redefined-builtin
 
 __all__ = ["Model", "LatheError", "compile"]
@@ -86,11 +86,13 @@ class Model:
     def __init__(self, path, threads=0, variant=None, entry="main", guard=False):
         """Opens the bundle at `path`. `threads` = 0 takes all cores; `variant`
         is a level as in "x86-64-v3", None the best one that fits. With `guard`
-        a kernel that leaves its operands ends the process; that is slow."""
+        a kernel that leaves its operands is an error; that is slow."""
         self._bundle, self._model = c.c_void_p(), c.c_void_p()
         self._library = _load_library()
-        self._call("lathe_bundle_open", os.fsencode(path), None,
+        self._call("lathe_bundle_open", encode_path(path), None,
                    c.byref(self._bundle))
+        if threads < 0:
+            raise LatheError(f"threads is {threads}; 0 takes all cores")
         options = sized(_ModelOptions)
         options.num_threads = threads
         options.variant = variant.encode() if variant else None
@@ -152,13 +154,17 @@ class _Binding:
 
     def __init__(self, model, inputs):
         names = [name for name, _ in model.inputs]
+        if not isinstance(inputs, collections.abc.Mapping):
+            raise LatheError("inputs must be a dict of names to arrays, not "
+                             f"{type(inputs).__name__}; the model takes "
+                             f"{', '.join(names)}")
         if unknown := set(inputs) - set(names):
             raise LatheError(f"no input is called {sorted(unknown)[0]!r}; "
                              f"there are: {', '.join(names)}")
         if missing := [name for name in names if name not in inputs]:
             raise LatheError(f"input {missing[0]!r} is missing")
         self._arrays = [np.asarray(inputs[name], order="C") for name in names]
-        tensors = (_Tensor * len(names))(*map(self._wrap, self._arrays))
+        tensors = (_Tensor * len(names))(*map(self._wrap, names, self._arrays))
         options = sized(_RunOptions)
         options.entry = model._entry
         self._model, self._results = model, c.c_void_p()
@@ -183,9 +189,10 @@ class _Binding:
         self._destroy(self._results)
 
     @staticmethod
-    def _wrap(array):
+    def _wrap(name, array):
         if array.dtype not in _NUMBERS:
-            raise LatheError(f"arrays of {array.dtype} have no dtype in Lathe")
+            raise LatheError(f"input {name!r}: arrays of {array.dtype} have no "
+                             "dtype in Lathe")
         dims = (c.c_int64 * array.ndim)(*array.shape)
         return _Tensor(array.ctypes.data, _NUMBERS[array.dtype], array.ndim,
                        c.cast(dims, c.POINTER(c.c_int64)))

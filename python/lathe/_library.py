@@ -24,7 +24,11 @@ def find_library(name):
 
 def load_library(name, statuses):
     """Loads lib`name`.so; the functions called `statuses` return a status."""
-    library = c.CDLL(find_library(name))
+    try:
+        library = c.CDLL(find_library(name))
+    except OSError as error:
+        raise LatheError(f"{error}; $LATHE_LIBRARY or $LATHE_BUILD names "
+                         "another place") from error
     library.lathe_status_message.restype = c.c_char_p
     for function in statuses:
         getattr(library, function).restype = c.c_void_p
@@ -39,6 +43,14 @@ def check(library, status):
     message = library.lathe_status_message(status).decode()
     library.lathe_status_destroy(status)
     raise LatheError(message)
+
+
+def encode_path(path):
+    """`path` for C, where a NUL would end it."""
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise LatheError(f"no path holds a NUL: {path!r}")
+    return encoded
 
 
 def sized(struct):

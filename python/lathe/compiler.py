@@ -3,9 +3,8 @@
 
 import ctypes as c
 import functools
-import os
 
-from ._library import check, load_library, sized
+from ._library import check, encode_path, load_library, sized
 
 _MESSAGE = c.CFUNCTYPE(None, c.c_void_p, c.c_int, c.c_char_p)
 _PROGRESS = c.CFUNCTYPE(None, c.c_void_p, c.c_double, c.c_char_p)
@@ -48,12 +47,12 @@ def compile(model, output, *, targets=("x86",), precision=None, weights=None,
     sizes = [(name.encode(), size) for name, size in (specialize or {}).items()]
     options.specializations = (_Specialization * len(sizes))(*sizes)
     options.num_specializations = len(sizes)
-    options.dump_directory = os.fsencode(dump_ir) if dump_ir else None
+    options.dump_directory = encode_path(dump_ir) if dump_ir else None
     options.num_jobs = jobs
     if on_message:
         options.message = _MESSAGE(
             lambda _, severity, text: on_message(_SEVERITIES[severity],
                                                  text.decode()))
     library = _load_compiler()
-    check(library, library.lathe_compile(os.fsencode(model), os.fsencode(output),
+    check(library, library.lathe_compile(encode_path(model), encode_path(output),
                                          c.byref(options)))

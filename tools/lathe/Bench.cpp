@@ -57,8 +57,9 @@ static Expected<double> timeRun(const Session &session, const Inputs &inputs) {
   lathe_results_t *results = nullptr;
   if (Error error = toError(lathe_model_run(session.model.get(), &options,
                                             inputs.tensors.size(),
-                                            inputs.tensors.data(), &results)))
-    return failure(arguments.getBundle() + ": " + toString(std::move(error)));
+                                            inputs.tensors.data(), &results),
+                            arguments.getBundle()))
+    return std::move(error);
   double seconds = watch.seconds();
   lathe_results_destroy(results);
   return seconds;
@@ -182,14 +183,18 @@ static Error run() {
     return sizes.takeError();
   Timing timing;
   Stopwatch loading;
-  Expected<Session> session = openSession(arguments.getOptions());
+  Expected<SessionOptions> where = arguments.getOptions();
+  if (!where)
+    return where.takeError();
+  Expected<Session> session = openSession(*where);
   if (!session)
     return session.takeError();
   timing.load = loading.seconds();
   constexpr uint64_t seed = 0;
-  Expected<Inputs> inputs = inputsPath.empty()
-                                ? makeRandomInputs(*session, *sizes, seed)
-                                : loadInputs(*session, inputsPath);
+  Expected<Inputs> inputs =
+      inputsPath.empty()
+          ? makeRandomInputs(*session, *sizes, seed, " or --inputs IN.npz")
+          : loadInputs(*session, inputsPath);
   if (!inputs)
     return inputs.takeError();
   if (Error error = measure(*session, *inputs, timing))

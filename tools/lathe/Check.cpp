@@ -44,29 +44,27 @@ static Error run() {
     return sizes.takeError();
   MessageLog log(verbose);
   Expected<CheckReport> report = check(model, options, log.listener(), *sizes);
-  if (!report) {
-    std::string what = toString(report.takeError());
-    return failure(what + log.formatProblems(what));
-  }
+  if (!report)
+    return pipelineError(report.takeError(), log);
   std::string problems = log.formatProblems();
   ArrayRef<Finding> findings = report->findings;
   if (!findings.empty()) {
     printFindings(findings);
     outs().flush();
-    return failure(model + ": " + Twine(findings.size()) +
-                   (findings.size() == 1 ? " problem" : " problems") +
-                   "; the first is at " + findings[0].place + problems);
+    return failure(model + ": " + formatCount(findings.size(), "problem") +
+                   "; the first is at " + escapeControls(findings[0].place) +
+                   problems);
   }
   if (!problems.empty())
-    errs() << StringRef(problems).drop_front() << '\n';
+    errs() << escapeControls(StringRef(problems).drop_front(), true) << '\n';
   // Weights are stored once and mapped, whatever the number of targets.
-  outs() << model << ": would compile; " << report->nodes << " nodes, "
-         << formatBytes(report->weightBytes)
-         << " of weights, which a bundle and the memory of a run hold at least "
-            "once; a run works in about "
+  outs() << model << ": would compile; " << formatCount(report->nodes, "node")
+         << "; weights: " << formatBytes(report->weightBytes)
+         << " in the bundle and in memory; a run works in about "
          << formatBytes(report->workingBytes);
   for (const auto &[i, size] : enumerate(report->sizes))
-    outs() << (i == 0 ? " at " : ", ") << size.first << " = " << size.second;
+    outs() << (i == 0 ? " at " : ", ") << escapeControls(size.first) << " = "
+           << size.second;
   outs() << "\n";
   return Error::success();
 }

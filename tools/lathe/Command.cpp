@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "tools/lathe/Command.h"
+#include "tools/lathe/Console.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -23,8 +24,36 @@ Error usageError(const Twine &message) {
   return make_error<UsageError>(message.str());
 }
 
+Error fileError(StringRef path, StringRef message) {
+  if (message.starts_with(path))
+    return failure(message);
+  return failure(path + ": " + message);
+}
+
+namespace {
+class SilentError : public ErrorInfo<SilentError> {
+public:
+  static char ID;
+  explicit SilentError(int code) : code(code) {}
+  void log(raw_ostream &) const override {}
+  std::error_code convertToErrorCode() const override {
+    return inconvertibleErrorCode();
+  }
+  int code;
+};
+} // namespace
+
+char SilentError::ID = 0;
+
+Error silentError(int code) { return make_error<SilentError>(code); }
+
+static void printError(StringRef message) {
+  WithColor::error(errs(), "lathe")
+      << escapeControls(message, /*keepLines=*/true) << '\n';
+}
+
 int reportUsage(const Twine &message) {
-  WithColor::error(errs(), "lathe") << message << '\n';
+  printError(message.str());
   return 2;
 }
 
@@ -64,9 +93,9 @@ static int reportParseErrors(StringRef text, StringRef subcommand) {
     line.consume_front("lathe: ");
     line = line.split("  Try: ").first.rtrim();
     if (index == 0)
-      WithColor::error(errs(), "lathe") << line << '\n';
+      printError(line);
     else if (line.starts_with("Did you mean"))
-      errs() << line << '\n';
+      errs() << escapeControls(line) << '\n';
     else
       break;
   }
@@ -84,13 +113,60 @@ static const Command *findCommand(ArrayRef<Command> commands, StringRef name) {
 
 static int reportError(Error error, StringRef command) {
   int code = error.isA<UsageError>() ? 2 : 1;
+  bool isSilent = false;
   // Only the first line carries the prefix: details may follow it.
-  handleAllErrors(std::move(error), [](const ErrorInfoBase &info) {
-    WithColor::error(errs(), "lathe") << info.message() << '\n';
-  });
-  if (code == 2)
+  handleAllErrors(
+      std::move(error),
+      [&](const SilentError &silent) {
+        code = silent.code;
+        isSilent = true;
+      },
+      [](const ErrorInfoBase &info) { printError(info.message()); });
+  if (code == 2 && !isSilent)
     errs() << "See 'lathe " << command << " --help'.\n";
   return code;
+}
+
+/// What an empty variable of a script leaves behind, or a slip; LLVM's parser
+/// takes both.
+static Error checkOccurrences(ArrayRef<const char *> arguments,
+                              cl::SubCommand &parser) {
+  for (auto [i, argument] : enumerate(arguments))
+    if (StringRef(argument).empty() || (StringRef(argument).starts_with("-") &&
+                                        StringRef(argument).ends_with("=")))
+      return usageError("argument " + Twine(i) + " is empty" +
+                        (*argument ? " behind '" + Twine(argument) + "'" : ""));
+  for (const auto &[name, option] : cl::getRegisteredOptions(parser))
+    if (option->getNumOccurrences() > 1 &&
+        option->getNumOccurrencesFlag() == cl::Optional)
+      return usageError(Twine(name.size() == 1 ? "-" : "--") + name +
+                        " is given twice");
+  return Error::success();
+}
+
+static Error flushOutput() {
+  outs().flush();
+  if (!outs().has_error())
+    return Error::success();
+  std::string reason = outs().error().message();
+  outs().clear_error();
+  return failure("standard output: " + reason);
+}
+
+/// Help, by LLVM's parser, but for the end: that would not notice a full disk.
+static Error printHelp(const Command *command, StringRef overview) {
+  const char *arguments[] = {
+      "lathe", command ? command->parser->getName().data() : nullptr};
+  std::string ignored;
+  raw_string_ostream stream(ignored);
+  (void)cl::ParseCommandLineOptions(command ? 2 : 1, arguments, overview,
+                                    &stream);
+  // Parsing forgets what was to follow the options.
+  std::optional<cl::extrahelp> examples;
+  if (command)
+    examples.emplace(command->examples);
+  cl::PrintHelpMessage();
+  return flushOutput();
 }
 
 int dispatch(int argc, char **argv, ArrayRef<Command> commands,
@@ -99,9 +175,7 @@ int dispatch(int argc, char **argv, ArrayRef<Command> commands,
   const Command *command = findCommand(commands, name);
 
   cl::SetVersionPrinter(printVersion);
-  std::optional<cl::extrahelp> examples;
   if (command) {
-    examples.emplace(command->examples);
     cl::HideUnrelatedOptions(optionCategory, *command->parser);
     overview = "";
   }
@@ -110,19 +184,23 @@ int dispatch(int argc, char **argv, ArrayRef<Command> commands,
   // The name that help and errors show, however the program was started.
   SmallVector<const char *> arguments(argv, argv + argc);
   arguments[0] = "lathe";
+  auto isHelp = [](StringRef argument) {
+    return argument == "--help" || argument == "-help" || argument == "-h";
+  };
+  if (any_of(arguments, isHelp)) {
+    Error error = printHelp(command, overview);
+    return error ? reportError(std::move(error), name) : 0;
+  }
   if (!cl::ParseCommandLineOptions(argc, arguments.data(), overview, &stream))
     return reportParseErrors(problems, command ? name : "");
   if (!command)
     return reportUsage("no command. See 'lathe --help'.");
-
+  if (Error error = checkOccurrences(arguments, *command->parser))
+    return reportError(std::move(error), name);
   if (Error error = command->run())
     return reportError(std::move(error), name);
-  outs().flush();
-  if (outs().has_error()) {
-    std::string reason = outs().error().message();
-    outs().clear_error();
-    return reportError(failure("standard output: " + reason), name);
-  }
+  if (Error error = flushOutput())
+    return reportError(std::move(error), name);
   return 0;
 }
 

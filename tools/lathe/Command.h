@@ -45,6 +45,11 @@ private:
 /// An error whose text is the message as the user will read it.
 llvm::Error failure(const llvm::Twine &message);
 llvm::Error usageError(const llvm::Twine &message);
+/// The same about the file `path`, which is put in front unless `message`
+/// begins with it.
+llvm::Error fileError(llvm::StringRef path, llvm::StringRef message);
+/// An error that was printed already, by another process: exit code `code`.
+llvm::Error silentError(int code);
 
 /// A usage error that names the arguments whose value is empty.
 struct Argument {
@@ -59,8 +64,9 @@ llvm::Error checkOutput(llvm::StringRef path,
                         llvm::ArrayRef<llvm::StringRef> inputs);
 
 /// Parses the command line against `commands`, runs the one it names and
-/// returns the exit code: 0 done, 1 the work failed, 2 wrong usage. Prints the
-/// errors. `overview` introduces `lathe --help`.
+/// returns the exit code: 0 done, 1 the work failed, 2 wrong usage (an option
+/// given twice and an empty argument too). Prints the errors. `overview`
+/// introduces `lathe --help`.
 int dispatch(int argc, char **argv, llvm::ArrayRef<Command> commands,
              llvm::StringRef overview);
 

@@ -55,8 +55,9 @@ static cl::opt<std::string>
                 cl::sub(parser), cl::cat(optionCategory));
 static cl::list<std::string> specialize(
     "specialize", cl::value_desc("NAME=V[,V...]"),
-    cl::desc("Add versions for these sizes of a named dim; may be repeated "
-             "(every other size still runs)"),
+    cl::desc("Add a version for each of these sizes of a named dim; may be "
+             "repeated, and several dims combine (every other size still "
+             "runs)"),
     cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string>
     dumpDirectory("dump-ir", cl::value_desc("DIR"),
@@ -71,6 +72,10 @@ static cl::opt<unsigned>
          cl::desc("Threads that compile (default: one for each core). The "
                   "bundle does not depend on it"),
          cl::sub(parser), cl::cat(optionCategory));
+// Between 'lathe tune' and this program: the dims that it has sizes for.
+static cl::opt<bool> tuned("tuned", cl::Hidden, cl::sub(parser));
+static cl::list<std::string> tunedDims("tuned-dim", cl::Hidden,
+                                       cl::sub(parser));
 static cl::opt<bool> verbose("v", cl::desc("Print steps, remarks and times"),
                              cl::sub(parser), cl::cat(optionCategory));
 
@@ -87,8 +92,8 @@ static Expected<CompileOptions> readOptions() {
   options.weights = weights;
   options.attentionPattern = attentionPattern;
   if (!calibration.empty())
-    return failure("--calibration: none of the encodings of this build is "
-                   "fitted to data");
+    return usageError("--calibration: none of the encodings of this build is "
+                      "fitted to data");
   auto sizes = parseSpecializations(std::vector<std::string>(specialize));
   if (!sizes)
     return sizes.takeError();
@@ -98,7 +103,11 @@ static Expected<CompileOptions> readOptions() {
   options.tuning = tuning;
   options.allSchedules = allSchedules;
   options.dumpDirectory = dumpDirectory;
+  if (jobs.getNumOccurrences() && jobs == 0)
+    return usageError("--jobs: at least 1 is needed, 0 was given");
   options.jobs = jobs;
+  if (tuned)
+    options.runDims = std::vector<std::string>(tunedDims);
   options.producer = "lathe " LATHE_VERSION;
   return options;
 }
@@ -124,19 +133,22 @@ static Error run() {
   // The linker in this process resets every cl::opt when it runs.
   const std::string modelPath = model, bundlePath = output;
   const std::string pagePath = reportPath;
-  const bool isVerbose = verbose;
+  const bool isVerbose = verbose, isTuned = tuned;
   Stopwatch watch;
   MessageLog log(isVerbose);
   Expected<CompileReport> report =
       compile(modelPath, bundlePath, *options, log.listener());
   if (!report) {
-    std::string what = toString(report.takeError());
-    return failure(what + log.formatProblems(what));
+    Error error = pipelineError(report.takeError(), log);
+    if (!isTuned || !error.isA<UsageError>())
+      return error;
+    // The option is one of 'lathe tune', whose help is another.
+    return silentError(reportUsage(toString(std::move(error))));
   }
   double seconds = watch.seconds();
   std::string warnings = log.formatProblems();
   if (!warnings.empty())
-    errs() << StringRef(warnings).drop_front() << '\n';
+    errs() << escapeControls(StringRef(warnings).drop_front(), true) << '\n';
   if (isVerbose)
     printStages(*report);
   if (!pagePath.empty())
@@ -145,8 +157,9 @@ static Error run() {
       return error;
   outs() << bundlePath << ": " << formatBytes(report->bundleBytes) << ", "
          << formatBytes(report->constantBytes) << " of weights, "
-         << report->kernels << " kernels in " << report->variants
-         << " variants; " << formatSeconds(seconds) << '\n';
+         << formatCount(report->kernels, "kernel") << " in "
+         << formatCount(report->variants, "variant") << "; "
+         << formatSeconds(seconds) << '\n';
   return Error::success();
 }
 

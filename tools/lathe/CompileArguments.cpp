@@ -62,7 +62,11 @@ parseSpecializations(ArrayRef<std::string> texts) {
       if (name.empty() || item.getAsInteger(10, value) || value < 0)
         return usageError("--specialize: '" + text +
                           "' is not NAME=V[,V...] with sizes V, as in seq=128");
-      result.emplace_back(name.str(), value);
+      std::pair<std::string, int64_t> size(name.str(), value);
+      if (is_contained(result, size))
+        return usageError("--specialize: " + name + "=" + item +
+                          " is given twice");
+      result.push_back(std::move(size));
     }
   }
   return result;
@@ -96,7 +100,7 @@ void MessageLog::take(const Message &message) {
   if (!verbose || message.severity != Severity::Remark)
     return;
   progress.clear();
-  WithColor::remark(errs()) << message.text << '\n';
+  WithColor::remark(errs()) << escapeControls(message.text, true) << '\n';
 }
 
 std::string MessageLog::formatProblems(StringRef known) {
@@ -109,6 +113,17 @@ std::string MessageLog::formatProblems(StringRef known) {
     text += message.text;
   }
   return text;
+}
+
+Error pipelineError(Error error, MessageLog &log) {
+  std::string what;
+  bool isUsage = false;
+  handleAllErrors(std::move(error), [&](const ErrorInfoBase &info) {
+    what = info.message();
+    isUsage = info.convertToErrorCode() == std::errc::invalid_argument;
+  });
+  what += log.formatProblems(what);
+  return isUsage ? usageError(what) : failure(what);
 }
 
 } // namespace lathe::tool

@@ -47,6 +47,10 @@ private:
   std::vector<Message> messages;
 };
 
+/// An error of lib/Pipeline, with `details` behind its text: a usage error if
+/// it says that an option was wrong.
+llvm::Error pipelineError(llvm::Error error, MessageLog &log);
+
 } // namespace lathe::tool
 
 #endif // LATHE_TOOLS_LATHE_COMPILEARGUMENTS_H

@@ -40,6 +40,10 @@ std::string formatBytes(uint64_t bytes) {
   return threeDigits(value, units[unit]);
 }
 
+std::string formatCount(uint64_t count, StringRef what) {
+  return std::to_string(count) + " " + what.str() + (count == 1 ? "" : "s");
+}
+
 std::string formatShape(ArrayRef<int64_t> dims) {
   if (dims.empty())
     return "scalar";
@@ -54,6 +58,27 @@ std::string formatFigure(double value) {
   for (int place = int(digits.size()) - 3; place > 0; place -= 3)
     digits.insert(place, ",");
   return digits;
+}
+
+std::string escapeControls(StringRef text, bool keepLines) {
+  std::string result;
+  auto escape = [&](StringRef bytes) {
+    for (unsigned char byte : bytes)
+      result += "\\x" + utohexstr(byte, /*LowerCase=*/true, /*Width=*/2);
+  };
+  for (size_t i = 0; i < text.size(); ++i) {
+    unsigned char byte = text[i];
+    // U+0080 to U+009F, the second set of control characters.
+    bool isUpper = byte == 0xc2 && i + 1 < text.size() &&
+                   static_cast<unsigned char>(text[i + 1]) < 0xa0;
+    if (isUpper)
+      escape(text.substr(i++, 2));
+    else if ((byte < 0x20 && !(keepLines && byte == '\n')) || byte == 0x7f)
+      escape(text.substr(i, 1));
+    else
+      result += text[i];
+  }
+  return result;
 }
 
 void printBold(raw_ostream &os, StringRef text) {
@@ -71,6 +96,8 @@ Table::Table(std::vector<std::string> columns) {
 
 void Table::addRow(std::vector<std::string> cells) {
   assert(cells.size() == right.size() && "one cell for each column");
+  for (std::string &cell : cells)
+    cell = escapeControls(cell);
   rows.push_back(std::move(cells));
 }
 
@@ -99,7 +126,7 @@ Progress::Progress(bool verbose)
 void Progress::update(double fraction, StringRef what) {
   int now = int(std::lround(std::clamp(fraction, 0.0, 1.0) * 100));
   if (verbose && what != current)
-    errs() << format("[%3d%%] ", now) << what << '\n';
+    errs() << format("[%3d%%] ", now) << escapeControls(what) << '\n';
   bool changed = now != percent || what != current;
   percent = now;
   current = what.str();
@@ -108,7 +135,7 @@ void Progress::update(double fraction, StringRef what) {
   constexpr int width = 30;
   errs() << "\r\x1b[K[" << std::string(now * width / 100, '#')
          << std::string(width - now * width / 100, ' ')
-         << format("] %3d%% ", now) << what.take_front(40);
+         << format("] %3d%% ", now) << escapeControls(what.take_front(40));
   shown = true;
 }
 

@@ -20,11 +20,19 @@ std::string formatSeconds(double seconds);
 /// "0 B", "17.3 KiB", "86.9 MiB".
 std::string formatBytes(uint64_t bytes);
 
+/// "1 node", "2 nodes".
+std::string formatCount(uint64_t count, llvm::StringRef what);
+
 /// "1x128x384"; "scalar" for no dims.
 std::string formatShape(llvm::ArrayRef<int64_t> dims);
 
 /// "12.3", "1,234": a figure with three digits or grouped thousands.
 std::string formatFigure(double value);
+
+/// `text` as a terminal may show it: names come from models, and control
+/// characters (escape sequences, lines that look like ours) become \xNN. Line
+/// ends stay with `keepLines`. UTF-8 stays.
+std::string escapeControls(llvm::StringRef text, bool keepLines = false);
 
 /// In bold where `os` is a terminal.
 void printBold(llvm::raw_ostream &os, llvm::StringRef text);
@@ -47,7 +55,7 @@ class Table {
 public:
   explicit Table(std::vector<std::string> columns);
 
-  /// As many cells as there are columns.
+  /// As many cells as there are columns. Control characters are escaped.
   void addRow(std::vector<std::string> cells);
 
   /// Indents each line by `indent`; none ends in spaces.

@@ -170,7 +170,8 @@ static void fill(lathe_dtype_t dtype, Buffer &buffer, Random &random) {
   }
 }
 
-static Error checkSymbols(const Session &session, const SymbolSizes &sizes) {
+static Error checkSymbols(const Session &session, const SymbolSizes &sizes,
+                          StringRef otherwise) {
   std::vector<std::string> known, open;
   for (size_t i = 0; i < session.info.num_input_symbols; ++i) {
     known.push_back(
@@ -186,8 +187,8 @@ static Error checkSymbols(const Session &session, const SymbolSizes &sizes) {
                              : "; its dims are " + join(known, ", ")));
   if (!open.empty())
     return usageError("the size of '" + join(open, "', '") +
-                      "' is open: pass --shape " + join(open, "=V,") +
-                      "=V or --inputs IN.npz");
+                      "' is open: pass --shape " + join(open, "=V,") + "=V" +
+                      otherwise);
   return Error::success();
 }
 
@@ -221,8 +222,9 @@ static Expected<NpzArray> makeArray(const lathe_tensor_info_t &info,
 }
 
 Expected<Inputs> makeRandomInputs(const Session &session,
-                                  const SymbolSizes &sizes, uint64_t seed) {
-  if (Error error = checkSymbols(session, sizes))
+                                  const SymbolSizes &sizes, uint64_t seed,
+                                  StringRef otherwise) {
+  if (Error error = checkSymbols(session, sizes, otherwise))
     return std::move(error);
   Inputs inputs;
   Random random(seed);

@@ -35,10 +35,11 @@ parseSymbolSizes(llvm::ArrayRef<std::string> options);
 /// Inputs of the entry with its symbols held at `sizes`: floats uniform in
 /// [-1, 1), integers and bools uniform in {0, 1}, which any vocabulary, segment
 /// list or mask permits. The same `seed` gives the same values. It is a usage
-/// error to leave a symbol of a dim open or to name one that isn't there.
+/// error to leave a symbol of a dim open, which ends in `otherwise` (another
+/// way out), or to name one that isn't there.
 llvm::Expected<Inputs> makeRandomInputs(const Session &session,
-                                        const SymbolSizes &sizes,
-                                        uint64_t seed);
+                                        const SymbolSizes &sizes, uint64_t seed,
+                                        llvm::StringRef otherwise = "");
 
 } // namespace lathe::tool
 

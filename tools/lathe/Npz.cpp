@@ -152,8 +152,9 @@ Expected<StringRef> ZipReader::getPackedBytes(const Member &member) const {
   return file.substr(start, member.packedSize);
 }
 
-/// Deflates: first the .npy header, then, once it has told the size, the array.
-/// Memory grows with what comes out, not with what the file promises.
+/// Inflates at most `size` bytes, and no more than the .npy header in front
+/// describes: what comes first tells how much there should be. Memory grows
+/// with what comes out, not with what the file promises.
 static Expected<SmallVector<char, 0>> inflate(StringRef packed, uint64_t size) {
   z_stream stream = {};
   if (inflateInit2(&stream, -MAX_WBITS) != Z_OK)
@@ -177,9 +178,18 @@ static Expected<SmallVector<char, 0>> inflate(StringRef packed, uint64_t size) {
     stream.avail_out = step;
     result = ::inflate(&stream, Z_NO_FLUSH);
     bytes.truncate(old + step - stream.avail_out);
+    if (old == 0)
+      if (Expected<NpyHeader> header =
+              parseNpyHeader(StringRef(bytes.data(), bytes.size())))
+        size = std::min(size, header->dataOffset + header->dataSize);
+      else // Said by who reads all of it.
+        consumeError(header.takeError());
     if (result == Z_BUF_ERROR && !input.empty())
       result = Z_OK;
   }
+  if (bytes.size() > size)
+    return failure("there is more in it than the " + Twine(size) +
+                   " bytes that its header describes");
   if (result != Z_STREAM_END)
     return failure("its compressed bytes are damaged");
   return bytes;

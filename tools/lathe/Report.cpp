@@ -145,8 +145,9 @@ void Page::write(StringRef model, const CompileReport &report,
   text(model);
   os << "</h1>\n<p>Compiled by ";
   text(info.producer);
-  os << ": " << formatBytes(info.file_size) << ", " << report.kernels
-     << " kernels in " << report.variants << " variants.</p>\n";
+  os << ": " << formatBytes(info.file_size) << ", "
+     << formatCount(report.kernels, "kernel") << " in "
+     << formatCount(report.variants, "variant") << ".</p>\n";
   writeStages(report);
   writeSizes();
   for (size_t v = 0; v < info.num_variants; ++v)

@@ -51,7 +51,10 @@ static Error run() {
       errs() << what << ": " << formatSeconds(seconds) << '\n';
   };
   Stopwatch loading;
-  Expected<Session> session = openSession(arguments.getOptions());
+  Expected<SessionOptions> where = arguments.getOptions();
+  if (!where)
+    return where.takeError();
+  Expected<Session> session = openSession(*where);
   if (!session)
     return session.takeError();
   note("load", loading.seconds());
@@ -67,8 +70,9 @@ static Error run() {
   lathe_results_t *raw = nullptr;
   if (Error error = toError(lathe_model_run(session->model.get(), &options,
                                             inputs->tensors.size(),
-                                            inputs->tensors.data(), &raw)))
-    return failure(arguments.getBundle() + ": " + toString(std::move(error)));
+                                            inputs->tensors.data(), &raw),
+                            arguments.getBundle()))
+    return error;
   ResultsPtr results(raw);
   note("run", running.seconds());
   Stopwatch writing;

@@ -19,17 +19,36 @@ Error toError(lathe_status_t status) {
   return failure(message);
 }
 
+Error toError(lathe_status_t status, StringRef path) {
+  if (Error error = toError(status))
+    return fileError(path, toString(std::move(error)));
+  return Error::success();
+}
+
+/// What was asked of a bundle and is not there: wrong usage.
+static Error toOptionError(lathe_status_t status,
+                           const SessionOptions &options) {
+  lathe_code_t code = lathe_status_code(status);
+  Error error = toError(status, options.bundle);
+  if (!error || (code != LATHE_NOT_FOUND && code != LATHE_INVALID_ARGUMENT &&
+                 code != LATHE_INCOMPATIBLE))
+    return error;
+  std::string text = toString(std::move(error));
+  bool isLevel = StringRef(text).contains("variant '" + options.level + "'");
+  if (options.isLevelPreset && isLevel)
+    text += " (the variable LATHE_CPU_LEVEL asks for it)";
+  if (code == LATHE_INCOMPATIBLE && !isLevel)
+    return failure(text);
+  return usageError(text);
+}
+
 Expected<BundlePtr> openBundle(StringRef path, lathe_verify_t verify) {
   lathe_bundle_options_t options = LATHE_INIT(lathe_bundle_options_t);
   options.verify = verify;
   lathe_bundle_t *bundle = nullptr;
-  if (Error error =
-          toError(lathe_bundle_open(path.str().c_str(), &options, &bundle))) {
-    std::string message = toString(std::move(error));
-    if (StringRef(message).contains(path))
-      return failure(message);
-    return failure(path + ": " + message);
-  }
+  if (Error error = toError(
+          lathe_bundle_open(path.str().c_str(), &options, &bundle), path))
+    return std::move(error);
   return BundlePtr(bundle);
 }
 
@@ -40,8 +59,10 @@ Expected<Session> openSession(const SessionOptions &options) {
   Session session;
   session.bundle = std::move(*bundle);
   if (!options.entry.empty())
-    if (Error error = toError(lathe_bundle_find_entry(
-            session.bundle.get(), options.entry.c_str(), &session.entry)))
+    if (Error error = toOptionError(
+            lathe_bundle_find_entry(session.bundle.get(), options.entry.c_str(),
+                                    &session.entry),
+            options))
       return std::move(error);
   session.info = get<lathe_entry_info_t>(lathe_bundle_entry,
                                          session.bundle.get(), session.entry);
@@ -55,9 +76,9 @@ Expected<Session> openSession(const SessionOptions &options) {
   model.guard = options.guard;
   model.alternative = options.alternative;
   lathe_model_t *loaded = nullptr;
-  if (Error error =
-          toError(lathe_model_create(session.bundle.get(), &model, &loaded)))
-    return failure(options.bundle + ": " + toString(std::move(error)));
+  if (Error error = toOptionError(
+          lathe_model_create(session.bundle.get(), &model, &loaded), options))
+    return std::move(error);
   session.model.reset(loaded);
   return session;
 }

@@ -28,6 +28,8 @@ using ProfilePtr =
 
 /// Takes the status. Success for NULL.
 llvm::Error toError(lathe_status_t status);
+/// The same about the file `path`.
+llvm::Error toError(lathe_status_t status, llvm::StringRef path);
 
 /// What a getter with valid indices returns. Getters fail only for a bad index
 /// or an unset struct_size, which would be a defect of the tool.
@@ -53,6 +55,8 @@ struct SessionOptions {
   std::string level;  ///< Empty: the best that fits.
   unsigned threads = 0;
   bool guard = false; ///< As in lathe_model_options_t.
+  /// `level` is the value of LATHE_CPU_LEVEL.
+  bool isLevelPreset = false;
   /// Of kernels for the same sizes, which one runs: lathe_model_options_t.
   unsigned alternative = 0;
 };

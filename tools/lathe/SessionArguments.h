@@ -17,12 +17,7 @@ public:
                             llvm::StringRef positional = "BUNDLE");
 
   const std::string &getBundle() const { return bundle; }
-  SessionOptions getOptions() const {
-    SessionOptions options = {bundle, device, entry, level};
-    options.threads = threads;
-    options.guard = guard;
-    return options;
-  }
+  llvm::Expected<SessionOptions> getOptions() const;
 
 private:
   llvm::cl::opt<std::string> bundle, device, entry, level;

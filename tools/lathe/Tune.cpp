@@ -59,11 +59,14 @@ static Expected<double> parseBudget(StringRef text) {
 }
 
 /// Compiles a model with all schedules, in a process of its own.
-static Error compileAll(StringRef model, StringRef bundle) {
+static Error compileAll(StringRef model, StringRef bundle,
+                        const SymbolSizes &sizes) {
   std::string program = getCompilerProgram();
   std::vector<std::string> command = {
-      "lathe",      "compile",         model.str(), "-o",
-      bundle.str(), "--all-schedules", "--target",  target};
+      "lathe",           "compile",  model.str(), "-o",     bundle.str(),
+      "--all-schedules", "--target", target,      "--tuned"};
+  for (const auto &[name, size] : sizes)
+    command.insert(command.end(), {"--tuned-dim", name});
   if (!weights.empty())
     command.insert(command.end(), {"--weights", weights});
   if (!precision.empty())
@@ -78,9 +81,8 @@ static Error compileAll(StringRef model, StringRef bundle) {
                           /*SecondsToWait=*/0, /*MemoryLimit=*/0, &message);
   if (code < 0)
     return failure(describeMissingCompiler(program, errno));
-  if (code != 0)
-    return failure(model + ": compiling failed");
-  return Error::success();
+  // It said why.
+  return code == 0 ? Error::success() : silentError(code == 2 ? 2 : 1);
 }
 
 static Expected<bool> isBundle(StringRef path) {
@@ -134,6 +136,11 @@ static Error run() {
   }
   if (sizes.empty())
     sizes.emplace_back();
+  auto isOther = [&](const SymbolSizes &other) {
+    return !equal(make_first_range(sizes.front()), make_first_range(other));
+  };
+  if (any_of(sizes, isOther))
+    return usageError("--shape: all of them must give sizes for the same dims");
   if (Error error = checkOutput(output, {arguments.getBundle()}))
     return error;
   tuning::TuningTable table;
@@ -144,7 +151,10 @@ static Error run() {
     table = std::move(*old);
   }
 
-  SessionOptions options = arguments.getOptions();
+  Expected<SessionOptions> where = arguments.getOptions();
+  if (!where)
+    return where.takeError();
+  SessionOptions options = std::move(*where);
   Expected<bool> isCompiled = isBundle(options.bundle);
   if (!isCompiled)
     return isCompiled.takeError();
@@ -155,7 +165,7 @@ static Error run() {
             sys::fs::createTemporaryFile("lathe-tune", "lathe", path))
       return failure("no temporary file: " + code.message());
     remover.emplace(path);
-    if (Error error = compileAll(options.bundle, path))
+    if (Error error = compileAll(options.bundle, path, sizes.front()))
       return error;
     options.bundle = path.str().str();
   }

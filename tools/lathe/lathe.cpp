@@ -30,7 +30,8 @@ static const char overview[] =
   lathe bench model.lathe --shape batch=1,seq=128
 
 'lathe COMMAND --help' explains a command.
-Exit codes: 0 done; 1 the input or the machine can't do it; 2 wrong usage.)";
+Exit codes: 0 done; 1 the input or the machine can't do it; 2 wrong usage: an
+unknown option, or a value that its option does not allow.)";
 
 /// Returns only if it fails.
 static int becomeCompiler(char **argv) {
@@ -60,7 +61,8 @@ static int reportUnknown(StringRef name) {
 }
 
 int main(int argc, char **argv) {
-  InitLLVM init(argc, argv);
+  // A reader that went away ends the program as it ends others: by SIGPIPE.
+  InitLLVM init(argc, argv, /*InstallPipeSignalExitHandler=*/false);
   StringRef name = argc > 1 ? argv[1] : "";
   if (name == compileParser.getName() || name == checkParser.getName())
     return becomeCompiler(argv);

@@ -141,9 +141,13 @@ def Graph_MulOp : Graph_BinaryOp<"mul", "x * y", [Commutative]> {
   let hasFolder = 1;
 }
 def Graph_DivOp : Graph_BinaryOp<"div",
-    "x / y; integers truncate, as in C, and a divisor of 0 counts as 1"> { let hasFolder = 1; }
-def Graph_ModOp : Graph_BinaryOp<"mod", "x modulo y, with the sign of y; 0 for integers if y is 0">;
-def Graph_RemOp : Graph_BinaryOp<"rem", "C remainder, with the sign of x; 0 for integers if y is 0">;
+    "x / y; integers truncate, as in C, and a divisor of 0 counts as 1"> {
+  let hasFolder = 1;
+}
+def Graph_ModOp : Graph_BinaryOp<"mod",
+    "x modulo y, with the sign of y; 0 for integers if y is 0">;
+def Graph_RemOp : Graph_BinaryOp<"rem",
+    "C remainder, with the sign of x; 0 for integers if y is 0">;
 def Graph_PowOp : Graph_BinaryOp<"pow", "x to the power y">;
 def Graph_MaxOp : Graph_BinaryOp<"max", "maximum; NaN wins", [Commutative]>;
 def Graph_MinOp : Graph_BinaryOp<"min", "minimum; NaN wins", [Commutative]>;

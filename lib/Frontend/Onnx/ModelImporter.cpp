@@ -22,6 +22,8 @@ static StringRef getDomain(StringRef domain) {
 }
 
 std::string OnnxUnsupported::str() const {
+  if (opset == 0 && domain.empty()) // An input, a tensor, the whole model.
+    return op + " '" + node + "': " + reason;
   std::string text =
       "node '" + node + "' (" + (domain.empty() ? "" : domain + ".") + op;
   if (opset > 0)
@@ -452,8 +454,11 @@ llvm::Expected<OwningOpRef<ModuleOp>> ModelImporter::import() {
   auto fail = [&]() -> llvm::Error {
     if (isInvalid())
       return makeError(file.getPath() + ": " + invalid);
-    std::string text = (file.getPath() + ": " + Twine(unsupported.size()) +
-                        " thing(s) that Lathe does not support")
+    std::string text = (file.getPath() + ": " +
+                        (unsupported.size() == 1
+                             ? "a place needs what Lathe does not support"
+                             : Twine(unsupported.size()) +
+                                   " places need what Lathe does not support"))
                            .str();
     for (const OnnxUnsupported &what : unsupported)
       text += "\n  " + what.str();

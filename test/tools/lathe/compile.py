@@ -18,14 +18,14 @@ def lathe(*arguments, code=0):
     return done.stdout if code == 0 else done.stderr
 
 
-def make_model(path, op="Relu", columns=40):
+def make_model(path, op="Relu", columns=40, name="layer/Act"):
     generator = np.random.default_rng(0)
     weight = generator.standard_normal((24, columns), np.float32)
     bias = generator.standard_normal(columns, np.float32)
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["m"], name="layer/MatMul"),
          helper.make_node("Add", ["m", "b"], ["a"], name="layer/Add"),
-         helper.make_node(op, ["a"], ["y"], name="layer/Act")],
+         helper.make_node(op, ["a"], ["y"], name=name)],
         "small",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "seq", 24])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT,
@@ -109,12 +109,31 @@ def check_refusals():
         assert "does not hold that target" in message
     for arguments in (["--target", "abacus"], ["--precision", "f12"],
                       ["--specialize", "seq"], ["--target", "x86:cpu"], ["--jobs", "x"],
-                      ["--target", "x86,x86"]):
+                      ["--target", "x86,x86"], ["--target", "x86:cpu=486"],
+                      ["--weights", "int3"], ["--specialize", "nope=3"],
+                      ["--attention-pattern", "foo"], ["--jobs", "0"],
+                      ["--specialize", "seq=1,1"], ["--weights", ""]):
         message = lathe("compile", "m.onnx", "-o", "x.lathe", *arguments, code=2)
     assert "missing MODEL, -o" in lathe("compile", code=2)
     assert "missing MODEL" in lathe("check", code=2)
     assert "'--dump-irs'" in lathe("compile", "m", "-o", "x", "--dump-irs", "d", code=2)
     assert not os.path.exists("x.lathe")
+
+
+def check_names():
+    """Control characters of a model reach no terminal, counts are its nodes'."""
+    make_model("evil.onnx", op="Frob\x1b[31m", name="a\nb\x1b[2J\x7f\u009b")
+    for command in (["check", "evil.onnx"],
+                    ["compile", "evil.onnx", "-o", "x.lathe"]):
+        message = lathe(*command, code=1)
+        assert not set(message) & set("\x1b\x7f\u009b"), repr(message)
+        assert "\\x1b[2J\\x7f\\xc2\\x9b" in message, repr(message)
+    done = subprocess.run(["lathe", "check", "evil.onnx"], capture_output=True,
+                          text=True)
+    for text in (done.stdout, done.stderr):
+        assert "a\\x0ab\\x1b[2J" in text and "\x1b" not in text, repr(text)
+    text = lathe("check", "m.onnx")
+    assert "m.onnx: would compile; 3 nodes; weights: " in text, text
 
 
 def check_targets_of_writing():
@@ -144,4 +163,5 @@ if __name__ == "__main__":
     check_outputs()
     check_refusals()
     check_targets_of_writing()
+    check_names()
     check_help()

@@ -93,6 +93,13 @@ def main():
     np.savez_compressed(buffer, **good)
     cut = buffer.getvalue()
     check_refused({}, "bad.npz", raw=cut[:len(cut) // 2])
+    # No more is inflated than the header asks for.
+    buffer, bomb = io.BytesIO(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        buffer, {"descr": "<f4", "fortran_order": False, "shape": (2, 3)})
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", buffer.getvalue() + bytes(10**7))
+    check_refused({}, "bad.npz", "'x'", "header describes", raw=bomb.getvalue())
 
     done = lathe("run", "m.lathe", "--inputs", "in.npz", "--outputs", "no/out.npz")
     assert done.returncode == 1 and "no/out.npz" in done.stderr
@@ -100,10 +107,19 @@ def main():
     assert done.returncode == 1 and "no.lathe" in done.stderr
     done = lathe("run", "m.lathe", "--inputs", "in.npz", "--outputs", "o.npz",
                  "--device", "cuda")
-    assert done.returncode == 1 and "cuda" in done.stderr
+    assert done.returncode == 2 and "m.lathe: no device 'cuda'" in done.stderr
+    assert done.stderr.count("m.lathe") == 1, done.stderr
+    for threads in ("0", "100000"):
+        done = lathe("run", "m.lathe", "--inputs", "in.npz", "--outputs", "o.npz",
+                     "--threads", threads)
+        assert done.returncode == 2 and threads in done.stderr, done.stderr
+    done = subprocess.run(["lathe", "run", "m.lathe", "--inputs", "in.npz",
+                           "--outputs", "o.npz"], capture_output=True, text=True,
+                          env={**os.environ, "LATHE_CPU_LEVEL": "x87"})
+    assert done.returncode == 2 and "LATHE_CPU_LEVEL" in done.stderr, done.stderr
     done = lathe("run", "m.lathe", "--inputs", "in.npz", "--outputs", "o.npz",
                  "--entry", "other")
-    assert done.returncode == 1 and "main" in done.stderr
+    assert done.returncode == 2 and "main" in done.stderr
 
 
 if __name__ == "__main__":

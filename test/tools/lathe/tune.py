@@ -91,6 +91,15 @@ def check_refusals(entry):
     assert "--all-schedules" in message
     message = lathe("tune", "m.onnx", "-o", "t.json", "--budget", "soon", code=2)
     assert "30s" in message
+    # Sizes are missing or wrong: said before anything is compiled.
+    message = lathe("tune", "m.onnx", "-o", "t.json", code=2)
+    assert message == ("lathe: error: the size of 'm' is open: pass --shape "
+                       "m=V\n"), message
+    message = lathe("tune", "m.onnx", "-o", "t.json", "--shape", "m=1,k=2", code=2)
+    assert "no dim of the model is called 'k'" in message
+    message = lathe("tune", "m.onnx", "-o", "t.json", "--shape", "m=1", "--shape",
+                    "k=2", code=2)
+    assert "the same dims" in message
     message = lathe("tune", "nothing.onnx", "-o", "t.json", code=1)
     assert "nothing.onnx" in message
 

@@ -18,8 +18,8 @@ from models import BOOL, FLOAT, info, model, save, tensor  # noqa: E402
 node = helper.make_node
 out = sys.argv[1]
 
-# CHECK: error: {{.*}}many.onnx: 6 thing(s) that Lathe does not support
-# CHECK-NEXT: node 'text' (graph input): element type STRING is not supported
+# CHECK: error: {{.*}}many.onnx: 6 places need what Lathe does not support
+# CHECK-NEXT: graph input 'text': element type STRING is not supported
 # CHECK-NEXT: node '/my/Op' (com.example.Mystery, opset 1): this op is not supported
 # CHECK-NEXT: node '/if' (If, opset 20): the branches give rank 1 and 0; ranks must
 # CHECK-NEXT: node '/cast' (Cast, opset 20): attribute 'to' is FLOAT8E4M3FN

@@ -204,6 +204,8 @@ def run_all(cases, jobs):
 
 def summarize(text):
     """The reason of a refusal without names, numbers and opsets."""
+    text = re.sub(r"^  (graph input|tensor|model) '.*?': ", r"  node '' (\1): ",
+                  text, flags=re.MULTILINE)
     found = re.findall(r"^  node '.*?' \((.*?)(?:, opset \d+)?\): (.*)$", text,
                        re.MULTILINE)
     if text.startswith("runtime: "):
