@@ -66,6 +66,12 @@ public:
     dims[value] = Dims(sizes);
   }
 
+  /// Says that `value` is about to be erased.
+  void forget(mlir::Value value) {
+    dims.erase(value);
+    contents.erase(value);
+  }
+
   /// Elements of an integer tensor of at most `kMaxContents` elements, where
   /// they are affine in the symbols: constants, dims and what is computed from
   /// them. Remembered.

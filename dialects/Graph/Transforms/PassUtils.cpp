@@ -47,6 +47,8 @@ LogicalResult lathe::graph::rewriteOps(
       continue;
     shapes.setDims(result, Dims(shapes.getDims(op->getResult(0))));
     op->getResult(0).replaceAllUsesWith(result);
+    shapes.forget(op->getResult(0));
+    op->erase();
   }
   eraseDeadOps(function);
   return success();

@@ -33,9 +33,10 @@ mlir::FailureOr<mlir::FloatType> parseNarrowType(mlir::Operation *op,
 
 /// Offers each op of the function's body, as it was in the beginning, to
 /// `rewrite`, which returns the value that takes the place of the op's result,
-/// or null to leave the op. New values have dims in `shapes` afterwards if they
-/// are results of `rewrite`. Ops that nobody reads in the end are erased. Fails
-/// if the shapes can't be inferred, which was reported then.
+/// or null to leave the op. The op is erased at once: it reads nothing when the
+/// next is offered. New values have dims in `shapes` afterwards if they are
+/// results of `rewrite`. Ops that nobody reads in the end are erased. Fails if
+/// the shapes can't be inferred, which was reported then.
 llvm::LogicalResult rewriteOps(
     mlir::func::FuncOp function,
     llvm::function_ref<mlir::Value(ShapeAnalysis &shapes, mlir::Operation *op)>

@@ -145,27 +145,22 @@ struct PropagateLayoutPass
   using Base::Base;
 
   void runOnOperation() override {
-    func::FuncOp function = getOperation();
-    if (function.isExternal())
-      return;
-    ShapeAnalysis shapes(function);
-    if (failed(shapes.run()))
-      return signalPassFailure();
     OpBuilder builder(&getContext());
-    LayoutRewriter rewriter(shapes, builder);
-    for (Operation &op : llvm::make_early_inc_range(function.front())) {
+    bool isBroken = false;
+    auto rewrite = [&](ShapeAnalysis &shapes, Operation *op) {
+      LayoutRewriter rewriter(shapes, builder);
       auto conv = dyn_cast<ConvOp>(op);
       auto pool = dyn_cast<PoolOp>(op);
       if (!(conv && !conv.getChannelsLast()) &&
           !(pool && !pool.getChannelsLast()))
-        continue;
+        return Value();
       Value result = conv ? rewriter.rewrite(conv) : rewriter.rewrite(pool);
-      if (!result)
-        return signalPassFailure();
-      op.getResult(0).replaceAllUsesWith(result);
-      op.erase();
+      isBroken |= !result;
       ++numRewritten;
-    }
+      return result;
+    };
+    if (failed(rewriteOps(getOperation(), rewrite)) || isBroken)
+      signalPassFailure();
   }
 };
 } // namespace

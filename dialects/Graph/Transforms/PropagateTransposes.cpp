@@ -415,26 +415,17 @@ struct PropagateTransposesPass
   using Base::Base;
 
   void runOnOperation() override {
-    func::FuncOp function = getOperation();
-    if (function.isExternal())
-      return;
-    ShapeAnalysis shapes(function);
-    if (failed(shapes.run()))
-      return signalPassFailure();
     OpBuilder builder(&getContext());
-    Propagator propagator(shapes, builder);
     // In order, so that a transpose moves through a chain at once.
-    for (Operation &op : llvm::make_early_inc_range(function.front())) {
-      if (op.getNumResults() != 1)
-        continue;
-      Value result = propagator.sink(&op);
-      if (!result)
-        continue;
-      op.getResult(0).replaceAllUsesWith(result);
-      op.erase();
-      ++numMoved;
-    }
-    eraseDeadOps(function);
+    auto sink = [&](ShapeAnalysis &shapes, Operation *op) {
+      if (op->getNumResults() != 1)
+        return Value();
+      Value result = Propagator(shapes, builder).sink(op);
+      numMoved += result ? 1 : 0;
+      return result;
+    };
+    if (failed(rewriteOps(getOperation(), sink)))
+      signalPassFailure();
   }
 };
 } // namespace
