@@ -136,6 +136,14 @@ MaskCollector::getPositionOfView(Value leaf, Value value) {
   return Position{moves->first, moves->second, view->offset};
 }
 
+/// Whether every position of a sequence that fits in memory has a number of its
+/// own in this type.
+static bool holdsPositions(Type type) {
+  if (isa<FloatType>(type))
+    return type.isF32() || type.isF64();
+  return type.getIntOrFloatBitWidth() >= 32;
+}
+
 std::optional<MaskCollector::Position> MaskCollector::getPosition(Value value) {
   std::optional<Dims> contents = shapes.getContents(value);
   if (contents && contents->size() == 1)
@@ -154,7 +162,9 @@ std::optional<MaskCollector::Position> MaskCollector::getPosition(Value value) {
   if (leaf != value || !op)
     return std::nullopt;
   if (auto cast = dyn_cast<CastOp>(op))
-    return getPosition(cast.getInput());
+    return holdsPositions(getElementTypeOrSelf(value))
+               ? getPosition(cast.getInput())
+               : std::nullopt;
   if (!isa<AddOp, SubOp>(op))
     return std::nullopt;
   auto lhs = getPosition(op->getOperand(0));

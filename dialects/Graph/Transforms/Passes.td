@@ -115,7 +115,7 @@ def RecognizeAttentionPass
     Finds `matmul(score(matmul(q, k^T)), v)` where the score is a softmax over
     keys or a logistic function, with any of these around the product: factors
     on the queries, the keys or the logits; `cap * tanh(x / cap)`; a bias;
-    additive masks; `select` against minus infinity or a number below -1e4;
+    additive masks; `select` against minus infinity or a number from -1e4 down;
     casts to a wider float for the score. Keys and values that were repeated
     for groups of heads are taken as they were before. Masks that compare
     positions, or a constant triangle, become a `#graph.window`; a constant
@@ -127,6 +127,8 @@ def RecognizeAttentionPass
     into the scale); logits keep f32 precision where the model rounds them to
     f16 or bf16. A row of which all keys are hidden by minus infinity or by a
     window gives zeros, where the spelled-out softmax gives NaN or an average.
+    Logits that a number replaces weigh nothing beside visible ones, which are
+    taken to be above that number, and all the same in a row that sees nothing.
   }];
   let statistics = [
     Statistic<"numAttentions", "attentions", "attentions recognized">,

@@ -35,6 +35,9 @@ static constexpr unsigned kMaxSteps = 64;
 /// At most this is what exporters write for a hidden logit.
 static constexpr double kFill = -1e4;
 
+/// At most this absorbs any logit: a sum with it is this number, in f32.
+static constexpr double kAbsorbing = -1e30;
+
 static RankedTensorType typeOf(Value value) {
   return cast<RankedTensorType>(value.getType());
 }
@@ -107,6 +110,8 @@ private:
   llvm::DenseMap<Value, bool> reaching; ///< Results of `reachesScores`.
   unsigned numSteps = 0;
   double scale = 1.0, bias = 0.0, cap = 0.0;
+  /// What hidden logits are replaced by if that does not absorb them.
+  std::optional<double> weakFill;
   std::string reason;
 };
 } // namespace
@@ -277,6 +282,10 @@ LogicalResult AttentionMatcher::matchShifted(Value inner, Value other,
   }
   if (negate)
     return fail("a mask is subtracted");
+  if (weakFill)
+    return fail("a mask is added to logits that were replaced by " +
+                Twine(static_cast<int64_t>(*weakFill)) +
+                ", which does not absorb it");
   mask->addAdditive(other);
   return success();
 }
@@ -291,7 +300,16 @@ LogicalResult AttentionMatcher::matchMasked(SelectOp select) {
                 Twine(static_cast<int64_t>(kFill)));
   if (failed(matchLogits(inner)))
     return failure();
-  mask->addVisible(select.getCondition(), *fill, /*negate=*/!keepsLeft);
+  // The operand is added where the model replaces. That is the same if the
+  // number absorbs the logit, and a row that sees nothing weighs all keys alike
+  // then, by this number or any other.
+  bool isWeak = isa<SoftmaxOp>(normalizer) && *fill > kAbsorbing;
+  if (weakFill && !std::isinf(*fill))
+    return fail("logits are replaced by several numbers");
+  if (isWeak)
+    weakFill = fill;
+  mask->addVisible(select.getCondition(), isWeak ? kAbsorbing : *fill,
+                   /*negate=*/!keepsLeft);
   return success();
 }
 
@@ -405,7 +423,8 @@ Value AttentionMatcher::rewrite() {
     value = fewValues;
   }
   Type logits = typeOf(normalizer->getResult(0)).getElementType();
-  Value operand = mask->build(b, b.loc, logits);
+  // Narrower floats lack the number that absorbs.
+  Value operand = mask->build(b, b.loc, weakFill ? b.getF32Type() : logits);
   return AttentionOp::create(b, b.loc, output.getType(), query, key, value,
                              operand, cast<ScoreInterface>(getScore()),
                              cast<SelectionInterface>(mask->getSelection()));

@@ -457,3 +457,51 @@ func.func @merged_heads(
     : (tensor<?x4x5x5xf32>, tensor<?x4x5x8xf32>) -> tensor<?x4x5x8xf32>
   return %8 : tensor<?x4x5x8xf32>
 }
+
+// -----
+
+// A number that does not absorb the logits: a row that sees nothing weighs all
+// keys alike, so what is added is one that does.
+// CHECK-LABEL: func.func @weak_fill(
+// CHECK: %[[A:.*]] = graph.constant dense<-1.000000e+30>
+// CHECK: %[[M:.*]] = graph.select %arg3, %{{.*}}, %[[A]]
+// CHECK: graph.attention %arg0, %{{.*}}, %arg2 mask %[[M]] score(
+func.func @weak_fill(%q: tensor<1x2x4x8xf32>, %kt: tensor<1x2x8x4xf32>,
+                     %v: tensor<1x2x4x8xf32>, %pad: tensor<1x1x1x4xi1>)
+    -> tensor<1x2x4x8xf32> {
+  %fill = graph.constant dense<-1.0e+04> : tensor<f32> : tensor<f32>
+  %s = graph.matmul %q, %kt
+    : (tensor<1x2x4x8xf32>, tensor<1x2x8x4xf32>) -> tensor<1x2x4x4xf32>
+  %m = graph.select %pad, %s, %fill
+    : (tensor<1x1x1x4xi1>, tensor<1x2x4x4xf32>, tensor<f32>)
+      -> tensor<1x2x4x4xf32>
+  %p = graph.softmax %m axis 3 : tensor<1x2x4x4xf32>
+  %o = graph.matmul %p, %v
+    : (tensor<1x2x4x4xf32>, tensor<1x2x4x8xf32>) -> tensor<1x2x4x8xf32>
+  return %o : tensor<1x2x4x8xf32>
+}
+
+// -----
+
+// What is added to such a number later tells hidden keys apart.
+// REMARK: looks like an attention, but a mask is added to logits that were replaced by -10000, which does not absorb it
+// CHECK-LABEL: func.func @weak_fill_and_mask(
+// CHECK-NOT: graph.attention
+// CHECK: return
+func.func @weak_fill_and_mask(
+    %q: tensor<1x2x4x8xf32>, %kt: tensor<1x2x8x4xf32>, %v: tensor<1x2x4x8xf32>,
+    %pad: tensor<1x1x1x4xi1>, %bias: tensor<1x1x1x4xf32>)
+    -> tensor<1x2x4x8xf32> {
+  %fill = graph.constant dense<-1.0e+04> : tensor<f32> : tensor<f32>
+  %s = graph.matmul %q, %kt
+    : (tensor<1x2x4x8xf32>, tensor<1x2x8x4xf32>) -> tensor<1x2x4x4xf32>
+  %m = graph.select %pad, %s, %fill
+    : (tensor<1x1x1x4xi1>, tensor<1x2x4x4xf32>, tensor<f32>)
+      -> tensor<1x2x4x4xf32>
+  %l = graph.add %m, %bias
+    : (tensor<1x2x4x4xf32>, tensor<1x1x1x4xf32>) -> tensor<1x2x4x4xf32>
+  %p = graph.softmax %l axis 3 : tensor<1x2x4x4xf32>
+  %o = graph.matmul %p, %v
+    : (tensor<1x2x4x4xf32>, tensor<1x2x4x8xf32>) -> tensor<1x2x4x8xf32>
+  return %o : tensor<1x2x4x8xf32>
+}
