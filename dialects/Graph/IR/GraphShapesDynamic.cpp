@@ -188,8 +188,16 @@ struct BoundResolver {
     }
     // A table of constant length, and a position near either end, are taken
     // to be there: sizes stay simple, and a call where they are not fails with
-    // a message. Another bound is a limit.
+    // a message. Another bound is a limit; so is one near an end of a dim of
+    // the inputs, unless one element is all that lies between them.
     bool isNear = isFromEnd || (known && *known <= kNear);
+    if (isNear && known && std::abs(*known) > 1 &&
+        isa<AffineSymbolExpr>(size)) {
+      isClamped = true;
+      AffineExpr far = isFromEnd ? getPositive(place - low, low - bound)
+                                 : getMin(place - low, top - low);
+      return canonicalizeSize(far + low);
+    }
     if (extent || isNear) {
       require(place - low, "a slice bound lies before the tensor");
       require(top - place, "a slice bound lies after the tensor");

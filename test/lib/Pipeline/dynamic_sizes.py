@@ -160,6 +160,21 @@ def clamps():
           *[{"x": floats(2, n)} for n in (1, 39, 40, 41, 100)])
 
 
+def near_clamps():
+    """Windows near an end of a dim that may be shorter, both ways."""
+    bounds = {"head": ([0], [5], [1]), "tail": ([-3], [10**9], [1]),
+              "crop": ([2], [-2], [1]), "flip": ([-1], [-100], [-2]),
+              "back": ([-2], [-6], [-1]), "odd": ([1], [9], [3])}
+    nodes, constants = [], {"axis": np.array([1])}
+    for name, window in bounds.items():
+        constants |= {name + str(i): np.array(v) for i, v in enumerate(window)}
+        nodes += [node("Slice", ["x", name + "0", name + "1", "axis", name + "2"],
+                       [name]), node("Exp", [name], ["e" + name])]
+    check(nodes, [info("x", F, ["n", "m"])],
+          [info("e" + name, F, None) for name in bounds], constants,
+          *[{"x": floats(2, m)} for m in (1, 2, 3, 4, 5, 6, 7, 16, 101)])
+
+
 def versions():
     """Two sizes of two dims have versions; the others run as before."""
     nodes = [node("MatMul", ["x", "w"], ["y"]), node("Relu", ["y"], ["z"]),
@@ -186,6 +201,6 @@ def unequal():
           flags=["--specialize", "n=1"])
 
 
-for test in (selections, reshapes, expansions, ranges, slices, top_k, clamps,
+for test in (selections, reshapes, expansions, ranges, slices, top_k, clamps, near_clamps,
              versions, unequal):
     test()
