@@ -21,8 +21,10 @@ tile::KernelOp KernelCache::intern(tile::KernelOp kernel, StringRef wanted) {
     kernel.erase();
     return entry->second;
   }
-  unsigned count = ++names[wanted];
-  kernel.setSymName(count == 1 ? wanted.str()
-                               : (wanted + "_" + Twine(count)).str());
+  std::string name = wanted.str();
+  // What has a number may be what another kernel is called by itself.
+  for (unsigned &count = counts[wanted]; !names.insert(name).second;)
+    name = (wanted + "_" + Twine(++count + 1)).str();
+  kernel.setSymName(name);
   return kernel;
 }

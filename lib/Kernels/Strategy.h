@@ -12,6 +12,7 @@
 #include "dialects/Tile/IR/Tile.h"
 #include "lib/Kernels/Capability.h"
 #include "lib/Kernels/Schedules.h"
+#include "llvm/ADT/StringSet.h"
 #include <memory>
 #include <string>
 #include <vector>
@@ -109,7 +110,8 @@ public:
 private:
   mlir::ModuleOp module;
   llvm::StringMap<tile::KernelOp> byContent;
-  llvm::StringMap<unsigned> names;
+  llvm::StringMap<unsigned> counts; ///< Numbers given to each name.
+  llvm::StringSet<> names;
 };
 
 /// What a strategy may use.

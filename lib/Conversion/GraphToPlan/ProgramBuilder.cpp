@@ -86,44 +86,38 @@ Value ProgramBuilder::getConstant(graph::ConstantOp op, const BufferRef &ref) {
                                ref.packing->outer, ref.packing->inner);
     shape = pack.getStoredShape(shape);
   }
-  // The same constant may be stored in several ways, each once.
-  std::string key;
-  llvm::raw_string_ostream(key)
-      << op.getResult().getAsOpaquePointer() << ref.encodedBuffer << pack;
-  for (auto &[oldKey, buffer] : constants)
-    if (oldKey == key)
-      return buffer;
+  bool isEncoded = !ref.encodedBuffer.empty();
+  StringAttr encodedBuffer =
+      isEncoded ? builder.getStringAttr(ref.encodedBuffer) : StringAttr();
+  Value &buffer = constants[{op.getResult(), encodedBuffer, pack}];
+  if (buffer)
+    return buffer;
   graph::Dims dims;
   for (int64_t size : shape)
     dims.push_back(getAffineConstantExpr(size, mlirContext));
-  bool isEncoded = !ref.encodedBuffer.empty();
   std::string label = getLabel(op.getLoc());
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(&program.getBody().front());
-  Value buffer = plan::ConstantOp::create(
+  buffer = plan::ConstantOp::create(
       builder, op.getLoc(), getBufferType(stored.getElementType(), dims),
       op.getValue(), isEncoded ? op.getType().getEncoding() : Attribute(),
-      isEncoded ? builder.getStringAttr(ref.encodedBuffer) : StringAttr(), pack,
+      encodedBuffer, pack,
       label.empty() ? StringAttr() : builder.getStringAttr(label));
-  constants.push_back({key, buffer});
   return buffer;
 }
 
 Value ProgramBuilder::getConstant(DenseElementsAttr value, Location loc) {
-  std::string key;
-  llvm::raw_string_ostream(key) << value.getAsOpaquePointer();
-  for (auto &[oldKey, buffer] : constants)
-    if (oldKey == key)
-      return buffer;
+  Value &buffer = tables[value];
+  if (buffer)
+    return buffer;
   graph::Dims dims;
   for (int64_t size : value.getType().getShape())
     dims.push_back(builder.getAffineConstantExpr(size));
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(&program.getBody().front());
-  Value buffer = plan::ConstantOp::create(
+  buffer = plan::ConstantOp::create(
       builder, loc, getBufferType(value.getElementType(), dims), value,
       Attribute(), StringAttr(), plan::PackAttr(), StringAttr());
-  constants.push_back({key, buffer});
   return buffer;
 }
 

@@ -80,9 +80,14 @@ private:
   mlir::OpBuilder builder;
   plan::ProgramOp program;
   llvm::DenseMap<mlir::Value, mlir::Value> buffers;
-  std::vector<std::pair<std::string, mlir::Value>> constants;
-  llvm::SmallVector<bool> isDefined; ///< Per symbol.
-  llvm::SmallVector<bool> isChecked; ///< Per requirement.
+  /// By the constant's value, encoded buffer and packing. The same constant may
+  /// be stored in several ways, each once.
+  llvm::DenseMap<std::tuple<mlir::Value, mlir::Attribute, mlir::Attribute>,
+                 mlir::Value>
+      constants;
+  llvm::DenseMap<mlir::Attribute, mlir::Value> tables; ///< Of kernels.
+  llvm::SmallVector<bool> isDefined;                   ///< Per symbol.
+  llvm::SmallVector<bool> isChecked;                   ///< Per requirement.
 };
 
 } // namespace lathe
