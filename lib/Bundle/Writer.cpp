@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "lib/Bundle/Writer.h"
+#include "runtime/bundle/callees.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -17,6 +19,10 @@ static constexpr char kMagic[8] = {'L', 'A', 'T', 'H', 'E', 0, 0, 1};
 
 /// The data segment comes first, so that it can be streamed.
 static constexpr uint32_t kDataSegment = 0;
+
+bool lathe::bundle::isKnownCallee(StringRef callee) {
+  return llvm::is_contained(callees, callee);
+}
 
 static ArrayRef<uint8_t> asBytes(ArrayRef<char> bytes) {
   return {reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size()};

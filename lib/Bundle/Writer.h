@@ -26,6 +26,9 @@ namespace lathe::bundle {
 /// the lowest that says what it needs.
 inline constexpr uint32_t kFormatVersion = 2;
 
+/// Whether the runtime has the host function `callee`.
+bool isKnownCallee(llvm::StringRef callee);
+
 /// One bundle being written. The file is built under a temporary name beside
 /// its destination and renamed by `finish`; without `finish` nothing remains.
 /// Equal calls in equal order give equal bytes.

@@ -346,7 +346,10 @@ Error Compilation::planVariants() {
     if (tuningTable || options.allSchedules)
       if (Error error = planVariant(*variant, getSchedules(*variant)))
         return error;
-    if (Error error = dump(*variant->plan, "3-kernels-" + variant->level.name))
+    if (Error error =
+            dump(*variant->plan, ("3-kernels-" + variant->target->getName() +
+                                  "-" + variant->level.name)
+                                     .str()))
       return error;
     variants.push_back(std::move(*variant));
   }
@@ -434,6 +437,11 @@ Compilation::check(ArrayRef<std::pair<std::string, int64_t>> sizes) {
   if (!memory)
     return memory.takeError();
   found.workingBytes = memory->bytes;
+  llvm::SetVector<StringRef> messages;
+  variants.back().plan->walk(
+      [&](plan::CheckOp op) { messages.insert(op.getMessage()); });
+  for (StringRef message : messages)
+    found.requirements.push_back(message.str());
   found.sizes = std::move(memory->sizes);
   return found;
 }

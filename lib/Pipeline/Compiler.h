@@ -104,6 +104,9 @@ struct Finding {
 /// What `lathe check` prints.
 struct CheckReport {
   std::vector<Finding> findings;
+  /// What each call is checked for, beside element types and named dims: sizes
+  /// that were taken to be equal, positions that must exist.
+  std::vector<std::string> requirements;
   uint64_t weightBytes = 0;
   uint64_t nodes = 0; ///< Of the model, as far as something is left of them.
   /// What a run works in beside weights and inputs, at `sizes`.

@@ -3,6 +3,7 @@
 // Stage 1: a model file to the graph dialect.
 
 #include "dialects/Graph/Transforms/Passes.h"
+#include "lib/Bundle/Writer.h"
 #include "lib/Frontend/HuggingFace/HuggingFaceImport.h"
 #include "lib/Frontend/Onnx/OnnxImport.h"
 #include "lib/Pipeline/Stages.h"
@@ -28,8 +29,10 @@ lathe::importModel(MLIRContext &context, StringRef path,
         "%s: is neither an .onnx file nor a folder with config.json",
         path.str().c_str());
   SmallVector<OnnxUnsupported> unsupported;
+  OnnxImportOptions options;
+  options.hasBuiltin = bundle::isKnownCallee;
   Expected<OwningOpRef<ModuleOp>> module =
-      importOnnx(context, path, OnnxImportOptions(), unsupported);
+      importOnnx(context, path, options, unsupported);
   for (const OnnxUnsupported &item : unsupported) {
     std::string op = item.op;
     // Inputs and tensors have no opset, nor have domains that are not imported.

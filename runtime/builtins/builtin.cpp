@@ -3,6 +3,7 @@
 #include "runtime/builtins/builtin.h"
 
 #include "runtime/builtins/table.h"
+#include "runtime/bundle/callees.h"
 #include "runtime/bundle/verify.h"
 
 #include <cinttypes>
@@ -101,7 +102,7 @@ Status BuiltinArgs::scratch(uint64_t size, void **memory) const {
 // The table
 //===----------------------------------------------------------------------===//
 
-static const Builtin builtins[] = {
+static constexpr Builtin builtins[] = {
     {"check_indices", nullptr, runCheckIndices},
     {"col2im", nullptr, runCol2Im},
     {"compress", shapeCompress, runCompress},
@@ -120,6 +121,25 @@ static const Builtin builtins[] = {
     {"top_k", shapeTopK, runTopK},
     {"unique", shapeUnique, runUnique},
 };
+
+static constexpr bool isSame(const char *a, const char *b) {
+  while (*a && *a == *b)
+    ++a, ++b;
+  return *a == *b;
+}
+
+static constexpr bool definesAllCallees() {
+  constexpr size_t count = sizeof(builtins) / sizeof(builtins[0]);
+  if (count != sizeof(bundle::callees) / sizeof(bundle::callees[0]))
+    return false;
+  for (size_t i = 0; i < count; ++i)
+    if (!isSame(builtins[i].name, bundle::callees[i]))
+      return false;
+  return true;
+}
+static_assert(definesAllCallees(),
+              "the table has the functions of runtime/bundle/callees.h in the "
+              "same order");
 
 Span<const Builtin> allBuiltins() {
   return {builtins, sizeof(builtins) / sizeof(builtins[0])};

@@ -66,6 +66,10 @@ static Error run() {
     outs() << (i == 0 ? " at " : ", ") << escapeControls(size.first) << " = "
            << size.second;
   outs() << "\n";
+  if (!report->requirements.empty())
+    outs() << "Calls fail that do not satisfy:\n";
+  for (const std::string &requirement : report->requirements)
+    outs() << "  " << requirement << "\n";
   return Error::success();
 }
 
@@ -76,7 +80,7 @@ Examples:
 
   Lists every node that this build can't compile, all at once: its name, op with
   domain and opset, and what was found and what is allowed. Exit code 1 if there
-  is one.
+  is one. Without one it says what sizes calls must have.
 )",
                               run};
 

@@ -2,6 +2,7 @@
 //
 // Shape functions: what they share, elementwise ops, reductions, norms.
 
+#include "dialects/Graph/IR/ShapeAnalysis.h"
 #include "dialects/Graph/IR/ShapeFunctions.h"
 
 using namespace mlir;
@@ -106,6 +107,28 @@ Dims lathe::graph::getDimsOfType(Type type, unsigned &unknowns) {
   return dims;
 }
 
+bool lathe::graph::isAddressable(ArrayRef<AffineExpr> dims, Type elementType) {
+  int64_t bytes = llvm::divideCeil(elementType.getIntOrFloatBitWidth(), 8);
+  bool isEmpty = false, fits = true;
+  for (AffineExpr dim : dims)
+    if (auto size = dyn_cast<AffineConstantExpr>(dim)) {
+      isEmpty |= size.getValue() == 0;
+      fits &= !llvm::MulOverflow(bytes, size.getValue(), bytes) &&
+              bytes <= int64_t(1) << 62;
+    }
+  return fits || isEmpty;
+}
+
+LogicalResult lathe::graph::checkSizes(Operation *op, ArrayRef<Dims> results) {
+  for (auto [value, dims] : llvm::zip_equal(op->getResults(), results))
+    if (!isAddressable(dims, getElementTypeOrSelf(value)))
+      return op->emitOpError("result ")
+             << value.getResultNumber() << " of shape ["
+             << llvm::join(llvm::map_range(dims, graph::toString), ", ")
+             << "] has more than 2^62 bytes";
+  return success();
+}
+
 //===-- Verification by shape function ------------------------------------===//
 
 namespace {
@@ -128,7 +151,8 @@ LogicalResult lathe::graph::verifyShapes(Operation *op) {
   SmallVector<Dims> operands, results;
   for (Type type : op->getOperandTypes())
     operands.push_back(getDimsOfType(type, scope.unknowns));
-  if (failed(cast<ShapeOpInterface>(op).inferDims(scope, operands, results)))
+  if (failed(cast<ShapeOpInterface>(op).inferDims(scope, operands, results)) ||
+      failed(checkSizes(op, results)))
     return failure();
   for (auto [i, dims] : llvm::enumerate(results)) {
     auto type = cast<RankedTensorType>(op->getResult(i).getType());
@@ -145,7 +169,8 @@ LogicalResult lathe::graph::verifyShapes(Operation *op) {
 LogicalResult lathe::graph::inferResultTypes(Operation *op, ShapeScope &scope,
                                              ArrayRef<Dims> operands,
                                              SmallVectorImpl<Dims> &results) {
-  if (failed(cast<ShapeOpInterface>(op).inferDims(scope, operands, results)))
+  if (failed(cast<ShapeOpInterface>(op).inferDims(scope, operands, results)) ||
+      failed(checkSizes(op, results)))
     return failure();
   for (auto [value, dims] : llvm::zip_equal(op->getResults(), results)) {
     auto type = cast<RankedTensorType>(value.getType());

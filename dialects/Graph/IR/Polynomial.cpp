@@ -36,29 +36,26 @@ bool Polynomial::Order::operator()(const Monomial &a, const Monomial &b) const {
   return false;
 }
 
-// A damaged model may claim any size. What does not fit stays beyond any size
-// that there is memory for, and keeps its sign; so does its negative.
+/// What a coefficient beyond 64 bits becomes, or its negative.
 static constexpr int64_t kMost = INT64_MAX;
-
-static int64_t saturatingAdd(int64_t a, int64_t b) {
-  int64_t sum;
-  if (llvm::AddOverflow(a, b, sum))
-    return a < 0 ? -kMost : kMost;
-  return std::max(sum, -kMost);
-}
-
-static int64_t saturatingMultiply(int64_t a, int64_t b) {
-  int64_t product;
-  if (llvm::MulOverflow(a, b, product))
-    return (a < 0) == (b < 0) ? kMost : -kMost;
-  return std::max(product, -kMost);
-}
 
 void Polynomial::add(const Monomial &monomial, int64_t coefficient) {
   auto [entry, isNew] = terms.try_emplace(monomial, 0);
-  entry->second = saturatingAdd(entry->second, coefficient);
+  int64_t before = entry->second;
+  if (llvm::AddOverflow(before, coefficient, entry->second)) {
+    entry->second = before < 0 ? -kMost : kMost;
+    isPoisoned = true;
+  }
   if (entry->second == 0)
     terms.erase(entry);
+}
+
+int64_t Polynomial::multiply(int64_t a, int64_t b) {
+  int64_t product;
+  if (!llvm::MulOverflow(a, b, product))
+    return product;
+  isPoisoned = true;
+  return (a < 0) == (b < 0) ? kMost : -kMost;
 }
 
 Polynomial Polynomial::constant(MLIRContext *context, int64_t value) {
@@ -102,6 +99,7 @@ Polynomial Polynomial::get(AffineExpr expr) {
 
 Polynomial Polynomial::operator+(const Polynomial &other) const {
   Polynomial result = *this;
+  result.isPoisoned |= other.isPoisoned;
   for (const auto &[monomial, coefficient] : other.terms)
     result.add(monomial, coefficient);
   return result;
@@ -109,13 +107,15 @@ Polynomial Polynomial::operator+(const Polynomial &other) const {
 
 Polynomial Polynomial::operator-(const Polynomial &other) const {
   Polynomial result = *this;
+  result.isPoisoned |= other.isPoisoned;
   for (const auto &[monomial, coefficient] : other.terms)
-    result.add(monomial, saturatingMultiply(coefficient, -1));
+    result.add(monomial, result.multiply(coefficient, -1));
   return result;
 }
 
 Polynomial Polynomial::operator*(const Polynomial &other) const {
   Polynomial result(context);
+  result.isPoisoned = isPoisoned || other.isPoisoned;
   for (const auto &[left, leftCoefficient] : terms)
     for (const auto &[right, rightCoefficient] : other.terms) {
       Monomial product = left;
@@ -123,13 +123,14 @@ Polynomial Polynomial::operator*(const Polynomial &other) const {
       llvm::sort(product, [](AffineExpr a, AffineExpr b) {
         return compareExprs(a, b) < 0;
       });
-      result.add(product,
-                 saturatingMultiply(leftCoefficient, rightCoefficient));
+      result.add(product, result.multiply(leftCoefficient, rightCoefficient));
     }
   return result;
 }
 
 std::optional<int64_t> Polynomial::getConstant() const {
+  if (isPoisoned)
+    return std::nullopt;
   if (terms.empty())
     return 0;
   if (terms.size() == 1 && terms.begin()->first.empty())
@@ -152,14 +153,16 @@ divideMonomials(const Polynomial::Monomial &a, const Polynomial::Monomial &b) {
 
 std::optional<Polynomial>
 Polynomial::divideExactly(const Polynomial &divisor) const {
-  if (divisor.terms.empty())
+  if (divisor.terms.empty() || isPoisoned || divisor.isPoisoned)
     return std::nullopt;
   const auto &[leading, factor] = *divisor.terms.begin();
   Polynomial rest = *this, quotient(context);
   while (!rest.terms.empty()) {
     const auto &[monomial, coefficient] = *rest.terms.begin();
     std::optional<Monomial> part = divideMonomials(monomial, leading);
-    if (!part || coefficient % factor != 0)
+    // The lowest number over -1 has no quotient.
+    if (!part || coefficient == INT64_MIN || coefficient % factor != 0 ||
+        rest.isPoisoned)
       return std::nullopt;
     Polynomial term(context);
     term.add(*part, coefficient / factor);
@@ -180,10 +183,12 @@ static bool isAtomNonNegative(AffineExpr atom) {
 }
 
 bool Polynomial::isAtLeast(int64_t bound) const {
+  if (isPoisoned)
+    return false;
   int64_t lowest = 0;
   for (const auto &[monomial, coefficient] : terms) {
     if (monomial.empty())
-      lowest = saturatingAdd(lowest, coefficient);
+      lowest = coefficient; // There is one such term.
     else if (coefficient < 0 || !llvm::all_of(monomial, isAtomNonNegative))
       return false;
   }

@@ -17,6 +17,11 @@ namespace lathe::graph {
 /// A polynomial with integer coefficients over *atoms*: symbols, and quotients
 /// and remainders that do not simplify. Terms are ordered, so equal
 /// polynomials have equal representations.
+///
+/// A damaged model may claim any size. A polynomial with a coefficient beyond
+/// 64 bits is *poisoned*: it equals nothing, itself included, has no value and
+/// no bounds, and so is all that is computed from it. As an expression it stays
+/// beyond any size that there is memory for, and keeps its sign.
 class Polynomial {
 public:
   /// Atoms with repetition, in a fixed order.
@@ -30,7 +35,7 @@ public:
   Polynomial operator-(const Polynomial &other) const;
   Polynomial operator*(const Polynomial &other) const;
   bool operator==(const Polynomial &other) const {
-    return terms == other.terms;
+    return !isPoisoned && !other.isPoisoned && terms == other.terms;
   }
 
   /// The value, if there are no atoms.
@@ -54,9 +59,11 @@ private:
   };
   explicit Polynomial(mlir::MLIRContext *context) : context(context) {}
   void add(const Monomial &monomial, int64_t coefficient);
+  int64_t multiply(int64_t a, int64_t b);
 
   mlir::MLIRContext *context;
   std::map<Monomial, int64_t, Order> terms;
+  bool isPoisoned = false;
 };
 
 /// The canonical form of a size.

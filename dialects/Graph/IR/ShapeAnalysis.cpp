@@ -55,6 +55,13 @@ void ShapeAnalysis::readArguments() {
 }
 
 LogicalResult ShapeAnalysis::run() {
+  if (!function.isExternal())
+    for (BlockArgument argument : function.getArguments())
+      if (auto type = dyn_cast<RankedTensorType>(argument.getType());
+          type && !isAddressable(getDims(argument), type.getElementType()))
+        return function.emitError("argument ")
+               << argument.getArgNumber() << " of type " << type
+               << " has more than 2^62 bytes";
   for (Block &block : function.getFunctionBody())
     for (Operation &op : block)
       if (failed(visit(&op)))
@@ -75,7 +82,8 @@ LogicalResult ShapeAnalysis::visit(Operation *op) {
   SmallVector<Dims> operands, results;
   for (Value operand : op->getOperands())
     operands.emplace_back(getDims(operand));
-  if (failed(shaped.inferDims(*this, operands, results)))
+  if (failed(shaped.inferDims(*this, operands, results)) ||
+      failed(checkSizes(op, results)))
     return failure();
   for (auto [value, sizes] : llvm::zip_equal(op->getResults(), results)) {
     for (AffineExpr &size : sizes)

@@ -35,6 +35,11 @@ struct Requirement {
   }
 };
 
+/// Whether a tensor has at most 2^62 bytes, as far as constant dims tell: no
+/// other has strides and offsets that fit 64 bits.
+bool isAddressable(llvm::ArrayRef<mlir::AffineExpr> dims,
+                   mlir::Type elementType);
+
 /// A symbol that an op defines at run time.
 struct FreshSymbol {
   mlir::Operation *op;

@@ -34,6 +34,10 @@ llvm::LogicalResult checkAxis(mlir::Operation *op, int64_t axis, size_t rank);
 llvm::LogicalResult checkRank(mlir::Operation *op, unsigned operand,
                               llvm::ArrayRef<Dims> dims, size_t allowed);
 
+/// Checks that each result can be addressed (`isAddressable`).
+llvm::LogicalResult checkSizes(mlir::Operation *op,
+                               llvm::ArrayRef<Dims> results);
+
 /// The canonical results of a map without dims.
 Dims getSizes(mlir::AffineMap map);
 

@@ -14,6 +14,10 @@ using namespace mlir;
 
 SmallVector<Value> BuiltinCall::build() {
   GraphBuilder &b = node.b;
+  if (failed(node.requireBuiltin(callee))) {
+    b.setFailed();
+    return SmallVector<Value>(types.size());
+  }
   SmallVector<Value> given;
   SmallVector<int64_t> positions;
   for (auto [i, operand] : llvm::enumerate(operands)) {

@@ -103,6 +103,8 @@ LogicalResult ModelImporter::declareInput(const ::onnx::ValueInfoProto &input,
   Dims dims;
   for (auto [i, dim] : llvm::enumerate(tensor.shape().dim()))
     dims.push_back(importDim(dim, input.name(), i));
+  if (!graph::isAddressable(dims, elementType))
+    return refuse("has more than 2^62 bytes");
   auto type = RankedTensorType::get(graph::toStaticShape(dims), elementType);
   Location loc = NameLoc::get(StringAttr::get(&context, input.name()));
   unsigned index = frame->function.getNumArguments();
@@ -394,7 +396,7 @@ LogicalResult ModelImporter::importOp(const OpEntry &entry,
   });
   frame->builder->resetFailure();
   LogicalResult result = entry.import(importer);
-  if (frame->builder->hasFailed())
+  if (frame->builder->hasFailed() && !importer.wasRefused())
     return importer.invalid(diagnostics.empty() ? "shapes do not fit"
                                                 : diagnostics);
   if (failed(result)) {

@@ -81,6 +81,9 @@ public:
   /// The value of a tensor in the model; null (and recorded) if it cannot be.
   Value importTensor(const ::onnx::TensorProto &tensor, llvm::StringRef name);
 
+  bool hasBuiltin(llvm::StringRef callee) const {
+    return !options.hasBuiltin || options.hasBuiltin(callee);
+  }
   void addUnsupported(OnnxUnsupported what) {
     unsupported.push_back(std::move(what));
   }

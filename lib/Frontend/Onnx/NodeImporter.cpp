@@ -30,6 +30,12 @@ LogicalResult NodeImporter::unsupported(const Twine &reason) {
   return failure();
 }
 
+LogicalResult NodeImporter::requireBuiltin(StringRef callee) {
+  if (model.hasBuiltin(callee))
+    return success();
+  return unsupported("the runtime has no host function for it yet");
+}
+
 LogicalResult NodeImporter::invalid(const Twine &reason) {
   refused = true;
   model.addInvalid("node '" + getNodeName(node) + "' (" + node.op_type() +

@@ -58,6 +58,8 @@ public:
 
   /// The model is valid, but Lathe can't do this.
   LogicalResult unsupported(const llvm::Twine &reason);
+  /// The same if the runtime lacks a host function.
+  LogicalResult requireBuiltin(llvm::StringRef callee);
   /// The model is wrong.
   LogicalResult invalid(const llvm::Twine &reason);
 

@@ -8,6 +8,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "llvm/Support/Error.h"
+#include <functional>
 #include <string>
 
 namespace lathe {
@@ -19,6 +20,8 @@ inline constexpr int64_t kOnnxMaxOpset = 28;
 struct OnnxImportOptions {
   /// The name of the function that the model becomes.
   std::string functionName = "main";
+  /// Whether the runtime has a host function (Builtins.md); empty: all of them.
+  std::function<bool(llvm::StringRef callee)> hasBuiltin;
 };
 
 /// Something that a model asks for and Lathe cannot do.

@@ -102,12 +102,7 @@ def compile_and_run(lathe, model, inputs, folder):
         lathe.compile(path, bundle, targets=["x86:cpu=native"], jobs=1)
     except lathe.LatheError as error:
         return None, str(error)
-    try:
-        loaded = lathe.Model(bundle, threads=1)
-    except lathe.LatheError as error:
-        if "has no built-in" in str(error):
-            return None, f"runtime: {error}"
-        raise
+    loaded = lathe.Model(bundle, threads=1)
     names = [info.name for info in model.graph.input]
     return loaded.run({name: inputs[name] for name in names}), ""
 
@@ -208,9 +203,7 @@ def summarize(text):
                   text, flags=re.MULTILINE)
     found = re.findall(r"^  node '.*?' \((.*?)(?:, opset \d+)?\): (.*)$", text,
                        re.MULTILINE)
-    if text.startswith("runtime: "):
-        found = [("runtime", text.rsplit(": ", 1)[-1])]
-    elif not found:
+    if not found:
         found = [("compiler", text.split("\n")[0].split(": ", 1)[-1])]
     reasons = {f"{op}: {reason}" for op, reason in found}
     return "; ".join(sorted(re.sub(r"'\w*_\w*'", "'...'", r) for r in reasons))
