@@ -10,6 +10,7 @@ namespace lathe::bundle {
 
 /// Sorted. A newer runtime may know more.
 constexpr const char *callees[] = {
+    "check_indices",
     "col2im",
     "compress",
     "cumulative_product",
