@@ -72,6 +72,10 @@ struct CheckIndicesPass
     auto visit = [&](ShapeAnalysis &shapes, Operation *op) {
       if (!ranges)
         ranges.emplace(shapes);
+      // In the order of the block, so that no walk back is long.
+      if (!isa<ConstantOp>(op))
+        for (Value result : op->getResults())
+          ranges->get(result);
       Dims sizes = getIndexedSizes(shapes, op);
       if (sizes.empty() || op->hasAttr(kInRangeAttr))
         return Value();

@@ -10,14 +10,40 @@ using namespace lathe::graph;
 
 /// Constants of more elements are not looked into.
 static constexpr int64_t kMostElements = int64_t(1) << 20;
-/// Sums and products of larger numbers might wrap where they are computed.
+/// Sums and products of larger numbers are not computed here.
 static constexpr int64_t kLargest = int64_t(1) << 30;
 
-/// Whether a bound may be computed with: symbols are sizes of real tensors.
-static bool isSmall(AffineExpr expr) {
+static std::optional<int64_t> asConstant(AffineExpr expr) {
   auto constant = dyn_cast_or_null<AffineConstantExpr>(expr);
-  return expr && (!constant || (constant.getValue() <= kLargest &&
-                                constant.getValue() >= -kLargest));
+  return constant ? std::optional(constant.getValue()) : std::nullopt;
+}
+
+static bool isConstant(const IndexRange &range) {
+  return asConstant(range.first) && asConstant(range.last);
+}
+
+/// Whether the bounds may be computed with: both are known, and numbers among
+/// them small.
+static bool isSmall(const IndexRange &range) {
+  auto isSmall = [](AffineExpr expr) {
+    std::optional<int64_t> number = asConstant(expr);
+    return expr && (!number || std::abs(*number) <= kLargest);
+  };
+  return isSmall(range.first) && isSmall(range.last);
+}
+
+/// The range of a sum or product before it wraps, if `type` holds all of it.
+/// Sizes are those of real tensors: an i64 holds them and what is near them.
+static IndexRange unlessWrapped(const IndexRange &range, IntegerType type) {
+  if (!isConstant(range))
+    return type.getWidth() == 64 && !type.isUnsigned() ? range : IndexRange();
+  unsigned width = type.getWidth();
+  auto fits = [&](AffineExpr expr) {
+    int64_t number = *asConstant(expr);
+    return type.isUnsigned() ? number >= 0 && llvm::isUIntN(width, number)
+                             : llvm::isIntN(width, number);
+  };
+  return fits(range.first) && fits(range.last) ? range : IndexRange();
 }
 
 static bool isAtLeast(AffineExpr a, AffineExpr b) {
@@ -40,33 +66,28 @@ static IndexRange unite(const IndexRange &a, const IndexRange &b) {
   return {least(a.first, b.first), most(a.last, b.last)};
 }
 
-static IndexRange add(const IndexRange &a, const IndexRange &b) {
-  IndexRange sum;
-  if (isSmall(a.first) && isSmall(b.first))
-    sum.first = a.first + b.first;
-  if (isSmall(a.last) && isSmall(b.last))
-    sum.last = a.last + b.last;
-  return sum;
+static IndexRange add(const IndexRange &a, const IndexRange &b,
+                      IntegerType type) {
+  if (!isSmall(a) || !isSmall(b) || (!isConstant(a) && !isConstant(b)))
+    return {};
+  return unlessWrapped({a.first + b.first, a.last + b.last}, type);
 }
 
-static IndexRange subtract(const IndexRange &a, const IndexRange &b) {
-  auto negate = [](AffineExpr expr) {
-    return isSmall(expr) ? -expr : AffineExpr();
-  };
-  return add(a, {negate(b.last), negate(b.first)});
+static IndexRange subtract(const IndexRange &a, const IndexRange &b,
+                           IntegerType type) {
+  return isSmall(b) ? add(a, {-b.last, -b.first}, type) : IndexRange();
 }
 
 static bool isNonNegative(const IndexRange &range) {
   return range.first && isSizeAtLeast(range.first, 0);
 }
 
-static IndexRange multiply(const IndexRange &a, const IndexRange &b) {
-  if (!isNonNegative(a) || !isNonNegative(b))
+static IndexRange multiply(const IndexRange &a, const IndexRange &b,
+                           IntegerType type) {
+  if (!isSmall(a) || !isSmall(b) || !isConstant(a) || !isConstant(b) ||
+      !isNonNegative(a) || !isNonNegative(b))
     return {};
-  IndexRange product = {a.first * b.first, {}};
-  if (isSmall(a.last) && isSmall(b.last))
-    product.last = canonicalizeSize(a.last * b.last);
-  return product;
+  return unlessWrapped({a.first * b.first, a.last * b.last}, type);
 }
 
 /// The larger of two is at least either, and at most the larger bound.
@@ -124,14 +145,17 @@ static IndexRange getCast(CastOp op, const IndexRange &range) {
 
 IndexRange IndexRanges::compute(Operation *op) {
   auto of = [&](unsigned operand) { return get(op->getOperand(operand)); };
+  auto type = cast<IntegerType>(getElementTypeOrSelf(op->getResult(0)));
   if (isView(op))
     return of(0);
   return llvm::TypeSwitch<Operation *, IndexRange>(op)
       .Case([&](ConstantOp constant) { return fromConstant(constant); })
       .Case([&](IotaOp iota) -> IndexRange {
         AffineExpr size = shapes.getDims(iota.getResult())[0];
-        return {getAffineConstantExpr(iota.getStart(), op->getContext()),
-                size + (iota.getStart() - 1)};
+        return unlessWrapped(
+            {getAffineConstantExpr(iota.getStart(), op->getContext()),
+             size + (iota.getStart() - 1)},
+            type);
       })
       .Case([&](ArgReduceOp arg) -> IndexRange {
         return {getAffineConstantExpr(0, op->getContext()),
@@ -146,9 +170,9 @@ IndexRange IndexRanges::compute(Operation *op) {
           range = unite(range, of(i));
         return range;
       })
-      .Case([&](AddOp) { return add(of(0), of(1)); })
-      .Case([&](SubOp) { return subtract(of(0), of(1)); })
-      .Case([&](MulOp) { return multiply(of(0), of(1)); })
+      .Case([&](AddOp) { return add(of(0), of(1), type); })
+      .Case([&](SubOp) { return subtract(of(0), of(1), type); })
+      .Case([&](MulOp) { return multiply(of(0), of(1), type); })
       .Case([&](MaxOp) { return getMax(of(0), of(1)); })
       .Case([&](MinOp) { return getMin(of(0), of(1)); })
       .Case([&](ModOp) { return getRemainder(of(0), of(1), false); })

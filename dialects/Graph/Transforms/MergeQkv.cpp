@@ -144,11 +144,11 @@ static std::vector<SmallVector<Sibling>> cluster(ArrayRef<Sibling> siblings) {
 static ElementsAttr getPerColumn(Value value, const Sibling &sibling) {
   auto constant = value.getDefiningOp<ConstantOp>();
   RankedTensorType whole = typeOf(sibling.end), type = typeOf(value);
-  int64_t columns = sibling.getColumns(), count = type.getNumElements();
-  auto wanted = RankedTensorType::get(columns, whole.getElementType());
   if (!constant || type.getEncoding() || type.getRank() > whole.getRank() ||
       type.getElementType() != whole.getElementType())
     return ElementsAttr();
+  int64_t columns = sibling.getColumns(), count = type.getNumElements();
+  auto wanted = RankedTensorType::get(columns, whole.getElementType());
   ElementsAttr elements = constant.getValue();
   if (auto splat = dyn_cast<SplatElementsAttr>(elements);
       splat && (count == 1 || count == columns))
@@ -168,7 +168,8 @@ static ElementsAttr getPerColumn(Value value, const Sibling &sibling) {
 /// product.
 static Operation *getColumnOp(const Sibling &sibling, ElementsAttr &constant) {
   Operation *user = getOnlyUser(sibling.end);
-  if (!user || !isa<AddOp, MulOp>(user))
+  if (!user || !isa<AddOp, MulOp>(user) ||
+      user->getResult(0).getType() != sibling.end.getType())
     return nullptr;
   Value other = user->getOperand(user->getOperand(0) == sibling.end ? 1 : 0);
   constant = getPerColumn(other, sibling);

@@ -271,7 +271,8 @@ def MergeQkvPass : Pass<"graph-merge-qkv", "::mlir::func::FuncOp"> {
     that have none. Where something elementwise still follows one of them, it
     stays as it is, since that op is its epilogue (the gate of a gated MLP).
 
-    Numeric contract: exact.
+    Numeric contract: exact, but that -0 is +0 where a sum has no term of its
+    own.
   }];
   let statistics = [
     Statistic<"numMerged", "merged", "contractions that became part of one">,

@@ -232,6 +232,9 @@ struct RecognizeRotaryPass
 
   void runOnOperation() override {
     auto recognize = [&](ShapeAnalysis &shapes, Operation *op) {
+      if (op->getNumResults() != 1 ||
+          !isa<FloatType>(getElementTypeOrSelf(op->getResult(0))))
+        return Value();
       RotaryMatcher matcher(shapes);
       Value result = llvm::TypeSwitch<Operation *, Value>(op)
                          .Case<AddOp, ConcatOp>(

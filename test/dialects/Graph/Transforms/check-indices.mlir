@@ -95,3 +95,39 @@ func.func @outside(%x: tensor<?x6xf32>
     : (tensor<?x6xf32>, tensor<?xi64>) -> tensor<?x6xf32>
   return %0, %1 : tensor<2x6xf32>, tensor<?x6xf32>
 }
+
+// -----
+
+// What may wrap proves nothing: a sum with one bound, a product that is too
+// large for its type, a difference that has no sign.
+// CHECK-LABEL: func.func @wraps(
+// CHECK-COUNT-3: graph.builtin "check_indices"
+func.func @wraps(%t: tensor<4xf32>, %x: tensor<5xi64>, %y: tensor<5xi32>,
+                 %z: tensor<5xui8>)
+    -> (tensor<5xf32>, tensor<5xf32>, tensor<5xf32>) {
+  %zero = graph.constant dense<0> : tensor<i64> : tensor<i64>
+  %one = graph.constant dense<1> : tensor<i64> : tensor<i64>
+  %three = graph.constant dense<3> : tensor<i64> : tensor<i64>
+  %low = graph.max %x, %zero : (tensor<5xi64>, tensor<i64>) -> tensor<5xi64>
+  %next = graph.add %low, %one : (tensor<5xi64>, tensor<i64>) -> tensor<5xi64>
+  %both = graph.min %next, %three
+    : (tensor<5xi64>, tensor<i64>) -> tensor<5xi64>
+  %0 = graph.gather %t, %both axis 0
+    : (tensor<4xf32>, tensor<5xi64>) -> tensor<5xf32>
+  %wide = graph.constant dense<65536> : tensor<i32> : tensor<i32>
+  %last = graph.constant dense<3> : tensor<i32> : tensor<i32>
+  %rest = graph.mod %y, %wide : (tensor<5xi32>, tensor<i32>) -> tensor<5xi32>
+  %large = graph.mul %rest, %wide
+    : (tensor<5xi32>, tensor<i32>) -> tensor<5xi32>
+  %least = graph.min %large, %last
+    : (tensor<5xi32>, tensor<i32>) -> tensor<5xi32>
+  %1 = graph.gather %t, %least axis 0
+    : (tensor<4xf32>, tensor<5xi32>) -> tensor<5xf32>
+  %four = graph.constant dense<4> : tensor<ui8> : tensor<ui8>
+  %a = graph.mod %z, %four : (tensor<5xui8>, tensor<ui8>) -> tensor<5xui8>
+  %b = graph.sub %a, %a : (tensor<5xui8>, tensor<5xui8>) -> tensor<5xui8>
+  %c = graph.cast %b : tensor<5xui8> -> tensor<5xi64>
+  %2 = graph.gather %t, %c axis 0
+    : (tensor<4xf32>, tensor<5xi64>) -> tensor<5xf32>
+  return %0, %1, %2 : tensor<5xf32>, tensor<5xf32>, tensor<5xf32>
+}

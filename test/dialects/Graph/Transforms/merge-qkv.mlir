@@ -91,20 +91,20 @@ func.func @transposed(%x: tensor<3x8xf32>) -> tensor<3x3xf32> {
 // CHECK-LABEL: func.func @gate(
 // CHECK-NOT: #graph.concat
 // CHECK: return
-func.func @gate(%x: tensor<3x8xf32>) -> tensor<3x2xf32> {
+func.func @gate(%x: tensor<?x8xf32>) -> tensor<?x2xf32> {
   %w0 = graph.constant dense_resource<a> : tensor<8x6xf32> : tensor<8x6xf32>
   %w1 = graph.constant dense_resource<b> : tensor<8x6xf32> : tensor<8x6xf32>
   %w2 = graph.constant dense_resource<c> : tensor<6x2xf32> : tensor<6x2xf32>
   %0 = graph.contract %x, %w0 [#graph.branch<>]
-    : (tensor<3x8xf32>, tensor<8x6xf32>) -> tensor<3x6xf32>
-  %1 = graph.silu %0 : tensor<3x6xf32>
+    : (tensor<?x8xf32>, tensor<8x6xf32>) -> tensor<?x6xf32>
+  %1 = graph.silu %0 : tensor<?x6xf32>
   %2 = graph.contract %x, %w1 [#graph.branch<>]
-    : (tensor<3x8xf32>, tensor<8x6xf32>) -> tensor<3x6xf32>
+    : (tensor<?x8xf32>, tensor<8x6xf32>) -> tensor<?x6xf32>
   %3 = graph.mul %1, %2
-    : (tensor<3x6xf32>, tensor<3x6xf32>) -> tensor<3x6xf32>
+    : (tensor<?x6xf32>, tensor<?x6xf32>) -> tensor<?x6xf32>
   %4 = graph.contract %3, %w2 [#graph.branch<>]
-    : (tensor<3x6xf32>, tensor<6x2xf32>) -> tensor<3x2xf32>
-  return %4 : tensor<3x2xf32>
+    : (tensor<?x6xf32>, tensor<6x2xf32>) -> tensor<?x2xf32>
+  return %4 : tensor<?x2xf32>
 }
 
 // One that the caller gets stays whole; the two beside it merge, and so do two

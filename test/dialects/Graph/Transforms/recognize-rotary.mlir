@@ -128,3 +128,31 @@ func.func @same_order(%x: tensor<5x8xf32>, %c: tensor<5x8xf32>,
     : (tensor<5x8xf32>, tensor<5x8xf32>) -> tensor<5x8xf32>
   return %2 : tensor<5x8xf32>
 }
+
+// -----
+
+// Integers turn by no angle.
+// CHECK-LABEL: func.func @integers(
+// CHECK: graph.concat
+func.func @integers(
+    %x: tensor<2x3x?x8xi32> {graph.dims = affine_map<()[s0] -> (2, 3, s0, 8)>},
+    %c: tensor<1x1x?x8xi32> {graph.dims = affine_map<()[s0] -> (1, 1, s0, 8)>},
+    %s: tensor<1x1x?x8xi32> {graph.dims = affine_map<()[s0] -> (1, 1, s0, 8)>})
+    -> tensor<2x3x?x8xi32> attributes {graph.symbols = ["seq"]} {
+  %a = graph.slice %x from affine_map<()[s0] -> (0, 0, 0, 0)>
+      size affine_map<()[s0] -> (2, 3, s0, 4)> step [1, 1, 1, 1]
+    : tensor<2x3x?x8xi32> -> tensor<2x3x?x4xi32>
+  %b = graph.slice %x from affine_map<()[s0] -> (0, 0, 0, 4)>
+      size affine_map<()[s0] -> (2, 3, s0, 4)> step [1, 1, 1, 1]
+    : tensor<2x3x?x8xi32> -> tensor<2x3x?x4xi32>
+  %n = graph.neg %b : tensor<2x3x?x4xi32>
+  %r = graph.concat %n, %a axis 3
+    : (tensor<2x3x?x4xi32>, tensor<2x3x?x4xi32>) -> tensor<2x3x?x8xi32>
+  %0 = graph.mul %x, %c
+    : (tensor<2x3x?x8xi32>, tensor<1x1x?x8xi32>) -> tensor<2x3x?x8xi32>
+  %1 = graph.mul %r, %s
+    : (tensor<2x3x?x8xi32>, tensor<1x1x?x8xi32>) -> tensor<2x3x?x8xi32>
+  %2 = graph.add %0, %1
+    : (tensor<2x3x?x8xi32>, tensor<2x3x?x8xi32>) -> tensor<2x3x?x8xi32>
+  return %2 : tensor<2x3x?x8xi32>
+}
