@@ -15,6 +15,16 @@ using graph::StridedView;
 
 namespace {
 
+/// A group of k of a weight that is decoded: its buffers, and the tiles of
+/// those that hold for all of the group (null for others).
+struct DecodedGroup {
+  Value begin; ///< Its first k.
+  SmallVector<graph::EncodedBuffer> buffers;
+  SmallVector<Value> tiles;
+  /// Of the codes, as in EncodedBuffer.
+  int64_t parts = 1, run = 1;
+};
+
 /// Builds one tile kernel.
 class TileKernel {
 public:
@@ -30,6 +40,10 @@ private:
   Value buildBranch(const ContractBranch &branch);
   Value buildMma(const ContractBranch &branch);
   Value buildDecoded(const ContractBranch &branch);
+  Value addDecodedGroup(const ContractBranch &branch, const DecodedGroup &group,
+                        int64_t count, Value sum);
+  Value addDecodedRows(const ContractBranch &branch, const DecodedGroup &group,
+                       Value first, int64_t count, Value sum);
   Value buildMultiplyAdd(const ContractBranch &branch);
   Value buildBF16Pairs(const ContractBranch &branch);
   Value buildInt8(const ContractBranch &branch);
@@ -199,15 +213,23 @@ Value TileKernel::loadPanel(const ContractBranch &branch,
 }
 
 /// [columns] of a buffer over (groups of k, n), or over (n) if `group` is null:
-/// as a row that repeats down the tile, or as a tile of rank 1.
+/// as a row that repeats down the tile, or as a tile of rank 1. Groups are
+/// stored in panels too, so that a program reads them in a row.
 Value TileKernel::loadColumns(const ContractBranch &branch,
                               const graph::EncodedBuffer &buffer, Value group,
                               bool asRow) {
   BufferRef ref = BufferRef::operand(*branch.packedOperand);
   ref.encodedBuffer = buffer.name;
   Dims dims{c.n};
-  if (group)
-    dims.insert(dims.begin(), c.k.ceilDiv(buffer.group));
+  SmallVector<Value> bases{column};
+  bool isInside = divides(schedule.columns, c.n);
+  if (group) {
+    ref.packing = Packing{{1, kPanelColumns}, {1, 0}, {0, 1}};
+    dims = {c.n.ceilDiv(kPanelColumns), c.k.ceilDiv(buffer.group),
+            getAffineConstantExpr(kPanelColumns, b.getContext())};
+    bases = {panel, group, panelColumn};
+    isInside = true;
+  }
   StridedView view = StridedView::getContiguous(b.getContext(), dims);
   TileWindow window;
   if (asRow) {
@@ -216,12 +238,9 @@ Value TileKernel::loadColumns(const ContractBranch &branch,
     window.bases.push_back(row);
     window.extents.push_back({0, schedule.rows, true});
   }
-  if (group)
-    window.bases.push_back(group);
-  unsigned last = window.bases.size();
-  window.bases.push_back(column);
-  window.extents.push_back(
-      {last, schedule.columns, divides(schedule.columns, c.n)});
+  window.bases.append(bases);
+  unsigned last = window.bases.size() - 1;
+  window.extents.push_back({last, schedule.columns, isInside});
   return kernel.load(kernel.getBuffer(ref), view, window);
 }
 
@@ -244,70 +263,86 @@ Value TileKernel::buildMma(const ContractBranch &branch) {
   return failed ? Value() : sum;
 }
 
+/// Adds the products of `run` rows of codes from `first` on, counted in the
+/// group; of the k that they stand for, those below `count` exist. Null after
+/// an error.
+Value TileKernel::addDecodedRows(const ContractBranch &branch,
+                                 const DecodedGroup &group, Value first,
+                                 int64_t count, Value sum) {
+  for (int64_t r = 0; r < group.run; ++r)
+    for (int64_t p = 0; p < group.parts && p * group.run + r < count; ++p) {
+      Value offset = kernel.add(kernel.mul(first, kernel.getIndex(group.parts)),
+                                kernel.getIndex(p * group.run + r));
+      Value s =
+          kernel.add(kernel.add(kernel.div(group.begin, group.parts), first),
+                     kernel.getIndex(r));
+      SmallVector<Value> tiles;
+      for (auto [buffer, tile] : llvm::zip_equal(group.buffers, group.tiles))
+        tiles.push_back(tile ? tile : loadPanel(branch, &buffer, s, 1));
+      Value x = loadInput(kernel.add(group.begin, offset));
+      if (!x)
+        return {};
+      Value w = branch.encoding.decode(b, b.getLoc(), tiles, p, b.getF32Type());
+      sum = tile::MmaOp::create(b, x, w, sum);
+    }
+  return sum;
+}
+
+/// Adds the products of the `count` k of a group.
+Value TileKernel::addDecodedGroup(const ContractBranch &branch,
+                                  const DecodedGroup &group, int64_t count,
+                                  Value sum) {
+  int64_t step = group.run * group.parts, whole = count / step;
+  bool failed = false;
+  auto body = [&](Value first, ValueRange carried) -> SmallVector<Value> {
+    Value next = addDecodedRows(branch, group, first, step, carried[0]);
+    failed = !next;
+    return {failed ? carried[0] : next};
+  };
+  sum = kernel.forEach(kernel.getIndex(0), kernel.getIndex(whole * group.run),
+                       kernel.getIndex(group.run), {sum}, body)[0];
+  if (int64_t rest = failed ? 0 : count % step)
+    return addDecodedRows(branch, group, kernel.getIndex(whole * group.run),
+                          rest, sum);
+  return failed ? Value() : sum;
+}
+
 /// Decodes rows of the weight to f32, group by group of k: what holds for a
 /// group is loaded once.
 Value TileKernel::buildDecoded(const ContractBranch &branch) {
-  auto buffers = branch.getBuffers(launch.getGroup());
-  int64_t depth = *getConstantSize(c.k), parts = 1, run = 1, group = depth;
-  for (const graph::EncodedBuffer &buffer : buffers) {
-    parts = std::max(parts, buffer.parts);
-    run = std::max(run, buffer.run);
+  DecodedGroup group;
+  group.buffers = branch.getBuffers(launch.getGroup());
+  int64_t depth = *getConstantSize(c.k), size = depth;
+  for (const graph::EncodedBuffer &buffer : group.buffers) {
+    group.parts = std::max(group.parts, buffer.parts);
+    group.run = std::max(group.run, buffer.run);
     if (buffer.group > 1)
-      group = buffer.group;
+      size = std::min(size, buffer.group);
   }
   bool failed = false;
-  // Rows first..first + run of codes that start a group at `begin`; k below
-  // `count` are there.
-  auto addRows = [&](Value begin, Value first, ArrayRef<Value> perGroup,
-                     int64_t count, Value sum) {
-    for (int64_t r = 0; r < run; ++r)
-      for (int64_t p = 0; p < parts && p * run + r < count; ++p) {
-        Value offset = kernel.getIndex(p * run + r);
-        Value k = kernel.add(
-            kernel.add(begin, kernel.mul(first, kernel.getIndex(parts))),
-            offset);
-        Value s = kernel.add(kernel.add(kernel.div(begin, parts), first),
-                             kernel.getIndex(r));
-        SmallVector<Value> tiles;
-        for (auto [buffer, tile] : llvm::zip_equal(buffers, perGroup))
-          tiles.push_back(tile ? tile : loadPanel(branch, &buffer, s, 1));
-        Value x = loadInput(k);
-        failed |= !x;
-        if (failed)
-          return sum;
-        Value w =
-            branch.encoding.decode(b, b.getLoc(), tiles, p, b.getF32Type());
-        sum = tile::MmaOp::create(b, x, w, sum);
-      }
-    return sum;
-  };
-  auto addGroup = [&](Value begin, Value sum, int64_t count) -> Value {
-    SmallVector<Value> perGroup;
-    for (const graph::EncodedBuffer &buffer : buffers) {
+  auto add = [&](Value begin, int64_t count, Value sum) -> Value {
+    group.begin = begin;
+    group.tiles.clear();
+    for (const graph::EncodedBuffer &buffer : group.buffers) {
       Value index = buffer.group ? kernel.div(begin, buffer.group) : Value();
-      perGroup.push_back(buffer.group == 1
-                             ? Value()
-                             : loadColumns(branch, buffer, index, false));
+      group.tiles.push_back(buffer.group == 1
+                                ? Value()
+                                : loadColumns(branch, buffer, index, false));
     }
-    int64_t whole = count / (run * parts);
-    auto body = [&](Value first, ValueRange carried) -> SmallVector<Value> {
-      return {addRows(begin, first, perGroup, run * parts, carried[0])};
-    };
-    sum = kernel.forEach(kernel.getIndex(0), kernel.getIndex(whole * run),
-                         kernel.getIndex(run), {sum}, body)[0];
-    if (int64_t rest = count % (run * parts))
-      sum = addRows(begin, kernel.getIndex(whole * run), perGroup, rest, sum);
-    return sum;
-  };
-  auto body = [&](Value begin, ValueRange carried,
-                  bool isWhole) -> SmallVector<Value> {
-    return {addGroup(begin, carried[0], isWhole ? group : depth % group)};
+    Value next = addDecodedGroup(branch, group, count, sum);
+    failed |= !next;
+    return failed ? sum : next;
   };
   Value sum = getZero(b.getF32Type());
-  if (group >= depth)
-    sum = addGroup(kernel.getIndex(0), sum, depth);
+  if (size == depth)
+    sum = add(kernel.getIndex(0), depth, sum);
   else
-    sum = kernel.forEachTile(c.k, group, {sum}, body)[0];
+    sum = kernel.forEachTile(
+        c.k, size, {sum},
+        [&](Value begin, ValueRange carried,
+            bool isWhole) -> SmallVector<Value> {
+          return {add(begin, isWhole ? size : depth % size, carried[0])};
+        })[0];
   return failed ? Value() : sum;
 }
 

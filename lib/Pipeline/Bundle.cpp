@@ -3,6 +3,7 @@
 // Stage 5: plan, constants and code to a bundle. Weights that several variants
 // read in the same layout are stored once: the writer knows equal bytes.
 
+#include "lib/Pipeline/Calibration.h"
 #include "lib/Pipeline/Manifest.h"
 #include "lib/Pipeline/Stages.h"
 #include "llvm/ADT/StringExtras.h"
@@ -57,7 +58,7 @@ static Error writeVariant(CompiledVariant &compiled, unsigned rank,
                           bundle::ManifestT &manifest,
                           ArrayRef<std::unique_ptr<ExpressionTable>> tables,
                           const llvm::StringMap<uint32_t> &entries,
-                          bundle::Writer &writer) {
+                          bundle::Writer &writer, Calibration *calibration) {
   auto variant = std::make_unique<bundle::VariantT>();
   variant->target = compiled.target->getName().str();
   variant->level = compiled.level.name;
@@ -70,7 +71,8 @@ static Error writeVariant(CompiledVariant &compiled, unsigned rank,
   for (auto [i, program] :
        llvm::enumerate(compiled.plan->getOps<plan::ProgramOp>())) {
     ProgramWriter programWriter(*manifest.entries[i], *tables[i], entries,
-                                kernels, writer, /*emitRemarks=*/rank == 0);
+                                kernels, writer, /*emitRemarks=*/rank == 0,
+                                calibration);
     Expected<std::unique_ptr<bundle::ProgramT>> table =
         programWriter.write(program);
     if (!table)
@@ -103,12 +105,23 @@ Error lathe::writeBundle(StringRef output,
     tables.push_back(
         std::make_unique<ExpressionTable>(*manifest.entries.back()));
   }
+  std::unique_ptr<Calibration> calibration;
+  if (!options.calibration.empty()) {
+    auto read = Calibration::read(options.calibration,
+                                  *variants.front().plan->getContext());
+    if (!read)
+      return read.takeError();
+    calibration = std::move(*read);
+  }
   for (auto [rank, variant] : llvm::enumerate(variants)) {
     report.kernels += variant.kernels.size();
-    if (Error error =
-            writeVariant(variant, rank, manifest, tables, entries, **writer))
+    if (Error error = writeVariant(variant, rank, manifest, tables, entries,
+                                   **writer, calibration.get()))
       return error;
   }
+  if (calibration && !calibration->isUsed())
+    return makeError(options.calibration +
+                     ": no tensor is named as a layer with encoded weights");
   report.variants = variants.size();
   report.constantBytes = (*writer)->getConstantBytes();
   Expected<uint64_t> size = (*writer)->finish(manifest);

@@ -34,6 +34,9 @@ struct CompileOptions {
   /// layer patterns (dialects/Graph/Transforms/WeightPlan.h); empty: as they
   /// are.
   std::string weights;
+  /// A safetensors file with the second moments of layers' inputs, which
+  /// encodings round by (lib/Pipeline/Calibration.h); empty: none.
+  std::string calibration;
   /// Sparse pattern of self-attention, as in "window:block=64,local=8,sink=1"
   /// (dialects/Graph/Transforms/AttentionPattern.h); empty: as the model says.
   std::string attentionPattern;

@@ -2,6 +2,7 @@
 
 #include "lib/Pipeline/Constants.h"
 #include "dialects/Graph/IR/Graph.h"
+#include "lib/Pipeline/Calibration.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <cmath>
@@ -185,20 +186,43 @@ void ConstantMaterializer::stateError(plan::ConstantOp op,
                .str();
 }
 
+/// Fills `encoded`, by the moments of the layer's inputs where there are any.
+llvm::Error ConstantMaterializer::encodeValue(plan::ConstantOp op,
+                                              ArrayRef<char> bytes) {
+  auto encoding = cast<graph::EncodingInterface>(*op.getEncoding());
+  auto shape = cast<RankedTensorType>(op.getValue().getShapedType());
+  auto logical =
+      RankedTensorType::get(shape.getShape(), shape.getElementType(), encoding);
+  ArrayRef<float> moments;
+  std::optional<int64_t> columns = encoding.getColumnDim();
+  if (calibration && columns && logical.getRank() == 2) {
+    auto found =
+        calibration->find(op.getLoc(), logical.getDimSize(1 - *columns));
+    if (!found)
+      return found.takeError();
+    moments = *found;
+  }
+  if (moments.empty())
+    return encoding.encode(logical, bytes, {}, encoded);
+  Calibration::Buffers &known = calibration->encoded[{op.getValue(), encoding}];
+  if (known.empty())
+    if (llvm::Error error = encoding.encode(logical, bytes, moments, known))
+      return error;
+  encoded = known;
+  return llvm::Error::success();
+}
+
 llvm::Error ConstantMaterializer::encode(plan::ConstantOp op) {
   if (encodedValue == op.getValue() && encodedWith == *op.getEncoding())
     return llvm::Error::success();
   auto encoding = dyn_cast<graph::EncodingInterface>(*op.getEncoding());
   if (!encoding)
     return llvm::createStringError("no encoder is registered for this type");
-  auto shape = cast<RankedTensorType>(op.getValue().getShapedType());
-  auto logical =
-      RankedTensorType::get(shape.getShape(), shape.getElementType(), encoding);
   llvm::Expected<ArrayRef<char>> bytes = getDenseBytes(op.getValue(), dense);
   if (!bytes)
     return bytes.takeError();
   encoded.clear();
-  if (llvm::Error error = encoding.encode(logical, *bytes, {}, encoded))
+  if (llvm::Error error = encodeValue(op, *bytes))
     return error;
   encodedValue = op.getValue();
   encodedWith = encoding;

@@ -12,6 +12,8 @@
 
 namespace lathe {
 
+class Calibration;
+
 /// The dense row-major bytes of `value`: a view of the mapped file where that
 /// is possible, otherwise of `storage`, which is filled. `i1` elements are one
 /// byte each.
@@ -30,7 +32,9 @@ class ConstantMaterializer {
 public:
   /// With `emitRemarks`, each encoded weight's error is stated: the Frobenius
   /// norm of what decoding its bytes gives less the weight, over the weight's.
-  explicit ConstantMaterializer(bool emitRemarks) : emitRemarks(emitRemarks) {}
+  /// With `calibration`, weights round by it.
+  ConstantMaterializer(bool emitRemarks, Calibration *calibration)
+      : emitRemarks(emitRemarks), calibration(calibration) {}
 
   /// The bytes of `op` as the kernel reads them; valid until the next call.
   llvm::Expected<llvm::ArrayRef<char>> materialize(plan::ConstantOp op);
@@ -39,7 +43,10 @@ private:
   llvm::Error encode(plan::ConstantOp op);
   void stateError(plan::ConstantOp op, llvm::ArrayRef<char> bytes);
 
+  llvm::Error encodeValue(plan::ConstantOp op, llvm::ArrayRef<char> bytes);
+
   bool emitRemarks;
+  Calibration *calibration;
   mlir::Attribute encodedValue, encodedWith;
   llvm::SmallVector<llvm::SmallVector<char, 0>> encoded;
   llvm::SmallVector<char, 0> dense, packed;

@@ -39,9 +39,11 @@ public:
   ProgramWriter(bundle::EntryT &entry, ExpressionTable &expressions,
                 const llvm::StringMap<uint32_t> &entries,
                 const llvm::StringMap<uint32_t> &kernels,
-                bundle::Writer &writer, bool emitRemarks)
+                bundle::Writer &writer, bool emitRemarks,
+                Calibration *calibration)
       : entry(entry), expressions(expressions), entries(entries),
-        kernels(kernels), writer(writer), materializer(emitRemarks) {}
+        kernels(kernels), writer(writer),
+        materializer(emitRemarks, calibration) {}
 
   /// `entries` maps programs to entries, `kernels` symbols to indices in the
   /// variant. Errors name the step; with `emitRemarks`, remarks state the error

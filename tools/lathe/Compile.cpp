@@ -50,8 +50,9 @@ static cl::opt<std::string> attentionPattern(
              "(default: as the model says)"),
     cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string>
-    calibration("calibration", cl::value_desc("DIR_OR_NPZ"),
-                cl::desc("Sample inputs for encodings that are fitted to data"),
+    calibration("calibration", cl::value_desc("FILE"),
+                cl::desc("Moments of layers' inputs, which int4 weights round "
+                         "by (tools/calibrate/moments.py writes them)"),
                 cl::sub(parser), cl::cat(optionCategory));
 static cl::list<std::string> specialize(
     "specialize", cl::value_desc("NAME=V[,V...]"),
@@ -91,9 +92,7 @@ static Expected<CompileOptions> readOptions() {
   options.precision = precision;
   options.weights = weights;
   options.attentionPattern = attentionPattern;
-  if (!calibration.empty())
-    return usageError("--calibration: none of the encodings of this build is "
-                      "fitted to data");
+  options.calibration = calibration;
   auto sizes = parseSpecializations(std::vector<std::string>(specialize));
   if (!sizes)
     return sizes.takeError();
@@ -125,10 +124,11 @@ static Error run() {
   Expected<CompileOptions> options = readOptions();
   if (!options)
     return options.takeError();
-  if (Error error = checkOutput(output, {model, tuning}))
+  if (Error error = checkOutput(output, {model, tuning, calibration}))
     return error;
   if (!reportPath.empty())
-    if (Error error = checkOutput(reportPath, {model, tuning, output}))
+    if (Error error =
+            checkOutput(reportPath, {model, tuning, calibration, output}))
       return error;
   // The linker in this process resets every cl::opt when it runs.
   const std::string modelPath = model, bundlePath = output;

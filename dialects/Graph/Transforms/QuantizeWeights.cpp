@@ -76,8 +76,9 @@ Value QuantizeWeightsPass::quantize(ContractOp op, Value weight,
   if (type.getNumElements() < minElements)
     return keep("it has fewer than " + Twine(minElements) + " elements");
   OpBuilder builder(constant);
+  // Calibrations and remarks name layers.
   auto encoded = ConstantOp::create(
-      builder, constant.getLoc(),
+      builder, builder.getFusedLoc({constant.getLoc(), op.getLoc()}),
       RankedTensorType::get(
           type.getShape(), type.getElementType(),
           format.getEncoding(&getContext(), transpose ? 0 : 1)),

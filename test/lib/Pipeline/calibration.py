@@ -1,0 +1,87 @@
+# RUN: %python %s
+# REQUIRES: avx2
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""int4 weights that round by the moments of their inputs: the model errs less, on
+inputs that the moments did not see."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save_file
+
+SOURCE = os.environ["LATHE_SOURCE"]
+sys.path.insert(0, os.path.join(SOURCE, "python"))
+import lathe  # noqa: E402
+
+RNG = np.random.default_rng(5)
+K, N, SIGNALS = 192, 96, 24
+MIXTURE = RNG.standard_normal((SIGNALS, K)).astype(np.float32)
+
+
+def draw(rows):
+    """Channels that are mixtures of a few signals, as activations are."""
+    return (RNG.standard_normal((rows, SIGNALS)) @ MIXTURE).astype(np.float32)
+
+
+def make_model(path, weight):
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="layer")], "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["m", K])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["m", N])],
+        [numpy_helper.from_array(weight, "w")])
+    onnx.save(helper.make_model(graph, ir_version=10,
+                                opset_imports=[helper.make_opsetid("", 21)]), path)
+
+
+def compile_model(*options, fails=False):
+    done = subprocess.run(["lathe", "compile", "m.onnx", "-o", "m.lathe", *options],
+                          capture_output=True, text=True)
+    assert (done.returncode != 0) == fails, done.stderr
+    return done.stderr
+
+
+def error(weight, x):
+    got = lathe.Model("m.lathe").run({"x": x})["y"]
+    want = x @ weight
+    return np.linalg.norm(got - want) / np.linalg.norm(want)
+
+
+def main():
+    weight = RNG.standard_normal((K, N)).astype(np.float32)
+    make_model("m.onnx", weight)
+    for i in range(3):
+        np.savez(f"s{i}.npz", x=draw(200))
+    tool = os.path.join(SOURCE, "tools", "calibrate", "moments.py")
+    subprocess.run([sys.executable, tool, "m.onnx", "-o", "m.safetensors",
+                    *(f"s{i}.npz" for i in range(3))], check=True,
+                   stdout=subprocess.DEVNULL)
+    x = draw(100)
+    for group in (32, 64):
+        compile_model("--weights", f"int4:{group}")
+        plain = error(weight, x)
+        compile_model("--weights", f"int4:{group}", "--calibration", "m.safetensors")
+        assert error(weight, x) < 0.6 * plain, (group, error(weight, x), plain)
+
+    save_file({"elsewhere": np.eye(K, dtype=np.float32)}, "other.safetensors")
+    text = compile_model("--weights", "int4", "--calibration", "other.safetensors",
+                         fails=True)
+    assert "no tensor is named as a layer" in text, text
+    save_file({"layer": np.eye(8, dtype=np.float32)}, "small.safetensors")
+    text = compile_model("--weights", "int4", "--calibration", "small.safetensors",
+                         fails=True)
+    assert "'layer' has moments of 8 inputs; the layer's weight has 192" in text, text
+    save_file({"layer": np.ones((8, 4), np.float32)}, "flat.safetensors")
+    text = compile_model("--weights", "int4", "--calibration", "flat.safetensors",
+                         fails=True)
+    assert "moments are square and of f32" in text, text
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        main()
