@@ -7,6 +7,7 @@
 #include "lib/Pipeline/Manifest.h"
 #include "lib/Pipeline/Stages.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SHA256.h"
@@ -24,18 +25,23 @@ static void addProvenance(bundle::ManifestT &manifest, StringRef key,
   manifest.provenance.push_back(std::move(pair));
 }
 
-static std::string hashFile(const std::string &path) {
+/// Records the SHA-256 of an option's file, whose name says nothing of it.
+static Error addFile(bundle::ManifestT &manifest, StringRef key,
+                     const std::string &path) {
   auto file = llvm::MemoryBuffer::getFile(path);
   if (!file)
-    return file.getError().message();
-  return llvm::toHex(
-      llvm::SHA256::hash(llvm::arrayRefFromStringRef((*file)->getBuffer())),
-      /*LowerCase=*/true);
+    return llvm::createStringError(file.getError(),
+                                   path + ": " + file.getError().message());
+  addProvenance(manifest, key,
+                llvm::toHex(llvm::SHA256::hash(llvm::arrayRefFromStringRef(
+                                (*file)->getBuffer())),
+                            /*LowerCase=*/true));
+  return Error::success();
 }
 
 /// Facts about the input that hold on any machine: no path, no time.
-static void describe(bundle::ManifestT &manifest, StringRef model,
-                     const CompileOptions &options) {
+static Error describe(bundle::ManifestT &manifest, StringRef model,
+                      const CompileOptions &options) {
   manifest.producer = options.producer;
   manifest.model = llvm::sys::path::stem(model).str();
   addProvenance(manifest, "source", llvm::sys::path::filename(model));
@@ -44,14 +50,19 @@ static void describe(bundle::ManifestT &manifest, StringRef model,
                 options.weights.empty()
                     ? "keep"
                     : llvm::sys::path::filename(options.weights));
+  if (llvm::sys::fs::is_regular_file(options.weights)) // A plan.
+    if (Error error = addFile(manifest, "weights-sha256", options.weights))
+      return error;
   if (!options.attentionPattern.empty())
     addProvenance(manifest, "attention-pattern", options.attentionPattern);
   if (!options.tuning.empty())
-    addProvenance(manifest, "tuning-sha256", hashFile(options.tuning));
+    if (Error error = addFile(manifest, "tuning-sha256", options.tuning))
+      return error;
   if (options.allSchedules)
     addProvenance(manifest, "all-schedules", "yes");
   for (const auto &[symbol, value] : options.specialize)
     addProvenance(manifest, "specialize", symbol + "=" + std::to_string(value));
+  return Error::success();
 }
 
 static Error writeVariant(CompiledVariant &compiled, unsigned rank,
@@ -94,7 +105,8 @@ Error lathe::writeBundle(StringRef output,
   if (!writer)
     return writer.takeError();
   bundle::ManifestT manifest;
-  describe(manifest, model, options);
+  if (Error error = describe(manifest, model, options))
+    return error;
 
   std::vector<std::unique_ptr<ExpressionTable>> tables;
   llvm::StringMap<uint32_t> entries;

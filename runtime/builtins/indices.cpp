@@ -20,6 +20,10 @@ static Status outOfRange(const Operand &indices, int64_t i, int64_t index,
                               "%s%" PRId64, d ? ", " : " at [", i / stride));
     i %= stride;
   }
+  if (size <= 0)
+    return error(LATHE_INVALID_ARGUMENT,
+                 "index %" PRId64 "%s%s: the dim is empty, no index is allowed",
+                 index, place, length ? "]" : "");
   return error(LATHE_INVALID_ARGUMENT,
                "index %" PRId64
                "%s%s is out of range for a dim of size %" PRId64

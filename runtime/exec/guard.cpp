@@ -87,12 +87,19 @@ static pthread_mutex_t watchMutex = PTHREAD_MUTEX_INITIALIZER;
 static std::atomic<Watch *> currentWatch{nullptr};
 static struct sigaction previousAction;
 
-static void handleFault(int, siginfo_t *info, void *) {
+static void handleFault(int signal, siginfo_t *info, void *context) {
   Watch *watch = currentWatch.load();
   if (watch && watch->handle(static_cast<const uint8_t *>(info->si_addr)))
     return;
-  // Not ours: the access happens again, under who was there before.
-  sigaction(SIGSEGV, &previousAction, nullptr);
+  // Not ours, but of another thread perhaps: for who was there before. Without
+  // anybody, the access happens again and ends the process.
+  if (previousAction.sa_flags & SA_SIGINFO)
+    previousAction.sa_sigaction(signal, info, context);
+  else if (previousAction.sa_handler != SIG_DFL &&
+           previousAction.sa_handler != SIG_IGN)
+    previousAction.sa_handler(signal);
+  else
+    sigaction(SIGSEGV, &previousAction, nullptr);
 }
 
 static void launchWatched(const Executable &executable, uint32_t kernel,
@@ -124,7 +131,8 @@ Status launchGuarded(const Executable &executable, uint32_t kernel,
   for (Side side : {Side::Begin, Side::End}) {
     for (size_t i = 0; i < operands.size(); ++i) {
       pointers[i] = fences[i].data(side);
-      memcpy(pointers[i], operands[i].data, operands[i].bytes);
+      if (operands[i].bytes)
+        memcpy(pointers[i], operands[i].data, operands[i].bytes);
     }
     Watch watch;
     watch.fences = {fences.data(), fences.size()};
@@ -138,7 +146,7 @@ Status launchGuarded(const Executable &executable, uint32_t kernel,
                    operands[watch.operand].written ? "written" : "read");
   }
   for (size_t i = 0; i < operands.size(); ++i)
-    if (operands[i].written)
+    if (operands[i].written && operands[i].bytes)
       memcpy(operands[i].data, pointers[i], operands[i].bytes);
   return ok();
 }

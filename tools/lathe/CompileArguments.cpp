@@ -119,8 +119,8 @@ Error pipelineError(Error error, MessageLog &log) {
   std::string what;
   bool isUsage = false;
   handleAllErrors(std::move(error), [&](const ErrorInfoBase &info) {
-    what = info.message();
-    isUsage = info.convertToErrorCode() == std::errc::invalid_argument;
+    what += (what.empty() ? "" : "\n") + info.message();
+    isUsage |= info.convertToErrorCode() == std::errc::invalid_argument;
   });
   what += log.formatProblems(what);
   return isUsage ? usageError(what) : failure(what);

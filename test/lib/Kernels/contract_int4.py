@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "Inputs"))
-from model_check import Model, run  # noqa: E402
+from model_check import LEVEL, Model, run  # noqa: E402
 
 RNG = np.random.default_rng(31)
 F = np.float32
@@ -63,14 +63,14 @@ def check(k, n, rows, group=128, zeros=False, decoded=False, transposed=False):
         path = os.path.join(folder, "model")
         onnx.save(model.build(), path + ".onnx")
         run("lathe", "compile", path + ".onnx", "-o", path + ".lathe",
-            "--weights", spec, "--target", "x86:cpu=native")
+            "--weights", spec, "--target", "x86:cpu=" + LEVEL)
         for m in rows:
             data = RNG.normal(size=(m, k)).astype("f4")
             if m > 1:
                 data[m // 2] = 0
             np.savez(path + ".in.npz", x=data)
             run("lathe", "run", path + ".lathe", "--inputs", path + ".in.npz",
-                "--outputs", path + ".out.npz")
+                "--outputs", path + ".out.npz", "--guard")
             got = np.load(path + ".out.npz")[y]
             want = (data if decoded else quantized(data, group)) @ weight.astype("f8") + bias
             assert got.shape == want.shape
