@@ -135,9 +135,7 @@ public:
   /// 0, 1, ... as i64, shaped so that it lies along `axis` of `rank` dims.
   mlir::Value iota(mlir::AffineExpr count, int64_t axis = 0, int64_t rank = 1);
   mlir::Value matmul(mlir::Value a, mlir::Value b);
-  /// NumPy's take_along_axis for i64 `indices` of the same rank, as a gather
-  /// from the flattened value: kernels fuse that, and the arithmetic of the
-  /// indices with it.
+  /// NumPy's take_along_axis for i64 `indices` of the same rank.
   mlir::Value takeAlong(mlir::Value value, mlir::Value indices, int64_t axis);
   /// A `[C]` tensor as `[1, C, 1, ...]`, to combine with channels first.
   mlir::Value alongChannels(mlir::Value value, int64_t rank);

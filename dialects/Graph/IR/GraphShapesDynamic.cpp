@@ -188,8 +188,8 @@ struct BoundResolver {
     }
     // A table of constant length, and a position near either end, are taken
     // to be there: sizes stay simple, and a call where they are not fails with
-    // a message. Another bound is a limit; so is one near an end of a dim of
-    // the inputs, unless one element is all that lies between them.
+    // a message. Another bound is a limit; so is one near an end of a dim
+    // that has a name, unless one element is all that lies between them.
     bool isNear = isFromEnd || (known && *known <= kNear);
     if (isNear && known && std::abs(*known) > 1 &&
         isa<AffineSymbolExpr>(size)) {

@@ -191,9 +191,9 @@ static Value buildProduct(GraphBuilder &b, ConvOp op, const Windows &windows,
       toRows(b, op, open(b, op.getInput(), windows, 0.0), windows, shape);
   Type element = b.getElementType(op.getResult());
   int64_t groups = op.getGroups(), spatial = windows.axes.size();
-  Dims dims = b.getDims(rows);
   if (!rows)
     return Value();
+  Dims dims = b.getDims(rows);
   AffineExpr depth = dims.back();
   Value matrix = toMatrix(b, op, depth, shape.columns);
   if (groups == 1) {
@@ -278,24 +278,22 @@ static Value decompose(GraphBuilder &b, PoolOp op) {
 /// Elements of the flattened input at positions that are computed: an index
 /// with dims of its own moves along all of them.
 static Value decompose(GraphBuilder &b, GatherElementsOp op) {
-  Value value = op.getInput(), indices = op.getIndices();
+  // Positions may exceed what the type of the indices holds.
+  Type type = b.getI64Type();
+  Value value = op.getInput(), indices = b.cast(op.getIndices(), type);
   Dims dims = b.getDims(value), wanted = b.getDims(indices);
-  Type type = b.getElementType(indices);
   int64_t rank = dims.size();
-  auto number = [&](AffineExpr size) {
-    return b.cast(b.sizeValue(size), type);
-  };
   Value isNegative = b.compare(Compare::lt, indices, b.scalar(type, 0));
-  Value place =
-      b.select(isNegative, b.add(indices, number(dims[op.getAxis()])), indices);
+  Value place = b.select(
+      isNegative, b.add(indices, b.sizeValue(dims[op.getAxis()])), indices);
   Value flat;
   for (int64_t dim = 0; dim < rank; ++dim) {
     Value index = dim == static_cast<int64_t>(op.getAxis())
                       ? place
-                      : b.cast(b.iota(wanted[dim], dim, rank), type);
+                      : b.iota(wanted[dim], dim, rank);
     AffineExpr stride = b.product(ArrayRef(dims).drop_front(dim + 1));
     if (stride != b.size(1))
-      index = b.mul(index, number(stride));
+      index = b.mul(index, b.sizeValue(stride));
     flat = flat ? b.add(flat, index) : index;
   }
   return b.create<GatherOp>(b.getElementType(value),

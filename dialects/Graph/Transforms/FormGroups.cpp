@@ -23,6 +23,7 @@
 #include "dialects/Graph/Transforms/Passes.h"
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <queue>
 
@@ -189,7 +190,7 @@ private:
   std::vector<Plan> plans;
   llvm::DenseSet<Operation *> taken;      ///< Computed by a group.
   llvm::DenseSet<Operation *> standalone; ///< Views needed outside of groups.
-  llvm::DenseSet<std::pair<Operation *, size_t>> refusals;
+  llvm::DenseMap<Operation *, llvm::StringSet<>> refusals;
   unsigned numRefused = 0;
 };
 } // namespace
@@ -197,7 +198,7 @@ private:
 void Planner::refuse(Operation *op, const Twine &reason) {
   std::string text = reason.str();
   // Several consumers may ask the same of one op.
-  if (!refusals.insert({op, llvm::hash_value(StringRef(text))}).second)
+  if (!refusals[op].insert(text).second)
     return;
   remarkMissed(pass, op, text);
   ++numRefused;

@@ -156,7 +156,7 @@ struct PropagateLayoutPass
         return Value();
       Value result = conv ? rewriter.rewrite(conv) : rewriter.rewrite(pool);
       isBroken |= !result;
-      ++numRewritten;
+      numRewritten += result ? 1 : 0;
       return result;
     };
     if (failed(rewriteOps(getOperation(), rewrite)) || isBroken)
