@@ -72,6 +72,9 @@ void MaskCollector::collectConditions(Value value, bool negate,
 void MaskCollector::addCondition(Value value, double fill, bool negate) {
   SmallVector<Condition> conditions;
   collectConditions(value, negate, conditions);
+  llvm::erase_if(conditions, [&](const Condition &condition) {
+    return hidesNothing(condition);
+  });
   auto savedLeft = left, savedRight = right;
   SmallVector<Condition> rest;
   if (fill <= kHidden)
@@ -195,6 +198,17 @@ static Compare getInverse(Compare kind) {
   llvm_unreachable("all kinds are listed");
 }
 
+/// No place is negative: `place >= 0` hides nothing.
+bool MaskCollector::hidesNothing(Condition condition) {
+  auto compare = condition.value.getDefiningOp<CompareOp>();
+  if (!compare ||
+      compare.getKind() != (condition.negate ? Compare::lt : Compare::ge))
+    return false;
+  auto lhs = getPosition(compare.getLhs()), rhs = getPosition(compare.getRhs());
+  return lhs && rhs && lhs->query >= rhs->query && lhs->key >= rhs->key &&
+         isSizeAtLeast(lhs->constant - rhs->constant, 0);
+}
+
 /// A comparison of the query's and the key's place bounds their distance.
 bool MaskCollector::addBound(CompareOp compare, bool negate) {
   auto lhs = getPosition(compare.getLhs()), rhs = getPosition(compare.getRhs());
@@ -203,10 +217,6 @@ bool MaskCollector::addBound(CompareOp compare, bool negate) {
   Compare kind = negate ? getInverse(compare.getKind()) : compare.getKind();
   int64_t query = lhs->query - rhs->query, key = lhs->key - rhs->key;
   AffineExpr constant = lhs->constant - rhs->constant;
-  // No place is negative: `place >= 0` hides nothing.
-  if (kind == Compare::ge && query >= 0 && key >= 0 &&
-      isSizeAtLeast(constant, 0))
-    return true;
   if (query * key != -1)
     return false;
   // To `key - query + constant (kind) 0`.

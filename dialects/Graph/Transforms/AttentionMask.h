@@ -66,6 +66,7 @@ private:
   void collectConditions(mlir::Value value, bool negate,
                          llvm::SmallVectorImpl<Condition> &conditions);
   bool addWindow(mlir::Value condition, bool negate);
+  bool hidesNothing(Condition condition);
   bool addBound(CompareOp compare, bool negate);
   bool addConstantTriangle(mlir::Value condition, bool negate);
   std::optional<ConstantMask> getConstantMask(mlir::Value value);

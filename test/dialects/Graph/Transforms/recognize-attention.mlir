@@ -251,6 +251,42 @@ func.func @finite_fill(
 
 // -----
 
+// A condition that no place of a query fails is dropped, whatever the number:
+// the padding stays one row for all queries.
+// CHECK-LABEL: func.func @always_visible(
+// CHECK-NOT: graph.and
+// CHECK: %[[M:.*]] = graph.select %arg3, {{.*}} -> tensor<2x1x1x?xf32>
+// CHECK: graph.attention %arg0, %{{.*}}, %arg2 mask %[[M]] score(
+func.func @always_visible(
+    %q: tensor<2x3x?x8xf32> {graph.dims = affine_map<()[s0] -> (2, 3, s0, 8)>},
+    %k: tensor<2x3x8x?xf32> {graph.dims = affine_map<()[s0] -> (2, 3, 8, s0)>},
+    %v: tensor<2x3x?x8xf32> {graph.dims = affine_map<()[s0] -> (2, 3, s0, 8)>},
+    %pad: tensor<2x1x1x?xi1> {graph.dims = affine_map<()[s0] -> (2, 1, 1, s0)>})
+    -> tensor<2x3x?x8xf32> attributes {graph.symbols = ["seq"]} {
+  %zero = graph.constant dense<0.0> : tensor<f32> : tensor<f32>
+  %low = graph.constant dense<-3.40282347E+38> : tensor<f32> : tensor<f32>
+  %first = graph.constant dense<0> : tensor<i64> : tensor<i64>
+  %i = graph.iota 0 size affine_map<()[s0] -> (s0)> : tensor<?xi64>
+  %rows = graph.reshape %i to affine_map<()[s0] -> (s0, 1)>
+    : tensor<?xi64> -> tensor<?x1xi64>
+  %all = graph.compare ge %rows, %first
+    : (tensor<?x1xi64>, tensor<i64>) -> tensor<?x1xi1>
+  %both = graph.and %pad, %all
+    : (tensor<2x1x1x?xi1>, tensor<?x1xi1>) -> tensor<2x1x?x?xi1>
+  %m = graph.select %both, %zero, %low
+    : (tensor<2x1x?x?xi1>, tensor<f32>, tensor<f32>) -> tensor<2x1x?x?xf32>
+  %s = graph.matmul %q, %k
+    : (tensor<2x3x?x8xf32>, tensor<2x3x8x?xf32>) -> tensor<2x3x?x?xf32>
+  %l = graph.add %s, %m
+    : (tensor<2x3x?x?xf32>, tensor<2x1x?x?xf32>) -> tensor<2x3x?x?xf32>
+  %p = graph.softmax %l axis 3 : tensor<2x3x?x?xf32>
+  %o = graph.matmul %p, %v
+    : (tensor<2x3x?x?xf32>, tensor<2x3x?x8xf32>) -> tensor<2x3x?x8xf32>
+  return %o : tensor<2x3x?x8xf32>
+}
+
+// -----
+
 // REMARK: looks like an attention, but scores are kept in f32, which is not enough for f64
 // CHECK-LABEL: func.func @f64(
 // CHECK-NOT: graph.attention
