@@ -41,6 +41,14 @@ static bool setAccesses(graph::GroupOp group, AttentionShape &shape,
   return true;
 }
 
+/// Whether `value` is widened from bf16 and not computed with since.
+static bool isStoredNarrow(Value value, graph::DimsOf dimsOf) {
+  Access views;
+  auto cast =
+      graph::traceViews(value, views, dimsOf).getDefiningOp<graph::CastOp>();
+  return cast && getElementTypeOrSelf(cast.getInput()).isBF16();
+}
+
 static std::optional<AttentionShape> analyzeAttention(graph::GroupOp group,
                                                       graph::DimsOf dimsOf,
                                                       std::string &reason) {
@@ -81,6 +89,10 @@ static std::optional<AttentionShape> analyzeAttention(graph::GroupOp group,
   shape.keys = key[2];
   shape.size = *size;
   shape.valueSize = *valueSize;
+  shape.isNarrow =
+      llvm::all_of(shape.op->getOperands().take_front(3), [&](Value operand) {
+        return isStoredNarrow(operand, dimsOf);
+      });
   if (!setAccesses(group, shape, dimsOf, reason))
     return std::nullopt;
   return shape;
@@ -103,11 +115,25 @@ static void fitBlocks(int64_t block, AttentionSchedule &schedule) {
   schedule.keys = part / schedule.edgeKeys * schedule.edgeKeys;
 }
 
+/// Takes the matrix unit if heads and blocks are whole steps of its k.
+static void setMatrixUnit(const Capability &capability,
+                          const AttentionShape &shape,
+                          AttentionSchedule &schedule) {
+  constexpr int64_t step = Capability::kUnitBytes / 2;
+  if (capability.kind != Capability::Kind::Cpu || !capability.matrixUnit ||
+      !shape.isNarrow || shape.list || shape.size % step != 0 ||
+      shape.valueSize % Capability::kUnitRows != 0)
+    return;
+  schedule.isNarrow = true;
+  schedule.edgeKeys = step;
+}
+
 /// All lanes for many queries, first choice one vector register for few.
 static SmallVector<AttentionSchedule, 2>
 getSchedules(const Capability &capability, const AttentionShape &shape) {
   int64_t few = std::max<int64_t>(capability.getLanes(32), 16);
   AttentionSchedule schedule;
+  setMatrixUnit(capability, shape, schedule);
   schedule.lanes = capability.vectorRegisters >= 32 ? 4 * few : 2 * few;
   while (schedule.lanes > few &&
          (getScratch(shape, schedule) > capability.scratchBytes ||

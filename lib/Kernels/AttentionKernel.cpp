@@ -45,6 +45,7 @@ private:
   KeyRange getKeyRange();
   KeyRange getWindowRange(graph::WindowAttr window);
   Value loadQuery();
+  Value toOperand(Value tile);
   SmallVector<Value> buildAll(SmallVector<Value> state);
   SmallVector<Value> buildRange(Value begin, Value end, int64_t size,
                                 bool isEdge, SmallVector<Value> state);
@@ -245,7 +246,19 @@ Value AttentionKernel::loadQuery() {
     return nullptr;
   Value scale = kernel.getSplat({shape.size, schedule.lanes}, b.getF32Type(),
                                 score->getQueryScale());
-  return arith::MulFOp::create(b, *tile, scale);
+  return toOperand(arith::MulFOp::create(b, *tile, scale));
+}
+
+/// What is multiplied: rounded to bf16 where the schedule says so.
+Value AttentionKernel::toOperand(Value tile) {
+  if (!schedule.isNarrow)
+    return tile;
+  Type bf16 = b.getBF16Type();
+  auto extended = tile.getDefiningOp<arith::ExtFOp>();
+  if (extended && getElementTypeOrSelf(extended.getIn()) == bf16)
+    return extended.getIn();
+  auto type = cast<RankedTensorType>(tile.getType());
+  return arith::TruncFOp::create(b, type.clone(bf16), tile);
 }
 
 /// One block of keys; false after an error.
@@ -265,7 +278,7 @@ bool AttentionKernel::buildBlock(const KeyBlock &block,
   if (failed(mask) || failed(keys))
     return false;
   Value added = *mask && isAdditive(*mask) ? *mask : Value();
-  Value logits = tile::MmaOp::create(b, *keys, transposedQuery,
+  Value logits = tile::MmaOp::create(b, toOperand(*keys), transposedQuery,
                                      score->getStart(kernel, type, added));
   logits = score->finishLogits(kernel, logits, added);
   logits = hideKeys(logits, block, *mask);
@@ -274,7 +287,8 @@ bool AttentionKernel::buildBlock(const KeyBlock &block,
       evaluate(op.getValue(), {}, keyBases, {{3, shape.valueSize, true}, rows});
   if (failed(values))
     return false;
-  state.back() = tile::MmaOp::create(b, *values, weights, state.back());
+  state.back() = tile::MmaOp::create(b, toOperand(*values), toOperand(weights),
+                                     state.back());
   return true;
 }
 

@@ -28,6 +28,8 @@ struct AttentionSchedule {
   int64_t lanes = 64;    ///< Queries of one program.
   int64_t keys = 64;     ///< Keys of a block that every query sees.
   int64_t edgeKeys = 16; ///< Keys of a block that is masked by position.
+  /// Multiplies what is rounded to bf16, weights too, on a matrix unit.
+  bool isNarrow = false;
 };
 
 /// What the strategy knows about its group.
@@ -37,6 +39,7 @@ struct AttentionShape {
   int64_t headsPerKey = 1;  ///< Query heads that share a key head.
   int64_t headsPerList = 1; ///< Query heads that share a block list.
   int64_t size = 0, valueSize = 0;
+  bool isNarrow = false; ///< Queries, keys and values are stored as bf16.
   /// Null without a block list.
   graph::BlockListAttr list;
   /// From each result of the group to (batch, heads, queries, value size).

@@ -25,6 +25,11 @@ static Value splatLike(KernelBuilder &kernel, Value tile, double value) {
                          value);
 }
 
+/// 2^x. Beside weights of a sum to one, subnormal ones are nothing.
+static Value powerOfTwo(ImplicitLocOpBuilder &b, Value x) {
+  return math::Exp2Op::create(b, x, arith::FastMathFlags::afn);
+}
+
 /// Repeats [lanes] down the rows of a tile of `like`'s type.
 static Value repeatDown(KernelBuilder &kernel, Value lanes, Value like) {
   ImplicitLocOpBuilder &b = kernel.getBuilder();
@@ -122,7 +127,7 @@ private:
     ImplicitLocOpBuilder &b = kernel.getBuilder();
     if (!isBinary)
       x = arith::MulFOp::create(b, x, splatLike(kernel, x, kLog2E));
-    return math::Exp2Op::create(b, x);
+    return powerOfTwo(b, x);
   }
 
   double scale, cap;
@@ -161,7 +166,7 @@ public:
               MutableArrayRef<Value>) const override {
     ImplicitLocOpBuilder &b = kernel.getBuilder();
     Value one = splatLike(kernel, logits, 1);
-    Value power = math::Exp2Op::create(b, logits);
+    Value power = powerOfTwo(b, logits);
     return arith::DivFOp::create(b, one, arith::AddFOp::create(b, power, one));
   }
 

@@ -13,6 +13,9 @@ std::optional<Capability> Capability::getPreset(llvm::StringRef name) {
   avx512.l1Bytes = 48 * 1024;
   avx512.l2Bytes = 2 * 1024 * 1024;
   avx512.int8Dot = true;
+  Capability amx = avx512;
+  amx.bf16Dot = true;
+  amx.matrixUnit = true;
   Capability gpu;
   gpu.kind = Capability::Kind::Gpu;
   gpu.vectorBytes = 128;
@@ -22,6 +25,7 @@ std::optional<Capability> Capability::getPreset(llvm::StringRef name) {
   return llvm::StringSwitch<std::optional<Capability>>(name)
       .Case("avx2", avx2)
       .Case("avx512", avx512)
+      .Case("amx", amx)
       .Case("gpu", gpu)
       .Default(std::nullopt);
 }

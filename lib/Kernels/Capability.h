@@ -32,8 +32,10 @@ struct Capability {
   bool int8Dot = false;
   /// bf16 dot products of two into f32.
   bool bf16Dot = false;
-  /// A matrix unit that multiplies tiles (AMX, tensor cores).
+  /// A matrix unit that multiplies tiles (AMX, tensor cores). On a CPU: of bf16
+  /// and of u8 x i8, `kUnitRows` rows by `kUnitBytes` of k.
   bool matrixUnit = false;
+  static constexpr int64_t kUnitRows = 16, kUnitBytes = 64;
 
   /// Elements of `bits` bits in one vector register, at least 1.
   int64_t getLanes(unsigned bits) const {
@@ -42,7 +44,8 @@ struct Capability {
   }
 
   /// Records for tests and for `--convert-graph-to-plan=capability=NAME`:
-  /// "avx2", "avx512" (with int8Dot) and "gpu". Nothing for another name.
+  /// "avx2", "avx512" (with int8Dot), "amx" (that and matrixUnit) and "gpu".
+  /// Nothing for another name.
   static std::optional<Capability> getPreset(llvm::StringRef name);
 };
 

@@ -26,13 +26,36 @@ struct RowClass {
 
 } // namespace
 
+/// Whether a matrix unit takes all products of `rows` rows: there is enough of
+/// k, and more than the few rows that would leave most of the unit empty.
+static bool usesMatrixUnit(const Capability &capability, const Contraction &c,
+                           std::optional<int64_t> rows) {
+  constexpr int64_t fewRows = 2;
+  auto k = getConstantSize(c.k);
+  if (!capability.matrixUnit || capability.kind != Capability::Kind::Cpu ||
+      (rows && *rows <= fewRows) || !k)
+    return false;
+  return llvm::all_of(c.branches, [&](const ContractBranch &branch) {
+    if (branch.kind == ContractKind::BF16Pairs)
+      return *k >= Capability::kUnitBytes / 2;
+    // Others are decoded on their way to the product.
+    return branch.kind == ContractKind::DynamicInt8 &&
+           isa<graph::Int8Attr>(Attribute(branch.encoding)) &&
+           *k >= Capability::kUnitBytes &&
+           c.quantizer.getGroup() % Capability::kUnitBytes == 0;
+  });
+}
+
 /// Shapes of the accumulator for `rows` rows, the preferred one first.
 static SmallVector<ContractSchedule>
 getMicroTiles(const Capability &capability, const Contraction &c,
               std::optional<int64_t> rows) {
   SmallVector<ContractSchedule> tiles;
-  for (MicroTile tile : listMicroTiles(capability, rows, getConstantSize(c.n),
-                                       /*steps=*/std::nullopt, kPanelColumns)) {
+  for (MicroTile tile :
+       usesMatrixUnit(capability, c, rows)
+           ? listMatrixTiles(capability, rows, kPanelColumns)
+           : listMicroTiles(capability, rows, getConstantSize(c.n),
+                            /*steps=*/std::nullopt, kPanelColumns)) {
     ContractSchedule schedule;
     schedule.rows = tile.rows;
     schedule.columns = tile.columns;
@@ -48,7 +71,7 @@ static int64_t getGroupTiles(const Capability &capability, const Contraction &c,
   auto k = getConstantSize(c.k);
   if (!k || *k == 0 || !c.batch.empty())
     return 0;
-  int64_t bytesPerRow = *k * (c.quantizer ? 1 : 4);
+  int64_t bytesPerRow = *k * (c.quantizer ? 1 : c.narrowInput ? 2 : 4);
   return std::max<int64_t>(capability.l2Bytes / 2 / (rows * bytesPerRow), 4);
 }
 

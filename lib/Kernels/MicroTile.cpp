@@ -76,3 +76,14 @@ llvm::SmallVector<MicroTile, 3> lathe::kernels::listMicroTiles(
   return llvm::map_to_vector<3>(best,
                                 [](const Candidate &c) { return c.tile; });
 }
+
+llvm::SmallVector<MicroTile, 3>
+lathe::kernels::listMatrixTiles(const Capability &capability,
+                                std::optional<int64_t> rows,
+                                int64_t maxColumns) {
+  constexpr int64_t unit = Capability::kUnitRows;
+  if (rows && *rows <= unit)
+    return {{unit, maxColumns}, {unit, maxColumns / 2}};
+  return {
+      {2 * unit, maxColumns}, {2 * unit, maxColumns / 2}, {unit, maxColumns}};
+}

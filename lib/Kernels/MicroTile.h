@@ -31,6 +31,13 @@ llvm::SmallVector<MicroTile, 3> listMicroTiles(const Capability &capability,
                                                std::optional<int64_t> steps,
                                                int64_t maxColumns);
 
+/// The same for a matrix unit (AMX): a unit's rows or two of them, by as many
+/// columns as `maxColumns` and halves of it. Four accumulators stay in the unit
+/// while k runs; a tile of more runs k once for every four.
+llvm::SmallVector<MicroTile, 3> listMatrixTiles(const Capability &capability,
+                                                std::optional<int64_t> rows,
+                                                int64_t maxColumns);
+
 } // namespace lathe::kernels
 
 #endif // LATHE_KERNELS_MICROTILE_H

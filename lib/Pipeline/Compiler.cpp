@@ -306,8 +306,8 @@ Expected<CompiledVariant *> Compilation::getPlanned(const Target *target,
   return &variant;
 }
 
-/// The least demanding level with the same kernels: more would only shut out
-/// machines, or repeat code.
+/// The least demanding level with the same kernels and no worse code for them:
+/// more would only shut out machines, or repeat code.
 Expected<CompiledVariant *> Compilation::lowerLevel(CompiledVariant *variant) {
   auto below =
       variant->target->getLevels().take_until([&](const TargetLevel &level) {
@@ -319,7 +319,8 @@ Expected<CompiledVariant *> Compilation::lowerLevel(CompiledVariant *variant) {
       return lower.takeError();
     if (!OperationEquivalence::isEquivalentTo(
             *(*lower)->plan, *variant->plan,
-            OperationEquivalence::IgnoreLocations))
+            OperationEquivalence::IgnoreLocations) ||
+        variant->target->gainsOver(level, variant->level, *variant->plan))
       break;
     variant = *lower;
   }

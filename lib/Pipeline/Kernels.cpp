@@ -21,6 +21,7 @@ getCapability(const TargetCapabilities &capabilities) {
   capability.scratchBytes = capabilities.scratchBytes;
   capability.int8Dot = capabilities.int8Dot;
   capability.bf16Dot = capabilities.bf16Dot;
+  capability.matrixUnit = capabilities.matrixUnit;
   return capability;
 }
 

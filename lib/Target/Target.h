@@ -33,6 +33,9 @@ struct TargetCapabilities {
   bool int8Dot = false;
   /// bf16 dot products of two, accumulated in f32.
   bool bf16Dot = false;
+  /// A matrix unit on bf16 and on u8 x s8 (AMX): 16 rows by 64 bytes of k, by
+  /// 16 columns.
+  bool matrixUnit = false;
   /// First-level data cache and second-level cache of one core.
   uint64_t l1Bytes = 0;
   uint64_t l2Bytes = 0;
@@ -79,6 +82,12 @@ public:
   /// Adds every dialect that `compile` creates ops of. Call it before the
   /// context of a module that goes to `compile` is made.
   virtual void registerDialects(mlir::DialectRegistry &registry) const = 0;
+
+  /// Whether `compile` makes better code of the `tile.kernel` ops of `module`
+  /// for `level` than for the less demanding `lower`. Where it does not, a
+  /// bundle does with `lower`.
+  virtual bool gainsOver(const TargetLevel &lower, const TargetLevel &level,
+                         mlir::ModuleOp module) const = 0;
 
   /// Compiles the `tile.kernel` ops of `module` to one loadable object, whose
   /// symbols are the kernels' names. `module` is consumed: what is left of it

@@ -59,7 +59,7 @@ struct ConvertGraphToPlanPass
       chosen = kernels::Capability::getPreset(capability);
     if (!chosen) {
       getOperation().emitError("unknown capability '")
-          << capability << "'; known are avx2, avx512 and gpu";
+          << capability << "'; known are avx2, avx512, amx and gpu";
       return signalPassFailure();
     }
     kernels::Schedules wanted =

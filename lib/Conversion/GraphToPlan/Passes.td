@@ -23,7 +23,7 @@ def ConvertGraphToPlanPass
   }];
   let options = [
     Option<"capability", "capability", "std::string", "\"avx512\"",
-           "The machine to shape kernels for: avx2, avx512 or gpu">,
+           "The machine to shape kernels for: avx2, avx512, amx or gpu">,
     Option<"allSchedules", "all-schedules", "bool", "false",
            "Build every schedule that a strategy lists, for a tuner">,
     Option<"emitRemarks", "emit-remarks", "bool", "false",

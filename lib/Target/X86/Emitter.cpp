@@ -12,9 +12,10 @@ using namespace lathe::x86;
 
 Emitter::Emitter(tile::KernelOp kernel, const VectorUnit &unit,
                  const DimClasses &classes, const Bounds &bounds,
-                 ImplicitLocOpBuilder &builder, mlir::Block *entry)
-    : kernel(kernel), unit(unit), classes(classes), bounds(bounds), b(builder),
-      entry(entry) {
+                 const TileLoops &tileLoops, ImplicitLocOpBuilder &builder,
+                 mlir::Block *entry)
+    : kernel(kernel), unit(unit), classes(classes), bounds(bounds),
+      tileLoops(tileLoops), b(builder), entry(entry) {
   memo.emplace_back();
   spills.emplace_back();
   usedScratch.emplace_back();
@@ -161,6 +162,8 @@ LogicalResult Emitter::emitOp(Operation *op) {
           return other->emitOpError("has no x86 lowering");
         Value tile = other->getResult(0);
         tiles[tile] = Storage();
+        if (isPairsOperand(tile))
+          return materializePairs(tile);
         return mustMaterialize(tile) ? materialize(tile) : success();
       });
 }

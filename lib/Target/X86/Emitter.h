@@ -20,6 +20,7 @@
 #include "dialects/Tile/IR/Tile.h"
 #include "lib/Target/X86/Bounds.h"
 #include "lib/Target/X86/DimClasses.h"
+#include "lib/Target/X86/TileLoops.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/IRMapping.h"
@@ -36,6 +37,7 @@ struct VectorUnit {
   int64_t registers = 32; ///< Vector registers.
   bool int8Dot = false;   ///< vpdpbusd.
   bool bf16Dot = false;   ///< vdpbf16ps, and conversions to bf16.
+  bool tiles = false;     ///< AMX, on bytes and on bf16.
   int64_t scratchBytes = 1 << 19;
   /// Vectors that an accumulator may take: the others hold operands.
   int64_t accumulators() const { return registers == 32 ? 28 : 12; }
@@ -63,10 +65,11 @@ struct Position {
 
 /// Where a tile's elements are.
 struct Storage {
-  enum Kind { Deferred, Registers, Scratch } kind = Deferred;
+  enum Kind { Deferred, Registers, Scratch, Pairs } kind = Deferred;
   /// Row-major; the last dim is cut into vectors.
   llvm::SmallVector<mlir::Value> registers;
-  /// Row-major; rows are padded to whole vectors.
+  /// Row-major; rows are padded to whole vectors. Of pairs, the elements of two
+  /// rows lie beside each other in each column: what AMX multiplies with.
   mlir::Value memory;
 };
 
@@ -106,7 +109,8 @@ public:
   /// start of `entry`. Both outlive the emitter.
   Emitter(tile::KernelOp kernel, const VectorUnit &unit,
           const DimClasses &classes, const Bounds &bounds,
-          mlir::ImplicitLocOpBuilder &builder, mlir::Block *entry);
+          const TileLoops &tileLoops, mlir::ImplicitLocOpBuilder &builder,
+          mlir::Block *entry);
 
   /// What the body's scalars are: arguments and program ids.
   mlir::IRMapping &getMapping() { return mapping; }
@@ -146,7 +150,7 @@ private:
                                             llvm::ArrayRef<Storage> carried);
   llvm::SmallVector<mlir::Value> vectorsOf(mlir::Value tile);
   mlir::Value inPlaceMemory(tile::MmaOp op);
-  bool reachesOnly(mlir::Value tile, tile::MmaOp op);
+  bool reachesOnly(mlir::Value tile, mlir::OpOperand &end);
 
   mlir::Value scalarAhead(mlir::Value value);
   Coord coordAhead(mlir::OpFoldResult value);
@@ -189,14 +193,12 @@ private:
   /// Scratch that holds `tile`; copies it there if it is elsewhere.
   mlir::Value ensureScratch(mlir::Value tile);
   mlir::Value allocate(mlir::Value tile);
+  mlir::Value allocateBytes(int64_t bytes);
   int64_t vectorCount(mlir::Value tile);
+  /// Elements from a row of the tile's scratch to the next.
+  int64_t scratchWidth(mlir::Value tile) const;
   bool fitsRegisters(mlir::Value tile);
   bool isStridedOperand(tile::LoadOp load);
-  /// Whether `mma`'s right operand lies as the dot product of four bytes wants
-  /// it: four rows of k beside each other in each column. Or is computed from
-  /// bytes that do, each from those at its place.
-  bool isInterleaved(tile::MmaOp mma);
-  bool isInterleaved(mlir::Value tile);
   struct Walk;
   void walk(const Walk &box, unsigned depth, Position &position);
   /// Calls `body` for the first position of each vector of a tile of `shape`
@@ -247,7 +249,11 @@ private:
   //===-- Squares (Transpose.cpp) -----------------------------------------===//
   llvm::SmallVector<mlir::Value>
   transposeSquare(llvm::SmallVector<mlir::Value> rows);
+  llvm::SmallVector<std::array<mlir::Value, 2>>
+  transposePairs(llvm::ArrayRef<mlir::Value> rows);
+  void fillPairwise(mlir::Value tile, mlir::Value memory, int along);
   void forEachSquare(llvm::ArrayRef<int64_t> shape, int rowDim, int columnDim,
+                     int64_t columnLanes,
                      llvm::function_ref<void(Position, int64_t, int64_t)> body);
   /// As `fill` and as a store, if the tile and memory run along different
   /// dims; false if this is not such a case.
@@ -282,6 +288,39 @@ private:
   /// are scaled.
   void forEachBlock(int64_t count, int64_t block, int64_t scale,
                     llvm::function_ref<void(Coord, int64_t)> body);
+
+  //===-- Multiplication on tile registers (Amx.cpp) ----------------------===//
+  struct TileBlock;
+  mlir::LogicalResult emitTileLoop(mlir::scf::ForOp op, TileLoop loop);
+  void emitTileBlock(TileLoop loop, const TileBlock &block, mlir::Value lower,
+                     mlir::Value upper, mlir::Value memory, bool isZero);
+  void tileStep(TileLoop loop, const TileBlock &block,
+                llvm::ArrayRef<mlir::Value> panels,
+                llvm::MutableArrayRef<mlir::Value> acc);
+  bool fitsTileDots(tile::MmaOp op) const;
+  bool usesTileDots(tile::MmaOp op) const;
+  bool isTileReadable(mlir::Value tile);
+  bool isPairsOperand(mlir::Value tile) const;
+  mlir::LogicalResult materializePairs(mlir::Value tile);
+  mlir::LogicalResult emitTileDots(tile::MmaOp op);
+  void emitTileDotBlock(tile::MmaOp op, const TileBlock &block,
+                        mlir::Value memory, bool isZero);
+  mlir::Value loadLeftTile(tile::MmaOp op, Coord row, int64_t k);
+  llvm::SmallVector<mlir::Value>
+  tilePlaces(tile::MmaOp op, const TileBlock &block, mlir::Value memory);
+  llvm::SmallVector<mlir::Value>
+  loadAccumulators(tile::MmaOp op, llvm::ArrayRef<mlir::Value> places,
+                   bool isZero);
+  void storeAccumulators(tile::MmaOp op, llvm::ArrayRef<mlir::Value> places,
+                         mlir::ValueRange sums);
+  void forEachTileBlock(tile::MmaOp op,
+                        llvm::function_ref<void(const TileBlock &)> body);
+  mlir::Value loadLeftTile(TileLoop loop, Coord row, mlir::Value panel);
+  mlir::Value loadTile(mlir::Value pointer, Coord pitch);
+  mlir::Value tileDot(tile::MmaOp op, mlir::Value sum, mlir::Value a,
+                      mlir::Value b_);
+  mlir::Value tileIntrinsic(llvm::StringRef name,
+                            llvm::ArrayRef<mlir::Value> operands);
 
   //===-- Reductions (Reduce.cpp) -----------------------------------------===//
   mlir::Value combine(tile::Combine kind, mlir::Value x, mlir::Value y);
@@ -328,6 +367,7 @@ private:
   const VectorUnit &unit;
   const DimClasses &classes;
   const Bounds &bounds;
+  const TileLoops &tileLoops;
   mlir::ImplicitLocOpBuilder &b;
   mlir::Block *entry;
 

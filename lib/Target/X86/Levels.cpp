@@ -32,9 +32,18 @@ static std::vector<Level> makeLevels() {
   bf16.features.push_back("avx512bf16");
   bf16.capabilities.bf16Dot = true;
 
+  TargetLevel amx = bf16;
+  amx.name = "avx512-amx";
+  for (const char *feature : {"amx-tile", "amx-bf16", "amx-int8"})
+    amx.features.push_back(feature);
+  amx.capabilities.matrixUnit = true;
+
   return {{v3, "x86-64-v3", "-prefer-256-bit"},
           {vnni, "x86-64-v4", "+avx512vnni,-prefer-256-bit"},
-          {bf16, "x86-64-v4", "+avx512vnni,+avx512bf16,-prefer-256-bit"}};
+          {bf16, "x86-64-v4", "+avx512vnni,+avx512bf16,-prefer-256-bit"},
+          {amx, "x86-64-v4",
+           "+avx512vnni,+avx512bf16,+amx-tile,+amx-bf16,+amx-int8,"
+           "-prefer-256-bit"}};
 }
 
 llvm::ArrayRef<Level> x86::getLevels() {
@@ -56,6 +65,7 @@ VectorUnit x86::getVectorUnit(const Level &level) {
   unit.registers = capabilities.vectorRegisters;
   unit.int8Dot = capabilities.int8Dot;
   unit.bf16Dot = capabilities.bf16Dot;
+  unit.tiles = capabilities.matrixUnit;
   unit.scratchBytes = capabilities.scratchBytes;
   return unit;
 }

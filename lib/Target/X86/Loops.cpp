@@ -40,20 +40,21 @@ Value Emitter::inPlaceMemory(tile::MmaOp op) {
     return Value();
   Value carried = loop.getRegionIterArg(use.getOperandNumber());
   Storage storage = tiles.lookup(carried);
-  if (storage.kind != Storage::Scratch || !reachesOnly(carried, op))
+  if (storage.kind != Storage::Scratch ||
+      !reachesOnly(carried, op.getAccMutable()))
     return Value();
   return storage.memory;
 }
 
-/// Whether `tile` only goes, position by position, into `op`'s accumulator.
-bool Emitter::reachesOnly(Value tile, tile::MmaOp op) {
+/// Whether `tile` only goes, position by position, into `end`.
+bool Emitter::reachesOnly(Value tile, OpOperand &end) {
   return llvm::all_of(tile.getUses(), [&](OpOperand &use) {
     Operation *user = use.getOwner();
-    if (user == op)
-      return use.getOperandNumber() == 2;
+    if (&use == &end)
+      return true;
     return OpTrait::hasElementwiseMappableTraits(user) &&
            tiles.lookup(user->getResult(0)).kind == Storage::Deferred &&
-           reachesOnly(user->getResult(0), op);
+           reachesOnly(user->getResult(0), end);
   });
 }
 
@@ -131,6 +132,8 @@ Value Emitter::peeledBound(scf::ForOp op, ArrayRef<const BoundTest *> tests) {
 }
 
 LogicalResult Emitter::emitFor(scf::ForOp op) {
+  if (std::optional<TileLoop> loop = tileLoops.lookup(op))
+    return emitTileLoop(op, *loop);
   SmallVector<Value> scalars;
   SmallVector<Storage> carried = placeCarried(op, scalars);
   Value lower = mapping.lookup(op.getLowerBound());
@@ -239,11 +242,19 @@ SmallVector<Value> Emitter::yieldTiles(scf::ForOp op,
       llvm::append_range(yielded, vectorsOf(value));
 
   SmallVector<std::tuple<Value, Value, Value>> copies;
-  for (auto [value, storage] :
-       llvm::zip_equal(op.getYieldedValues(), carried)) {
+  for (auto [i, value, storage] :
+       llvm::enumerate(op.getYieldedValues(), carried)) {
     if (storage.kind != Storage::Scratch)
       continue;
     Storage source = tiles.lookup(value);
+    Operation *made = value.getDefiningOp();
+    if (source.kind == Storage::Deferred && made &&
+        OpTrait::hasElementwiseMappableTraits(made) &&
+        reachesOnly(op.getRegionIterArg(i),
+                    op.getBody()->getTerminator()->getOpOperand(i))) {
+      fill(value, storage.memory);
+      continue;
+    }
     if (source.kind == Storage::Scratch && source.memory == storage.memory)
       continue;
     Value memory = source.memory;

@@ -3,6 +3,7 @@
 #include "lib/Target/X86/MathFunctions.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include <limits>
 
 using namespace mlir;
@@ -114,8 +115,17 @@ static constexpr int32_t kCurrentRounding = 4;
 
 /// y * 2^floor(n).
 Value MathFunctions::scaleByFloor(Value y, Value n) {
+  Value lanes = allLanes(), others = y;
+  if (isRough) {
+    // NaN stays NaN.
+    Value isNormal = test(arith::CmpFPredicate::UGE, n, constant(-126));
+    auto word = VectorType::get({1}, b.getI16Type());
+    lanes = vector::ExtractOp::create(
+        b, vector::BitCastOp::create(b, word, isNormal), 0);
+    others = constant(0);
+  }
   return call("llvm.x86.avx512.mask.scalef.ps.512", type,
-              {y, n, y, allLanes(), number(kCurrentRounding)});
+              {y, n, others, lanes, number(kCurrentRounding)});
 }
 
 /// Two factors, so that results may be subnormal and n as large as 2 * 127.
@@ -263,8 +273,21 @@ Value MathFunctions::tanh(Value x) {
                 copySign(large, x));
 }
 
+/// Odd, fitted on [0, 2.9] to reach one at its end, with errors weighted as
+/// GELU takes them: by max(x, 0.3).
+Value MathFunctions::erfRoughly(Value x) {
+  Value y = clamp(x, -2.9, 2.9);
+  Value p = polynomial(mul(y, y),
+                       {-3.010210179e-07, 1.355510805e-05, -2.642942039e-04,
+                        2.955575216e-03, -2.124888743e-02, 1.046886408e-01,
+                        -3.702204730e-01, 1.126891425e+00});
+  return mul(y, p);
+}
+
 /// Two ranges; the polynomials are minimax, of Norbert Juffa's erff.
 Value MathFunctions::erf(Value x) {
+  if (isRough)
+    return erfRoughly(x);
   Value t = abs(x), s = mul(x, x);
   Value r = fma(constant(-1.72853470e-5), t, constant(3.83197126e-4));
   Value u = fma(constant(-3.88396438e-3), t, constant(2.42546219e-2));

@@ -6,6 +6,11 @@
 // `erf` have an f32 form of their own, at most 2 ulp off; the others are
 // computed in f64 whatever their type, which rounds an f32 result to within
 // 1 ulp.
+//
+// `isRough` (the flag `afn`) allows less of two of them, in f32: results of
+// `exp2` that are subnormal are zero, which spares Intel's processors a trap
+// to microcode; `erf` is off by 3.1e-4 at most, x * erf(x / sqrt(2)) / 2 by
+// 9.1e-5, which rounding to bf16 hides.
 
 #ifndef LATHE_LIB_TARGET_X86_MATHFUNCTIONS_H
 #define LATHE_LIB_TARGET_X86_MATHFUNCTIONS_H
@@ -21,8 +26,8 @@ public:
   /// With `avx512` set, its instructions for exponents are used on types that
   /// fill one of its registers.
   MathFunctions(mlir::ImplicitLocOpBuilder &builder, mlir::Type type,
-                bool avx512 = false)
-      : b(builder), type(type), hasAvx512(avx512) {}
+                bool avx512 = false, bool isRough = false)
+      : b(builder), type(type), hasAvx512(avx512), isRough(isRough) {}
 
   mlir::Value exp(mlir::Value x);
   mlir::Value exp2(mlir::Value x);
@@ -80,6 +85,7 @@ private:
   mlir::Value allLanes();
   mlir::Value number(int32_t value);
   mlir::Value scaleByFloor(mlir::Value y, mlir::Value n);
+  mlir::Value erfRoughly(mlir::Value x);
   mlir::Value exp2ByFloor(mlir::Value x);
   /// y * 2^n for a whole n.
   mlir::Value scaleBy(mlir::Value y, mlir::Value n);
@@ -107,7 +113,7 @@ private:
 
   mlir::ImplicitLocOpBuilder &b;
   mlir::Type type;
-  bool hasAvx512;
+  bool hasAvx512, isRough;
 };
 
 } // namespace lathe::x86

@@ -72,9 +72,8 @@ Value Emitter::loadWordOfRow(tile::MmaOp op, Coord row) {
   Value pointer;
   if (Storage storage = tiles.lookup(op.getA());
       storage.kind == Storage::Scratch) {
-    int64_t pitch = llvm::alignTo(extent(op.getA(), 1), unit.lanes);
-    pointer =
-        offsetPointer(storage.memory, element, mul(row, {Value(), pitch}));
+    Coord pitch = {Value(), scratchWidth(op.getA())};
+    pointer = offsetPointer(storage.memory, element, mul(row, pitch));
   } else {
     auto load = op.getA().getDefiningOp<tile::LoadOp>();
     Access access = accessOf(load);
@@ -284,6 +283,8 @@ SmallVector<Value> Emitter::mmaBlock(tile::MmaOp op, const Block &block) {
 }
 
 LogicalResult Emitter::emitMma(tile::MmaOp op) {
+  if (usesTileDots(op))
+    return emitTileDots(op);
   SmallVector<int64_t> shape = shapeOf(op.getResult());
   int64_t perRow = llvm::divideCeil(shape[1], unit.lanes);
   Storage storage;

@@ -102,6 +102,12 @@ bool Emitter::mustMaterialize(Value tile) {
   Operation *op = tile.getDefiningOp();
   llvm::SetVector<OpOperand *> sinks;
   collectSinks(tile, sinks);
+  bool isLeftTile = llvm::any_of(tile.getUses(), [&](OpOperand &use) {
+    auto mma = dyn_cast<tile::MmaOp>(use.getOwner());
+    return mma && use.getOperandNumber() == 0 && usesTileDots(mma);
+  });
+  if (isLeftTile && !isTileReadable(tile))
+    return true;
   if (auto load = dyn_cast<tile::LoadOp>(op)) {
     if (isStoredTo(load, kernel))
       return true;
@@ -158,37 +164,6 @@ bool Emitter::isStridedOperand(tile::LoadOp load) {
   });
 }
 
-bool Emitter::isInterleaved(tile::MmaOp mma) {
-  return isInterleaved(mma.getB());
-}
-
-bool Emitter::isInterleaved(Value tile) {
-  auto type = cast<RankedTensorType>(tile.getType());
-  Type element = type.getElementType();
-  auto load = tile.getDefiningOp<tile::LoadOp>();
-  if (!load) {
-    Operation *op = tile.getDefiningOp();
-    if (op && OpTrait::hasElementwiseMappableTraits(op))
-      return element.isInteger(8) &&
-             llvm::all_of(op->getOperands(), [&](Value operand) {
-               auto constant = operand.getDefiningOp<arith::ConstantOp>();
-               if (constant)
-                 return isa<SplatElementsAttr>(constant.getValue());
-               return operand.getType() == type && isInterleaved(operand);
-             });
-    return false;
-  }
-  if (!(element.isInteger(8) || element.isBF16()) || load.getGather() ||
-      load.getDims().size() != 2 || load.getDims()[0] < 0 ||
-      load.getDims()[1] < 0)
-    return false;
-  int64_t perWord = 32 / element.getIntOrFloatBitWidth();
-  ArrayRef<int64_t> strides = load.getView().getType().getStrides();
-  return extent(load.getResult(), 0) == perWord &&
-         strides[load.getDims()[0]] == 1 &&
-         strides[load.getDims()[1]] == perWord;
-}
-
 //===----------------------------------------------------------------------===//
 // Places
 //===----------------------------------------------------------------------===//
@@ -210,6 +185,11 @@ int64_t Emitter::vectorCount(Value tile) {
   return count;
 }
 
+int64_t Emitter::scratchWidth(Value tile) const {
+  int64_t rank = cast<RankedTensorType>(tile.getType()).getRank();
+  return llvm::alignTo(extent(tile, rank - 1), unit.lanes);
+}
+
 bool Emitter::fitsRegisters(Value tile) {
   Type element = cast<RankedTensorType>(tile.getType()).getElementType();
   return vectorCount(tile) * registersPer(element) <= unit.accumulators();
@@ -220,7 +200,10 @@ Value Emitter::allocate(Value tile) {
   int64_t width = element.isIndex()
                       ? 8
                       : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
-  int64_t bytes = vectorCount(tile) * unit.lanes * width;
+  return allocateBytes(vectorCount(tile) * unit.lanes * width);
+}
+
+Value Emitter::allocateBytes(int64_t bytes) {
   for (auto &[size, memory] : freeScratch)
     if (size == bytes) {
       auto place = std::make_pair(size, memory);

@@ -41,16 +41,54 @@ SmallVector<Value> Emitter::transposeSquare(SmallVector<Value> rows) {
   return rows;
 }
 
+/// Transposes `2 * lanes` vectors of 16-bit elements: of each row of the result
+/// the first `lanes` elements and the others. Elements of two rows that lie
+/// beside each other move as one word, which shuffles take in one step.
+SmallVector<std::array<Value, 2>>
+Emitter::transposePairs(ArrayRef<Value> rows) {
+  Type element = getElementTypeOrSelf(rows[0]);
+  auto halves = vectorOf(b.getI16Type());
+  auto words = vectorOf(b.getI32Type());
+  SmallVector<Value> lines;
+  for (int64_t i = 0; i < unit.lanes; ++i) {
+    Value pair[2];
+    for (int64_t j : {0, 1})
+      pair[j] = arith::BitcastOp::create(b, halves, rows[2 * i + j]);
+    Value line = vector::InterleaveOp::create(b, pair[0], pair[1]);
+    lines.push_back(vector::BitCastOp::create(b, words, line));
+  }
+  auto both = VectorType::get({2 * unit.lanes}, b.getI16Type());
+  SmallVector<std::array<Value, 2>> result;
+  for (Value line : transposeSquare(lines)) {
+    line = vector::BitCastOp::create(b, both, line);
+    std::array<Value, 2> parts;
+    for (int64_t j : {0, 1}) {
+      auto mask = llvm::to_vector(
+          llvm::seq<int64_t>(j * unit.lanes, (j + 1) * unit.lanes));
+      Value part = vector::ShuffleOp::create(b, line, line, mask);
+      parts[j] = arith::BitcastOp::create(b, vectorOf(element), part);
+    }
+    result.push_back(parts);
+  }
+  return result;
+}
+
+/// Whether a tile is transposed in pairs of 16-bit elements along `dim`.
+static bool hasPairs(Type element, int64_t size, int64_t lanes) {
+  return element.getIntOrFloatBitWidth() == 16 && size % (2 * lanes) == 0;
+}
+
 /// Calls `body` for every square of dims `rowDim` and `columnDim` of a tile of
 /// `shape`, with its first position and how many rows and columns it has.
+/// Squares are `columnLanes` wide.
 void Emitter::forEachSquare(
-    ArrayRef<int64_t> shape, int rowDim, int columnDim,
+    ArrayRef<int64_t> shape, int rowDim, int columnDim, int64_t columnLanes,
     function_ref<void(Position, int64_t, int64_t)> body) {
   SmallVector<int64_t> outer(shape);
   outer[rowDim] = outer[columnDim] = 1;
   forEachInBox(outer, -1, [&](const Position &place) {
     forEachBlock(shape[rowDim], unit.lanes, 1, [&](Coord row, int64_t rows) {
-      forEachBlock(shape[columnDim], unit.lanes, 1,
+      forEachBlock(shape[columnDim], columnLanes, 1,
                    [&](Coord column, int64_t columns) {
                      Position position = place;
                      position.at[rowDim] = row;
@@ -89,8 +127,12 @@ bool Emitter::fillTransposed(Value tile, Value memory) {
   if (along < 0 || access.dims[last] < 0 || access.gatherDim == along ||
       shape[along] < unit.lanes / 2)
     return false;
+  if (hasPairs(getElementTypeOrSelf(tile), shape[last], unit.lanes)) {
+    fillPairwise(tile, memory, along);
+    return true;
+  }
   Value nothing = constantVec(getElementTypeOrSelf(tile), Attribute());
-  forEachSquare(shape, along, last,
+  forEachSquare(shape, along, last, unit.lanes,
                 [&](Position place, int64_t rows, int64_t columns) {
                   SmallVector<Value> lines;
                   for (int64_t i = 0; i < unit.lanes; ++i) {
@@ -110,6 +152,30 @@ bool Emitter::fillTransposed(Value tile, Value memory) {
   return true;
 }
 
+void Emitter::fillPairwise(Value tile, Value memory, int along) {
+  SmallVector<int64_t> shape = shapeOf(tile);
+  int last = static_cast<int>(shape.size()) - 1;
+  auto body = [&](Position place, int64_t rows, int64_t) {
+    SmallVector<Value> lines;
+    for (int64_t i = 0; i < 2 * unit.lanes; ++i) {
+      Position line = place;
+      line.lane = along;
+      line.at[last] = line.at[last] + i;
+      lines.push_back(vec(tile, line));
+    }
+    SmallVector<std::array<Value, 2>> result = transposePairs(lines);
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j : {0, 1}) {
+        Position line = place;
+        line.lane = last;
+        line.at[along] = line.at[along] + i;
+        line.at[last] = line.at[last] + j * unit.lanes;
+        writeScratch(tile, memory, line, result[i][j]);
+      }
+  };
+  forEachSquare(shape, along, last, 2 * unit.lanes, body);
+}
+
 bool Emitter::storeTransposed(tile::StoreOp op, const Access &access) {
   SmallVector<int64_t> shape = shapeOf(op.getTile());
   int last = static_cast<int>(shape.size()) - 1;
@@ -118,23 +184,37 @@ bool Emitter::storeTransposed(tile::StoreOp op, const Access &access) {
   if (along < 0 || shape[along] < unit.lanes / 2 || shape[last] == 1 ||
       element.isInteger(1))
     return false;
+  // The square is as wide as the stored rows are long.
+  bool isPairwise = hasPairs(element, shape[along], unit.lanes);
+  int64_t width = isPairwise ? 2 * unit.lanes : unit.lanes;
   Value nothing = constantVec(element, Attribute());
-  forEachSquare(
-      shape, along, last, [&](Position place, int64_t rows, int64_t columns) {
-        SmallVector<Value> lines;
-        for (int64_t i = 0; i < unit.lanes; ++i) {
-          Position line = place;
-          line.lane = last;
-          line.at[along] = line.at[along] + i;
-          lines.push_back(i < rows ? vec(op.getTile(), line) : nothing);
-        }
-        lines = transposeSquare(lines);
-        for (int64_t i = 0; i < columns; ++i) {
-          Position line = place;
-          line.lane = along;
-          line.at[last] = line.at[last] + i;
-          storeVec(access, line, lines[i]);
-        }
-      });
+  forEachSquare(shape, last, along, width,
+                [&](Position place, int64_t columns, int64_t rows) {
+                  SmallVector<Value> lines;
+                  for (int64_t i = 0; i < width; ++i) {
+                    Position line = place;
+                    line.lane = last;
+                    line.at[along] = line.at[along] + i;
+                    lines.push_back(i < rows ? vec(op.getTile(), line)
+                                             : nothing);
+                  }
+                  auto store = [&](int64_t column, int64_t row, Value vector) {
+                    Position line = place;
+                    line.lane = along;
+                    line.at[last] = line.at[last] + column;
+                    line.at[along] = line.at[along] + row;
+                    storeVec(access, line, vector);
+                  };
+                  if (isPairwise) {
+                    auto pairs = transposePairs(lines);
+                    for (int64_t i = 0; i < columns; ++i)
+                      for (int64_t j : {0, 1})
+                        store(i, j * unit.lanes, pairs[i][j]);
+                    return;
+                  }
+                  lines = transposeSquare(lines);
+                  for (int64_t i = 0; i < columns; ++i)
+                    store(i, 0, lines[i]);
+                });
   return true;
 }

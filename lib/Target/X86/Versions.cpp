@@ -53,19 +53,20 @@ LogicalResult Emitter::emitChoice(Value condition,
   return whenFalse();
 }
 
+/// Whether the number of rows left decides the test.
+static bool cutsRows(const BoundTest &test, const RowEdge &edge) {
+  return test.index == edge.index && test.size == edge.size &&
+         test.extent <= edge.rows;
+}
+
 LogicalResult Emitter::emitProgram() {
   MemoScope scope(*this);
   const std::optional<RowEdge> &edge = bounds.getRowEdge();
   if (!edge)
     return emitTested();
 
-  // What the number of rows left decides.
-  auto cutsRows = [&](const BoundTest &test) {
-    return test.index == edge->index && test.size == edge->size &&
-           test.extent <= edge->rows;
-  };
   for (const BoundTest &test : bounds.getTests())
-    if (cutsRows(test))
+    if (cutsRows(test, *edge))
       assumed.insert(test.bound);
   Coord start = coordAhead(edge->index), size = coordAhead(edge->size);
   Value left = arith::SubIOp::create(b, indexValue(size), indexValue(start));
@@ -77,9 +78,11 @@ LogicalResult Emitter::emitProgram() {
 }
 
 /// Computes `left` rows, fewer than the tile has: for each power of two in
-/// their number, a copy with as many rows.
+/// their number, a copy with as many rows. What is less than the rows of a
+/// tile register takes a copy with masks.
 LogicalResult Emitter::emitLastRows(const RowEdge &edge, Value left) {
-  for (int64_t rows = llvm::bit_floor<uint64_t>(edge.rows - 1); rows;
+  int64_t least = tileLoops.empty() ? 1 : kTileRows;
+  for (int64_t rows = llvm::bit_floor<uint64_t>(edge.rows - 1); rows >= least;
        rows /= 2) {
     Value bit = arith::AndIOp::create(b, left, index(rows));
     Value present =
@@ -97,7 +100,25 @@ LogicalResult Emitter::emitLastRows(const RowEdge &edge, Value left) {
     if (failed(result))
       return failure();
   }
-  return success();
+  if (least == 1)
+    return success();
+  Value bits = arith::AndIOp::create(b, left, index(least - 1));
+  Value present =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ne, bits, index(0));
+  Value before = arith::SubIOp::create(b, left, bits);
+  BoundSet outer = assumed;
+  auto copy = [&] {
+    for (const BoundTest &test : bounds.getTests())
+      if (cutsRows(test, edge))
+        assumed.erase(test.bound);
+    cuts[edge.cls] = {least, {before, 0}};
+    LogicalResult result = emitCopy();
+    cuts.erase(edge.cls);
+    return result;
+  };
+  LogicalResult result = emitChoice(present, copy, nullptr);
+  assumed = outer;
+  return result;
 }
 
 /// Emits the body without masks for programs that are inside every view, and
@@ -159,7 +180,7 @@ static SmallVector<tile::MmaOp> cuttableMmas(tile::KernelOp kernel,
 
 LogicalResult Emitter::emitBlocked() {
   SmallVector<tile::MmaOp> mmas = cuttableMmas(kernel, classes);
-  if (mmas.empty() || fitsRegisters(mmas[0].getResult()))
+  if (mmas.empty() || !tileLoops.empty() || fitsRegisters(mmas[0].getResult()))
     return emitBlock(kernel.getBody().front());
 
   Value acc = mmas[0].getResult();

@@ -94,7 +94,12 @@ static Operation *lower(Operation *op, const Lowering &lowering, bool avx512) {
   if (isWidened)
     for (Value &operand : operands)
       operand = arith::ExtFOp::create(b, computed, operand);
-  MathFunctions functions(b, computed, avx512);
+  auto flagged = dyn_cast<arith::ArithFastMathInterface>(op);
+  bool isRough =
+      flagged && element.isF32() &&
+      arith::bitEnumContainsAll(flagged.getFastMathFlagsAttr().getValue(),
+                                arith::FastMathFlags::afn);
+  MathFunctions functions(b, computed, avx512, isRough);
   Value result = lowering.unary
                      ? (functions.*lowering.unary)(operands[0])
                      : (functions.*lowering.binary)(operands[0], operands[1]);

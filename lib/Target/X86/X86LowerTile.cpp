@@ -14,6 +14,7 @@
 #include "lib/Target/X86/Emitter.h"
 #include "lib/Target/X86/Levels.h"
 #include "lib/Target/X86/Passes.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 
 namespace lathe::x86 {
 #define GEN_PASS_DEF_X86LOWERTILEPASS
@@ -113,8 +114,28 @@ static scf::ForOp createProgramLoop(ImplicitLocOpBuilder &b, ValueRange grid,
   return loop;
 }
 
+/// Whether all that becomes of a tile is rounded to bf16.
+static bool endsNarrow(Value tile) {
+  return llvm::all_of(tile.getUsers(), [](Operation *user) {
+    if (isa<arith::TruncFOp>(user))
+      return getElementTypeOrSelf(user->getResult(0)).isBF16();
+    return isa<arith::AddFOp, arith::MulFOp, arith::MaximumFOp,
+               arith::MinimumFOp>(user) &&
+           endsNarrow(user->getResult(0));
+  });
+}
+
+/// Allows a rough erf where GELU is stored as bf16.
+static void markRough(tile::KernelOp kernel) {
+  kernel.walk([](math::ErfOp op) {
+    if (endsNarrow(op.getResult()))
+      op.setFastmath(op.getFastmath() | arith::FastMathFlags::afn);
+  });
+}
+
 static LogicalResult lowerKernel(tile::KernelOp kernel,
                                  const VectorUnit &unit) {
+  markRough(kernel);
   OpBuilder builder(kernel);
   func::FuncOp programs = createPrograms(kernel, builder);
   createEntry(kernel, programs, builder);
@@ -133,7 +154,10 @@ static LogicalResult lowerKernel(tile::KernelOp kernel,
 
   DimClasses classes(kernel);
   Bounds bounds(kernel, classes);
-  Emitter emitter(kernel, unit, classes, bounds, b, entry);
+  TileLoops tileLoops;
+  if (unit.tiles)
+    tileLoops = TileLoops(kernel, bounds);
+  Emitter emitter(kernel, unit, classes, bounds, tileLoops, b, entry);
   emitter.getMapping().map(kernel.getBody().getArguments(), own);
   kernel.walk([&](tile::ProgramIdOp op) {
     emitter.getMapping().map(op.getResult(), ids[op.getAxis()]);

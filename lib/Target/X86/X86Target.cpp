@@ -27,6 +27,8 @@ public:
   llvm::ArrayRef<TargetLevel> getLevels() const override { return records; }
   llvm::Expected<const TargetLevel &> getNativeLevel() const override;
   void registerDialects(mlir::DialectRegistry &registry) const override;
+  bool gainsOver(const TargetLevel &lower, const TargetLevel &level,
+                 mlir::ModuleOp module) const override;
   llvm::Expected<llvm::SmallVector<char>>
   compile(mlir::ModuleOp module, const TargetLevel &level,
           const TargetOptions &options) const override;
@@ -52,6 +54,27 @@ void X86Target::registerDialects(mlir::DialectRegistry &registry) const {
                   mlir::LLVM::LLVMDialect, mlir::math::MathDialect,
                   mlir::scf::SCFDialect, mlir::ub::UBDialect,
                   mlir::vector::VectorDialect>();
+}
+
+/// Wider vectors and dot products of bytes show in the kernels that strategies
+/// build, as does a matrix unit; dot products and conversions of bf16 do not.
+bool X86Target::gainsOver(const TargetLevel &lower, const TargetLevel &level,
+                          mlir::ModuleOp module) const {
+  if (lower.capabilities.bf16Dot || !level.capabilities.bf16Dot)
+    return false;
+  auto isNarrow = [](mlir::Value value) {
+    return mlir::getElementTypeOrSelf(value).isBF16();
+  };
+  return module
+      .walk([&](mlir::Operation *op) {
+        bool gains =
+            mlir::isa<mlir::arith::TruncFOp>(op)
+                ? isNarrow(op->getResult(0))
+                : mlir::isa<tile::MmaOp>(op) && isNarrow(op->getOperand(0));
+        return gains ? mlir::WalkResult::interrupt()
+                     : mlir::WalkResult::advance();
+      })
+      .wasInterrupted();
 }
 
 llvm::Expected<llvm::SmallVector<char>>

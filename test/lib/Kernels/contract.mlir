@@ -4,6 +4,9 @@
 // RUN: lathe-opt %s --split-input-file --graph-form-groups \
 // RUN:   --convert-graph-to-plan=capability=avx2 \
 // RUN:   | FileCheck %s --check-prefix=AVX2
+// RUN: lathe-opt %s --split-input-file --graph-form-groups \
+// RUN:   --convert-graph-to-plan=capability=amx \
+// RUN:   | FileCheck %s --check-prefix=AMX
 
 // Leading dims are merged into rows. The row count selects the kernel: one row,
 // groups of rows that stay in cache, or all rows. The weight is packed in
@@ -86,6 +89,10 @@ func.func @linear(
 // CHECK: tile.mma {{.*}} {unsigned_a} : tensor<5x4xi8>, tensor<4x64xi8>, tensor<5x64xi32>
 // CHECK: arith.sitofp
 // CHECK: scf.for {{.*}} to %[[REST]] step %[[STEP]] {{.*}} -> (tensor<5x64xi32>)
+
+// The groups are too short for a matrix unit.
+// AMX: tile.kernel @linear_int8_70x64(
+// AMX-SAME: tile = [5, 64, 0]
 func.func @quantized(%x: tensor<5x70xf32> {graph.name = "x"})
     -> (tensor<5x64xf32> {graph.name = "y"})
     attributes {graph.symbols = []} {
@@ -161,4 +168,34 @@ func.func @integers(%x: tensor<3x4xi64> {graph.name = "x"},
   %0 = graph.matmul %x, %y
     : (tensor<3x4xi64>, tensor<4x5xi64>) -> tensor<3x5xi64>
   return %0 : tensor<3x5xi64>
+}
+
+// -----
+
+// A matrix unit wants 64 bytes of k: bytes in groups of so many, or 32 bf16. One
+// row is left to dot products. The kernel is the same, with more rows.
+
+// CHECK: plan.program @matrix_unit
+// CHECK: tile.kernel @linear_int8_128x64(
+// CHECK-SAME: tile = [1, 64, 0]
+// CHECK: tile.kernel @linear_int8_128x64_3(
+// CHECK-SAME: tile = [6, 64, 0]
+// AMX: plan.program @matrix_unit
+// AMX: tile.kernel @linear_int8_128x64(
+// AMX-SAME: tile = [1, 64, 0]
+// AMX: tile.kernel @linear_int8_128x64_3(
+// AMX-SAME: tile = [32, 64, 0]
+// AMX: tile.mma {{.*}} {unsigned_a} : tensor<32x4xi8>, tensor<4x64xi8>, tensor<32x64xi32>
+func.func @matrix_unit(
+    %x: tensor<?x128xf32> {graph.name = "x",
+      graph.dims = affine_map<()[s0] -> (s0, 128)>})
+    -> (tensor<?x64xf32> {graph.name = "y"})
+    attributes {graph.symbols = ["m"]} {
+  %w = graph.constant dense_resource<q> : tensor<128x64xf32>
+    : tensor<128x64xf32, #graph.int8<axis = 1, group = 64>>
+  %0 = graph.contract %x, %w
+    [#graph.branch<quantizer = #graph.dynamic_int8<group = 64>>]
+    : (tensor<?x128xf32>, tensor<128x64xf32, #graph.int8<axis = 1, group = 64>>)
+      -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
 }

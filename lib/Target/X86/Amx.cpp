@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Multiplies on AMX tiles: up to two by two (or one by four) accumulators stay
+// in tile registers while k runs; then they go to scratch, where what follows
+// reads them. LLVM assigns the registers and configures them.
+
+#include "lib/Target/X86/Emitter.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::x86;
+
+/// Accumulators in tile registers; three of the eight hold operands.
+static constexpr int64_t kTileAccumulators = 4;
+static constexpr int64_t kWordBytes = 4;
+
+/// What of a multiply is computed at once: its first row and column, and how
+/// many tiles it has each way.
+struct Emitter::TileBlock {
+  Coord row, column;
+  int64_t rowTiles, columnTiles;
+};
+
+static Value shortConstant(ImplicitLocOpBuilder &b, int64_t value) {
+  return arith::ConstantOp::create(b, b.getI16IntegerAttr(value));
+}
+
+Value Emitter::tileIntrinsic(StringRef name, ArrayRef<Value> operands) {
+  SmallVector<Value> all = {shortConstant(b, kTileRows),
+                            shortConstant(b, kTileWords * kWordBytes)};
+  llvm::append_range(all, operands);
+  auto type = LLVM::LLVMX86AMXType::get(b.getContext());
+  return callIntrinsic(("llvm.x86." + name + ".internal").str(), type, all);
+}
+
+/// `pitch` is the distance of rows in bytes.
+Value Emitter::loadTile(Value pointer, Coord pitch) {
+  Value bytes =
+      arith::IndexCastOp::create(b, b.getI64Type(), indexValue(pitch));
+  return tileIntrinsic("tileloadd64", {pointer, bytes});
+}
+
+Value Emitter::tileDot(tile::MmaOp op, Value sum, Value a, Value b_) {
+  StringRef name = "tdpbf16ps";
+  if (!isa<FloatType>(op.getA().getType().getElementType()))
+    name = op.getUnsignedA() ? "tdpbusd" : "tdpbssd";
+  Value bytes = shortConstant(b, kTileWords * kWordBytes);
+  return tileIntrinsic(name, {bytes, sum, a, b_});
+}
+
+/// Sixteen rows of `a` from `row` on. Rows outside of the view are zeros, which
+/// `panel` is for; it is null if there are none.
+Value Emitter::loadLeftTile(TileLoop loop, Coord row, Value panel) {
+  Access access = accessOf(loop.a);
+  Coord none;
+  if (!panel) {
+    Position start = {{row, none}, -1};
+    int64_t bytes = kWordBytes / loop.perWord;
+    Coord pitch = mul(access.view->strides[access.dims[0]], {Value(), bytes});
+    return loadTile(address(access, coordsAt(access, start)), pitch);
+  }
+  VectorType words = vectorOf(b.getI32Type());
+  for (int64_t i = 0; i < kTileRows; ++i) {
+    Position position = {{row + i, none}, -1};
+    SmallVector<Coord> coords = coordsAt(access, position);
+    Value inside;
+    laneMask(access, coords, position, inside);
+    Value pointer = address(access, coords);
+    if (inside)
+      pointer = LLVM::SelectOp::create(b, inside, pointer,
+                                       padSlot(b.getI32Type(), Attribute()));
+    Value line = LLVM::LoadOp::create(b, words, pointer, 1);
+    Coord place = {Value(), i * kTileWords};
+    rawStore(line, offsetPointer(panel, b.getI32Type(), place));
+  }
+  return loadTile(panel, {Value(), kTileWords * kWordBytes});
+}
+
+/// Adds the products of kTileWords words of k.
+void Emitter::tileStep(TileLoop loop, const TileBlock &block,
+                       ArrayRef<Value> panels, MutableArrayRef<Value> acc) {
+  Access access = accessOf(loop.b);
+  SmallVector<Value, 2> rows(block.rowTiles);
+  // Each load right before the first product that needs it: in the order
+  // loads first, the products wait for the last of them.
+  for (int64_t j = 0; j < block.columnTiles; ++j) {
+    Position position = {{{}, block.column + j * kTileWords}, 1};
+    Value pointer = address(access, coordsAt(access, position));
+    Value column = loadTile(pointer, {Value(), loop.wordPitch});
+    for (int64_t i = 0; i < block.rowTiles; ++i) {
+      if (j == 0)
+        rows[i] = loadLeftTile(loop, block.row + i * kTileRows, panels[i]);
+      Value &sum = acc[i * block.columnTiles + j];
+      sum = tileDot(loop.mma, sum, rows[i], column);
+    }
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Blocks of accumulators
+//===----------------------------------------------------------------------===//
+
+/// Calls `body` for all of `op`'s result, as many tiles at once as registers
+/// hold.
+void Emitter::forEachTileBlock(tile::MmaOp op,
+                               function_ref<void(const TileBlock &)> body) {
+  SmallVector<int64_t> shape = shapeOf(op.getResult());
+  int64_t rows = std::min<int64_t>(shape[0], 2 * kTileRows);
+  int64_t columns = std::min<int64_t>(shape[1], kTileAccumulators * kTileRows /
+                                                    rows * kTileWords);
+  forEachBlock(shape[0], rows, 1, [&](Coord row, int64_t height) {
+    forEachBlock(shape[1], columns, 1, [&](Coord column, int64_t width) {
+      MemoScope scope(*this);
+      body({row, column, height / kTileRows, width / kTileWords});
+    });
+  });
+}
+
+/// Where the block's tiles are in the result's scratch.
+SmallVector<Value> Emitter::tilePlaces(tile::MmaOp op, const TileBlock &block,
+                                       Value memory) {
+  Type element = getElementTypeOrSelf(op.getResult());
+  Coord width = {Value(), scratchWidth(op.getResult())};
+  SmallVector<Value> places;
+  for (int64_t i = 0; i < block.rowTiles; ++i)
+    for (int64_t j = 0; j < block.columnTiles; ++j) {
+      Coord place = add(mul(block.row + i * kTileRows, width),
+                        block.column + j * kTileWords);
+      places.push_back(offsetPointer(memory, element, place));
+    }
+  return places;
+}
+
+SmallVector<Value>
+Emitter::loadAccumulators(tile::MmaOp op, ArrayRef<Value> places, bool isZero) {
+  Coord pitch = {Value(), scratchWidth(op.getResult()) * kWordBytes};
+  SmallVector<Value> acc;
+  for (Value place : places)
+    acc.push_back(isZero ? tileIntrinsic("tilezero", {})
+                         : loadTile(place, pitch));
+  return acc;
+}
+
+void Emitter::storeAccumulators(tile::MmaOp op, ArrayRef<Value> places,
+                                ValueRange sums) {
+  Value pitch = arith::ConstantOp::create(
+      b, b.getI64IntegerAttr(scratchWidth(op.getResult()) * kWordBytes));
+  for (auto [place, sum] : llvm::zip_equal(places, sums))
+    LLVM::CallIntrinsicOp::create(
+        b, b.getStringAttr("llvm.x86.tilestored64.internal"),
+        ValueRange{shortConstant(b, kTileRows),
+                   shortConstant(b, kTileWords * kWordBytes), place, pitch,
+                   sum});
+}
+
+//===----------------------------------------------------------------------===//
+// Loops over k
+//===----------------------------------------------------------------------===//
+
+/// All of [lower, upper) for one block, added to what `memory` holds, or to
+/// zero.
+void Emitter::emitTileBlock(TileLoop loop, const TileBlock &block, Value lower,
+                            Value upper, Value memory, bool isZero) {
+  auto op = cast<scf::ForOp>(loop.mma->getParentOp());
+  SmallVector<Value> places = tilePlaces(loop.mma, block, memory);
+  SmallVector<Value> acc = loadAccumulators(loop.mma, places, isZero);
+  SmallVector<Value> panels(block.rowTiles);
+  Bound rows = {loop.a, loop.a.getDims()[0]};
+  if (!bounds.isProven(rows) && !assumed.contains(rows))
+    for (Value &panel : panels)
+      panel = allocateBytes(kTileRows * kTileWords * kWordBytes);
+
+  Value step = index(loop.perWord * kTileWords);
+  auto steps = scf::ForOp::create(b, lower, upper, step, acc);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(steps.getBody());
+    MemoScope scope(*this);
+    mapping.map(op.getInductionVar(), steps.getInductionVar());
+    for (Operation &inner : op.getBody()->without_terminator())
+      if (!isa<tile::LoadOp, tile::MmaOp>(inner))
+        b.clone(inner, mapping);
+    SmallVector<Value> sums(steps.getRegionIterArgs());
+    tileStep(loop, block, panels, sums);
+    scf::YieldOp::create(b, sums);
+  }
+  storeAccumulators(loop.mma, places, steps.getResults());
+}
+
+static bool isZeroTile(Value tile) {
+  return matchPattern(tile, m_Zero()) || matchPattern(tile, m_AnyZeroFloat());
+}
+
+/// Sixteen words of k at a time as long as there are so many, then one.
+LogicalResult Emitter::emitTileLoop(scf::ForOp op, TileLoop loop) {
+  Value init = op.getInitArgs()[0];
+  SmallVector<Storage, 1> carried(1);
+  carried[0].kind = Storage::Scratch;
+  carried[0].memory = allocate(init);
+  bool isZero = isZeroTile(init);
+  if (!isZero)
+    fill(init, carried[0].memory);
+
+  Value lower = mapping.lookup(op.getLowerBound());
+  Value upper = mapping.lookup(op.getUpperBound());
+  Value step = index(loop.perWord * kTileWords);
+  Value span = b.createOrFold<arith::SubIOp>(upper, lower);
+  Value count = b.createOrFold<arith::FloorDivSIOp>(span, step);
+  Value whole = b.createOrFold<arith::MulIOp>(count, step);
+  Value middle = b.createOrFold<arith::AddIOp>(lower, whole);
+  forEachTileBlock(loop.mma, [&](const TileBlock &block) {
+    emitTileBlock(loop, block, lower, middle, carried[0].memory, isZero);
+  });
+  auto end = getConstantIntValue(upper);
+  if (!end || getConstantIntValue(middle) != end) {
+    SmallVector<Value> scalars;
+    if (failed(emitLoopCopy(op, middle, upper, carried, scalars)))
+      return failure();
+  }
+  tiles[op.getResult(0)] = carried[0];
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Single multiplies of bf16 (attention)
+//===----------------------------------------------------------------------===//
+
+/// Whether the shape and the types are such that AMX can do it.
+bool Emitter::fitsTileDots(tile::MmaOp op) const {
+  constexpr int64_t perTile = 2 * kTileWords;
+  return unit.tiles && op.getA().getType().getElementType().isBF16() &&
+         op.getB().getType().getElementType().isBF16() && !isInterleaved(op) &&
+         extent(op.getResult(), 0) % kTileRows == 0 &&
+         extent(op.getResult(), 1) % kTileWords == 0 &&
+         extent(op.getA(), 1) % perTile == 0;
+}
+
+/// Whether nothing but multiplies on AMX read the tile, as right operands.
+bool Emitter::isPairsOperand(Value tile) const {
+  return !tile.use_empty() && llvm::all_of(tile.getUses(), [&](OpOperand &use) {
+    auto mma = dyn_cast<tile::MmaOp>(use.getOwner());
+    return mma && use.getOperandNumber() == 1 && fitsTileDots(mma);
+  });
+}
+
+bool Emitter::usesTileDots(tile::MmaOp op) const {
+  auto isPlaced = [](Value tile) {
+    return tile.getDefiningOp() && isDeferrable(tile.getDefiningOp());
+  };
+  return fitsTileDots(op) && isPlaced(op.getA()) && isPlaced(op.getB()) &&
+         isPairsOperand(op.getB());
+}
+
+/// Whether tile registers can be loaded from where the left operand is.
+bool Emitter::isTileReadable(Value tile) {
+  auto load = tile.getDefiningOp<tile::LoadOp>();
+  if (!load || load.getGather() || llvm::is_contained(load.getDims(), -1) ||
+      load.getView().getType().getStrides()[load.getDims()[1]] != 1)
+    return false;
+  for (unsigned dim = 0, rank = load.getIndices().size(); dim < rank; ++dim) {
+    Bound bound = {load, dim};
+    if (!bounds.isProven(bound) && !assumed.contains(bound))
+      return false;
+  }
+  return true;
+}
+
+LogicalResult Emitter::materializePairs(Value tile) {
+  SmallVector<int64_t> shape = shapeOf(tile);
+  auto load = tile.getDefiningOp<tile::LoadOp>();
+  if (load && isStridedOperand(load))
+    if (failed(materialize(tile)))
+      return failure();
+  Storage storage;
+  storage.kind = Storage::Pairs;
+  storage.memory = allocate(tile);
+  auto halves = vectorOf(b.getI16Type());
+  forEachInBox({shape[0] / 2, shape[1]}, 1, [&](const Position &position) {
+    Coord row = mul(position.at[0], {Value(), 2}), column = position.at[1];
+    Value pair[2];
+    for (int64_t i : {0, 1})
+      pair[i] = arith::BitcastOp::create(b, halves,
+                                         vec(tile, {{row + i, column}, 1}));
+    Value words = vector::InterleaveOp::create(b, pair[0], pair[1]);
+    Coord place = add(mul(position.at[0], {Value(), shape[1]}), column);
+    LLVM::StoreOp::create(
+        b, words, offsetPointer(storage.memory, b.getI32Type(), place), 4);
+  });
+  tiles[tile] = storage;
+  return success();
+}
+
+/// Sixteen rows of `a` from `row` on, 32 of k from `k` on.
+Value Emitter::loadLeftTile(tile::MmaOp op, Coord row, int64_t k) {
+  constexpr int64_t width = 2; // bytes
+  Type element = op.getA().getType().getElementType();
+  if (Storage storage = tiles.lookup(op.getA());
+      storage.kind == Storage::Scratch) {
+    Coord pitch = {Value(), scratchWidth(op.getA())};
+    Coord place = mul(row, pitch) + k;
+    return loadTile(offsetPointer(storage.memory, element, place),
+                    mul(pitch, {Value(), width}));
+  }
+  Access access = accessOf(op.getA().getDefiningOp<tile::LoadOp>());
+  Position start = {{row, {Value(), k}}, -1};
+  return loadTile(address(access, coordsAt(access, start)),
+                  mul(access.view->strides[access.dims[0]], {Value(), width}));
+}
+
+void Emitter::emitTileDotBlock(tile::MmaOp op, const TileBlock &block,
+                               Value memory, bool isZero) {
+  SmallVector<Value> places = tilePlaces(op, block, memory);
+  SmallVector<Value> acc = loadAccumulators(op, places, isZero);
+  Value pairs = tiles.lookup(op.getB()).memory;
+  int64_t columns = extent(op.getB(), 1);
+  for (int64_t k = 0; k < extent(op.getA(), 1); k += 2 * kTileWords) {
+    SmallVector<Value, 2> rows(block.rowTiles);
+    for (int64_t j = 0; j < block.columnTiles; ++j) {
+      Coord place = block.column + (k / 2 * columns + j * kTileWords);
+      Value column = loadTile(offsetPointer(pairs, b.getI32Type(), place),
+                              {Value(), columns * kWordBytes});
+      for (int64_t i = 0; i < block.rowTiles; ++i) {
+        if (j == 0)
+          rows[i] = loadLeftTile(op, block.row + i * kTileRows, k);
+        Value &sum = acc[i * block.columnTiles + j];
+        sum = tileDot(op, sum, rows[i], column);
+      }
+    }
+  }
+  storeAccumulators(op, places, acc);
+}
+
+LogicalResult Emitter::emitTileDots(tile::MmaOp op) {
+  Storage storage;
+  storage.kind = Storage::Scratch;
+  storage.memory = inPlaceMemory(op);
+  if (!storage.memory)
+    storage.memory = allocate(op.getResult());
+  Storage acc = tiles.lookup(op.getAcc());
+  bool isZero = isZeroTile(op.getAcc());
+  if (!isZero && (acc.kind != Storage::Scratch || acc.memory != storage.memory))
+    fill(op.getAcc(), storage.memory);
+  forEachTileBlock(op, [&](const TileBlock &block) {
+    emitTileDotBlock(op, block, storage.memory, isZero);
+  });
+  tiles[op.getResult()] = storage;
+  return success();
+}

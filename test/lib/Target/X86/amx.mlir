@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: lathe-opt --x86-lower-tile=level=avx512-amx --cse --canonicalize %s \
+// RUN:   | FileCheck %s
+// RUN: lathe-opt --x86-lower-tile=level=avx512-bf16 --cse --canonicalize %s \
+// RUN:   | FileCheck %s --check-prefix=BELOW
+// RUN: lathe-kernel %s --level avx512-amx -o %t.so
+// RUN: llvm-objdump -d --no-show-raw-insn %t.so | FileCheck %s --check-prefix=CODE
+
+// The level below has no tiles.
+// BELOW-NOT: x86_amx
+// BELOW-LABEL: func.func @linear.programs(
+// BELOW: llvm.x86.avx512bf16.dpbf16ps.512
+
+// Sixteen pairs of k at a time, in two by two accumulators that a loop carries;
+// b's words lie 256 bytes apart. 100 is no multiple of 32: the last two pairs
+// are taken one by one, on the accumulators in scratch.
+// CHECK-LABEL: func.func @linear.programs(
+// CHECK: %[[LEFT:.*]] = arith.subi
+// CHECK: arith.cmpi sge, %[[LEFT]], %c32
+// CHECK: scf.for {{.*}} = %c0 to %c64 step %c32
+// CHECK-COUNT-4: llvm.x86.tilezero.internal
+// CHECK: scf.for {{.*}} = %c0 to %c96 step %c32 iter_args({{.*}}) -> (!llvm.x86_amx, !llvm.x86_amx, !llvm.x86_amx, !llvm.x86_amx)
+// CHECK: llvm.x86.tileloadd64.internal"(%c16_i16, %c64_i16, %{{.*}}, %c256_i64)
+// CHECK: llvm.x86.tileloadd64.internal"(%c16_i16, %c64_i16, %{{.*}}, %c200_i64)
+// CHECK: llvm.x86.tdpbf16ps.internal
+// CHECK: llvm.x86.tileloadd64.internal
+// CHECK: llvm.x86.tdpbf16ps.internal
+// CHECK: llvm.x86.tileloadd64.internal
+// CHECK-COUNT-2: llvm.x86.tdpbf16ps.internal
+// CHECK-COUNT-4: llvm.x86.tilestored64.internal
+// CHECK: scf.for {{.*}} = %c96 to %c100 step %c2
+// CHECK: llvm.x86.avx512bf16.dpbf16ps.512
+
+// Sixteen rows that exist run without masks, one tile by four; the rest, fewer
+// than sixteen, in tiles whose rows outside of the view are zeros.
+// CHECK: arith.andi %[[LEFT]], %c16
+// CHECK-COUNT-4: llvm.x86.tilezero.internal
+// CHECK-NOT: llvm.select
+// CHECK-COUNT-4: llvm.x86.tilestored64.internal
+// CHECK: arith.andi %[[LEFT]], %c15
+// CHECK-COUNT-4: llvm.x86.tilezero.internal
+// CHECK-COUNT-16: llvm.select {{.*}} : i1, !llvm.ptr
+
+// One configuration, and no tile goes through the stack: as many stores as
+// accumulators.
+// CODE-LABEL: <linear>:
+// CODE: ldtilecfg
+// CODE-NOT: ldtilecfg
+// CODE-COUNT-4: tilezero
+// CODE-NOT: tilestored
+// CODE: tdpbf16ps
+// CODE-COUNT-4: tilestored
+// CODE-NOT: tilestored
+// CODE-COUNT-4: tilezero
+// CODE-NOT: tilestored
+// CODE: tdpbf16ps
+tile.kernel @linear(%x: !tile.buffer<bf16>, %w: !tile.buffer<bf16>,
+    %y: !tile.buffer<f32> {tile.written}, %m: index)
+    schedule <strategy = "contract", tile = [32, 64, 0]> {
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  %c32 = arith.constant 32 : index
+  %c64 = arith.constant 64 : index
+  %c100 = arith.constant 100 : index
+  %i = tile.program_id 0
+  %j = tile.program_id 1
+  %row = arith.muli %i, %c32 : index
+  %col = arith.muli %j, %c64 : index
+  %xv = tile.view %x sizes [%m, 100] strides [100, 1]
+    : !tile.buffer<bf16> -> !tile.view<?x100xbf16, [100, 1]>
+  %wv = tile.view %w sizes [2, 50, 64, 2] strides [6400, 128, 2, 1]
+    : !tile.buffer<bf16> -> !tile.view<2x50x64x2xbf16, [6400, 128, 2, 1]>
+  %yv = tile.view %y sizes [%m, 128] strides [128, 1]
+    : !tile.buffer<f32> -> !tile.view<?x128xf32, [128, 1]>
+  %zero = arith.constant dense<0.0> : tensor<32x64xf32>
+  %acc = scf.for %k = %c0 to %c100 step %c2 iter_args(%c = %zero)
+      -> (tensor<32x64xf32>) {
+    %a = tile.load %xv[%row, %k] dims [0, 1] {in_bounds = array<i64: 1>}
+      : !tile.view<?x100xbf16, [100, 1]> -> tensor<32x2xbf16>
+    %pair = arith.divui %k, %c2 : index
+    %b = tile.load %wv[%j, %pair, %c0, %c0] dims [3, 2]
+        {in_bounds = array<i64: 0, 1>}
+      : !tile.view<2x50x64x2xbf16, [6400, 128, 2, 1]> -> tensor<2x64xbf16>
+    %d = tile.mma %a, %b, %c
+      : tensor<32x2xbf16>, tensor<2x64xbf16>, tensor<32x64xf32>
+    scf.yield %d : tensor<32x64xf32>
+  }
+  tile.store %acc, %yv[%row, %col] dims [0, 1]
+    : tensor<32x64xf32>, !tile.view<?x128xf32, [128, 1]>
+  tile.return
+}
+
+// A loop over groups of k around the loop over k: what it carries is updated
+// where it is.
+// CHECK-LABEL: func.func @groups.programs(
+// CHECK: scf.for {{.*}} step %c128
+// CHECK: llvm.x86.tdpbusd.internal
+// CHECK: llvm.x86.tilestored64.internal
+// CHECK: arith.sitofp
+// CODE-LABEL: <groups>:
+// CODE: tdpbusd
+tile.kernel @groups(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
+    %y: !tile.buffer<f32> {tile.written})
+    schedule <strategy = "contract", tile = [16, 32, 0]> {
+  %c0 = arith.constant 0 : index
+  %c4 = arith.constant 4 : index
+  %c128 = arith.constant 128 : index
+  %c256 = arith.constant 256 : index
+  %xv = tile.view %x sizes [16, 256] strides [256, 1]
+    : !tile.buffer<i8> -> !tile.view<16x256xi8, [256, 1]>
+  %wv = tile.view %w sizes [64, 32, 4] strides [128, 4, 1]
+    : !tile.buffer<i8> -> !tile.view<64x32x4xi8, [128, 4, 1]>
+  %yv = tile.view %y sizes [16, 32] strides [32, 1]
+    : !tile.buffer<f32> -> !tile.view<16x32xf32, [32, 1]>
+  %none = arith.constant dense<0> : tensor<16x32xi32>
+  %zero = arith.constant dense<0.0> : tensor<16x32xf32>
+  %all = scf.for %g = %c0 to %c256 step %c128 iter_args(%sum = %zero)
+      -> (tensor<16x32xf32>) {
+    %acc = scf.for %o = %c0 to %c128 step %c4 iter_args(%c = %none)
+        -> (tensor<16x32xi32>) {
+      %k = arith.addi %g, %o : index
+      %a = tile.load %xv[%c0, %k] dims [0, 1]
+        : !tile.view<16x256xi8, [256, 1]> -> tensor<16x4xi8>
+      %word = arith.divui %k, %c4 : index
+      %b = tile.load %wv[%word, %c0, %c0] dims [2, 1]
+        : !tile.view<64x32x4xi8, [128, 4, 1]> -> tensor<4x32xi8>
+      %d = tile.mma %a, %b, %c {unsigned_a}
+        : tensor<16x4xi8>, tensor<4x32xi8>, tensor<16x32xi32>
+      scf.yield %d : tensor<16x32xi32>
+    }
+    %f = arith.sitofp %acc : tensor<16x32xi32> to tensor<16x32xf32>
+    %next = arith.addf %sum, %f : tensor<16x32xf32>
+    scf.yield %next : tensor<16x32xf32>
+  }
+  tile.store %all, %yv[%c0, %c0] dims [0, 1]
+    : tensor<16x32xf32>, !tile.view<16x32xf32, [32, 1]>
+  tile.return
+}
+
+// A multiply outside of such a loop, as in attention: the left operand is read
+// where it lies, the right one is written in pairs of rows first.
+// CHECK-LABEL: func.func @scores.programs(
+// CHECK: vector.interleave {{.*}} : vector<16xi16> -> vector<32xi16>
+// CHECK-COUNT-4: llvm.x86.tdpbf16ps.internal
+// CODE-LABEL: <scores>:
+// CODE-COUNT-4: tdpbf16ps
+// CODE-COUNT-4: tilestored
+tile.kernel @scores(%x: !tile.buffer<bf16>, %q: !tile.buffer<f32>,
+    %y: !tile.buffer<f32> {tile.written})
+    schedule <strategy = "attention", tile = [32, 32, 0]> {
+  %c0 = arith.constant 0 : index
+  %v = tile.view %x sizes [32, 32] strides [32, 1]
+    : !tile.buffer<bf16> -> !tile.view<32x32xbf16, [32, 1]>
+  %qv = tile.view %q sizes [32, 32] strides [32, 1]
+    : !tile.buffer<f32> -> !tile.view<32x32xf32, [32, 1]>
+  %yv = tile.view %y sizes [32, 32] strides [32, 1]
+    : !tile.buffer<f32> -> !tile.view<32x32xf32, [32, 1]>
+  %zero = arith.constant dense<0.0> : tensor<32x32xf32>
+  %a = tile.load %v[%c0, %c0] dims [0, 1]
+    : !tile.view<32x32xbf16, [32, 1]> -> tensor<32x32xbf16>
+  %f = tile.load %qv[%c0, %c0] dims [1, 0]
+    : !tile.view<32x32xf32, [32, 1]> -> tensor<32x32xf32>
+  %b = arith.truncf %f : tensor<32x32xf32> to tensor<32x32xbf16>
+  %d = tile.mma %a, %b, %zero
+    : tensor<32x32xbf16>, tensor<32x32xbf16>, tensor<32x32xf32>
+  tile.store %d, %yv[%c0, %c0] dims [0, 1]
+    : tensor<32x32xf32>, !tile.view<32x32xf32, [32, 1]>
+  tile.return
+}
