@@ -47,7 +47,7 @@ def read_samples(paths):
 def embed(bundle, samples):
     """Normalized means over tokens."""
     model = harness.lathe_model(bundle, 1)
-    names = [i.name for i in model.inputs]
+    names = [i[0] for i in model.inputs]
     rows = []
     for sample in samples:
         feeds = {name: sample[name] for name in names}

@@ -46,8 +46,6 @@ static void addRecognition(OpPassManager &functions,
   functions.addPass(graph::createPropagateLayoutPass());
   functions.addPass(graph::createPropagateTransposesPass());
   cleanUp();
-  // Before encodings, which go by column.
-  functions.addPass(graph::createMergeQkvPass());
 }
 
 void lathe::buildOptimizePipeline(OpPassManager &passes,
@@ -59,6 +57,8 @@ void lathe::buildOptimizePipeline(OpPassManager &passes,
     passes.addPass(graph::createQuantizeWeightsPass(options));
   }
   OpPassManager &functions = passes.nest<func::FuncOp>();
+  // After formats, which go by layer: only layers of one format merge.
+  functions.addPass(graph::createMergeQkvPass());
   bool isNarrow = asked.precision == "bf16" || asked.precision == "f16";
   if (isNarrow)
     functions.addPass(graph::createNarrowWeightsPass({asked.precision}));

@@ -73,8 +73,18 @@ static Operation *getOnlyUser(Value value) {
 
 //===-- Siblings ----------------------------------------------------------===//
 
-/// The contraction as a sibling; nothing if its weight is no plain constant
-/// that nobody else reads.
+/// Whether weights that are stored as this one can lie beside each other along
+/// their columns.
+static bool canMerge(RankedTensorType weight, bool isTransposed) {
+  if (!weight.getEncoding())
+    return true;
+  auto encoding = dyn_cast<EncodingInterface>(weight.getEncoding());
+  return encoding && weight.getRank() == 2 &&
+         encoding.getColumnDim() == (isTransposed ? 0 : 1);
+}
+
+/// The contraction as a sibling; nothing if its weight is no constant that
+/// nobody else reads.
 static std::optional<Sibling> getSibling(ContractOp op) {
   if (op.getWeights().size() != 1)
     return std::nullopt;
@@ -83,7 +93,8 @@ static std::optional<Sibling> getSibling(ContractOp op) {
   if (transpose && transpose->hasOneUse())
     weight = transpose.getInput();
   auto constant = weight.getDefiningOp<ConstantOp>();
-  if (!constant || !constant->hasOneUse() || typeOf(constant).getEncoding() ||
+  if (!constant || !constant->hasOneUse() ||
+      !canMerge(typeOf(constant), transpose != nullptr) ||
       ShapedType::isDynamic(typeOf(op.getResult()).getShape().back()))
     return std::nullopt;
   return Sibling{op, constant, transpose != nullptr, op.getResult()};
@@ -109,10 +120,12 @@ static llvm::SetVector<Operation *> getConsumers(Value value) {
 /// other.
 static Attribute getKind(Sibling sibling) {
   Builder b(sibling.root.getContext());
-  return b.getArrayAttr(
-      {sibling.root.getBranches(), b.getBoolAttr(sibling.isTransposed),
-       TypeAttr::get(getElementTypeOrSelf(sibling.end)),
-       TypeAttr::get(typeOf(sibling.weight).getElementType())});
+  Attribute encoding = typeOf(sibling.weight).getEncoding();
+  return b.getArrayAttr({sibling.root.getBranches(),
+                         b.getBoolAttr(sibling.isTransposed),
+                         TypeAttr::get(getElementTypeOrSelf(sibling.end)),
+                         TypeAttr::get(typeOf(sibling.weight).getElementType()),
+                         encoding ? encoding : b.getUnitAttr()});
 }
 
 /// Those of `siblings` that belong together: of one kind, and read by one op,
@@ -326,6 +339,10 @@ static Value build(GraphBuilder &b, ArrayRef<Sibling> siblings,
   b.loc = b.getFusedLoc(locations);
   Value weight =
       buildConstant(b, first.isTransposed ? 0 : 1, weights, weightLocations);
+  RankedTensorType type = typeOf(weight);
+  ConstantOp stored = first.weight;
+  weight.setType(RankedTensorType::get(type.getShape(), type.getElementType(),
+                                       typeOf(stored).getEncoding()));
   if (first.isTransposed)
     weight = b.transpose(weight, {1, 0});
   ContractOp root = first.root;

@@ -264,9 +264,9 @@ def MergeQkvPass : Pass<"graph-merge-qkv", "::mlir::func::FuncOp"> {
   let description = [{
     Contractions of one input with constant weights, whose results meet again
     in one attention or contraction (query, key and value projections of any
-    widths), become one over the columns of all, followed by a slice each, which
-    is a view. Weights become a `#graph.concat`, which copies nothing. What
-    follows all of them moves before the slices: elementwise ops of one operand,
+    widths), and whose weights are stored alike, become one over the columns of
+    all, followed by a slice each, which is a view. Weights become a
+    `#graph.concat`, which copies nothing. What follows all of them moves before the slices: elementwise ops of one operand,
     and sums and products with a number per column, with zeros or ones for those
     that have none. Where something elementwise still follows one of them, it
     stays as it is, since that op is its epilogue (the gate of a gated MLP).
@@ -289,7 +289,7 @@ def QuantizeWeightsPass
     names layers (WeightPlan.h), all of whose patterns must match a layer.
     Unless the format ends in `:float`, inputs are quantized at run time, a
     scale per row and group, so that products are integer; else weights are
-    decoded to the input's type. Nothing is encoded here: that happens when the
+    decoded to f32. Nothing is encoded here: that happens when the
     bundle is written.
 
     Numeric contract: lossy. An `int8` weight is off by at most half its scale,

@@ -25,8 +25,12 @@ Expected<WeightFormat> WeightFormat::parse(StringRef text) {
     format.kind = Kind::Int4;
   else if (words[0] != "keep")
     return fail(text, "'" + words[0] + "' is no encoding");
-  for (StringRef word : ArrayRef(words).drop_front()) {
+  bool hasGroup = false;
+  for (auto [i, word] : enumerate(ArrayRef(words).drop_front())) {
     int64_t group;
+    if (is_contained(ArrayRef(words).slice(1, i), word) ||
+        (hasGroup && to_integer(word, group, 10)))
+      return fail(text, "'" + word + "' is one too many");
     if (format.kind == Kind::Keep)
       return fail(text, "'keep' takes no '" + word + "'");
     if (word == "float") {
@@ -37,6 +41,7 @@ Expected<WeightFormat> WeightFormat::parse(StringRef text) {
       if (group < 8 || group > 1024 || group % 8 != 0)
         return fail(text, "a group is a multiple of 8 in 8..1024, not " + word);
       format.group = group;
+      hasGroup = true;
     } else {
       return fail(text, "'" + word + "' says nothing about " + words[0]);
     }
@@ -96,14 +101,15 @@ Expected<WeightPlan> WeightPlan::parse(StringRef path, StringRef text) {
 }
 
 Expected<WeightPlan> WeightPlan::read(StringRef formatOrFile) {
-  if (sys::fs::exists(formatOrFile)) {
+  Expected<WeightFormat> format = WeightFormat::parse(formatOrFile);
+  if (!format && sys::fs::is_regular_file(formatOrFile)) {
+    consumeError(format.takeError());
     auto file = MappedFile::open(formatOrFile);
     if (!file)
       return file.takeError();
     ArrayRef<char> bytes = (*file)->getBytes();
     return parse(formatOrFile, StringRef(bytes.data(), bytes.size()));
   }
-  Expected<WeightFormat> format = WeightFormat::parse(formatOrFile);
   if (!format)
     return makeError(
         toString(format.takeError()) +

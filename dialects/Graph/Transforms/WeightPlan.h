@@ -53,7 +53,8 @@ public:
     unsigned line = 0; ///< 0: not from a file.
   };
 
-  /// Reads a format or, if there is such a file, a plan. Errors name the line.
+  /// Reads a format or, if it is none, the plan in a file of that name. Errors
+  /// name the line.
   static llvm::Expected<WeightPlan> read(llvm::StringRef formatOrFile);
 
   /// Reads the text of a plan; `path` is for errors.

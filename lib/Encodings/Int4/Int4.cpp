@@ -157,6 +157,7 @@ private:
         if (layout.hasZeros)
           buffers[kInt4Zeros][at] = static_cast<char>(group.zero[i]);
       }
+    // None if there is no k, and then no last group.
     int64_t padded = layout.getCodeRows() * kParts;
     for (int64_t row = 0; row < padded; ++row)
       for (int64_t i = 0; i < countColumns(first); ++i) {

@@ -121,7 +121,7 @@ static void searchRanges(Search &search) {
       for (int64_t n = 0; n < kInt4Columns; ++n) {
         float low = search.ranges.low[n] * getFactor(lower);
         float high = search.ranges.high[n] * getFactor(upper);
-        float scale = toScale((high - low) / 15.0f);
+        float scale = toScale(high / 15.0f - low / 15.0f);
         scales.scale[n] = scale;
         float zero = scale == 0.0f ? 0.0f : roundEven(-low / scale);
         scales.zero[n] = std::clamp(zero, 0.0f, 15.0f);

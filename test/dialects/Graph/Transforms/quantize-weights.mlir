@@ -11,6 +11,10 @@
 // RUN: lathe-opt %t/layers.mlir \
 // RUN:   --graph-quantize-weights="min-elements=16 weights=%t/plan.txt" \
 // RUN:   | FileCheck %t/layers.mlir
+// RUN: lathe-opt %t/attention.mlir \
+// RUN:   --graph-quantize-weights="min-elements=16 weights=%t/values.txt" \
+// RUN:   --graph-merge-qkv --mlir-print-local-scope \
+// RUN:   | FileCheck %t/attention.mlir
 // RUN: not lathe-opt %t/layers.mlir --graph-quantize-weights=weights=%t/lost.txt \
 // RUN:   2>&1 | FileCheck %s --check-prefix=LOST
 // RUN: not lathe-opt %t/layers.mlir --graph-quantize-weights=weights=%t/odd.txt \
@@ -35,6 +39,43 @@
 # The first line that matches decides.
 encoder/0    keep      # a comment
 encoder/*  int4:32
+
+//--- values.txt
+*/attention/self/value/*   int8
+*/layer.5/*                int8:64
+*                          int4:64:zeros
+
+//--- attention.mlir
+// Only what is stored alike merges: the value projection stays by itself.
+// CHECK-LABEL: func.func @attention(
+// CHECK-DAG: #graph.concat<axis = 1, [dense_resource<q> {{.*}}, dense_resource<k> {{.*}}]> {{.*}} : tensor<8x16xf32, #graph.int4<axis = 1, group = 64, zeros = true>>
+// CHECK-DAG: graph.constant dense_resource<v> {{.*}} tensor<8x8xf32, #graph.int8<axis = 1, group = 128>>
+// CHECK-DAG: graph.constant dense_resource<o> {{.*}} tensor<8x8xf32, #graph.int8<axis = 1, group = 64>>
+// CHECK-COUNT-3: graph.contract
+func.func @attention(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %wq = graph.constant dense_resource<q> : tensor<8x8xf32> : tensor<8x8xf32>
+  %wk = graph.constant dense_resource<k> : tensor<8x8xf32> : tensor<8x8xf32>
+  %wv = graph.constant dense_resource<v> : tensor<8x8xf32> : tensor<8x8xf32>
+  %wo = graph.constant dense_resource<o> : tensor<8x8xf32> : tensor<8x8xf32>
+  %q = graph.contract %x, %wq [#graph.branch<>]
+    : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+    loc("a/attention/self/query/MatMul")
+  %k = graph.contract %x, %wk [#graph.branch<>]
+    : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+    loc("a/attention/self/key/MatMul")
+  %v = graph.contract %x, %wv [#graph.branch<>]
+    : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+    loc("a/attention/self/value/MatMul")
+  %t = graph.transpose %k [1, 0] : tensor<?x8xf32> -> tensor<8x?xf32>
+  %s = graph.matmul %q, %t
+    : (tensor<?x8xf32>, tensor<8x?xf32>) -> tensor<?x?xf32>
+  %y = graph.matmul %s, %v
+    : (tensor<?x?xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  %o = graph.contract %y, %wo [#graph.branch<>]
+    : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+    loc("a/layer.5/out")
+  return %o : tensor<?x8xf32>
+}
 
 //--- lost.txt
 * int8
