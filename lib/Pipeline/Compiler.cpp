@@ -382,6 +382,8 @@ Error Compilation::compileVariants() {
 }
 
 Expected<CompileReport> Compilation::compile(StringRef output) {
+  if (llvm::sys::fs::equivalent(output, model))
+    return failure(output + ": is the model, too; nothing is written");
   if (Error error = checkOptions())
     return std::move(error);
   if (Error error = readTuningTable())

@@ -5,6 +5,7 @@
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/WithColor.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -67,12 +68,24 @@ Error requireArguments(ArrayRef<Argument> arguments) {
   return usageError("missing " + missing);
 }
 
+/// Also of files that are not there yet: one name in one folder.
+static bool isSameFile(StringRef a, StringRef b) {
+  if (sys::fs::equivalent(a, b))
+    return true;
+  auto folder = [](StringRef name) {
+    StringRef parent = sys::path::parent_path(name);
+    return parent.empty() ? StringRef(".") : parent;
+  };
+  return sys::path::filename(a) == sys::path::filename(b) &&
+         sys::fs::equivalent(folder(a), folder(b));
+}
+
 Error checkOutput(StringRef path, ArrayRef<StringRef> inputs) {
   if (sys::fs::exists(path) && !sys::fs::is_regular_file(path))
     return failure(path +
                    ": exists and is no regular file; nothing is written");
   for (StringRef input : inputs)
-    if (path == input || sys::fs::equivalent(path, input))
+    if (!input.empty() && isSameFile(path, input))
       return failure(path + ": is " +
                      (sys::fs::exists(path) ? "read" : "written") +
                      " by this command, too; nothing is written");

@@ -267,13 +267,20 @@ LogicalResult ScatterElementsOp::inferDims(ShapeScope &scope,
   return success();
 }
 
-LogicalResult ScatterNdOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
+LogicalResult ScatterNdOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
                                      SmallVectorImpl<Dims> &results) {
   results.push_back(operands[0]);
   FailureOr<int64_t> tuple =
       getTupleSize(*this, operands[1], operands[0].size());
   if (failed(tuple))
     return failure();
-  return checkRank(*this, 2, operands,
-                   operands[1].size() - 1 + operands[0].size() - *tuple);
+  Dims updated(operands[1].begin(), operands[1].end() - 1);
+  updated.append(operands[0].begin() + *tuple, operands[0].end());
+  if (failed(checkRank(*this, 2, operands, updated.size())))
+    return failure();
+  for (auto [i, size] : llvm::enumerate(updated))
+    if (failed(unifySizes(*this, scope, size, operands[2][i],
+                          "dim " + Twine(i) + " of updates")))
+      return failure();
+  return success();
 }

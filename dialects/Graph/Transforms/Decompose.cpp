@@ -283,6 +283,12 @@ static Value decompose(GraphBuilder &b, GatherElementsOp op) {
   Value value = op.getInput(), indices = b.cast(op.getIndices(), type);
   Dims dims = b.getDims(value), wanted = b.getDims(indices);
   int64_t rank = dims.size();
+  // A slice says at run time that there are more indices than elements.
+  for (int64_t dim = 0; dim < rank; ++dim)
+    if (dim != static_cast<int64_t>(op.getAxis()) &&
+        !isSizeAtLeast(dims[dim] - wanted[dim], 0))
+      value = b.slice(value, dim, b.size(0), wanted[dim]);
+  dims = b.getDims(value);
   Value isNegative = b.compare(Compare::lt, indices, b.scalar(type, 0));
   Value place = b.select(
       isNegative, b.add(indices, b.sizeValue(dims[op.getAxis()])), indices);

@@ -262,14 +262,15 @@ def PropagateTransposesPass
 def MergeQkvPass : Pass<"graph-merge-qkv", "::mlir::func::FuncOp"> {
   let summary = "Make one contraction of several that read one input";
   let description = [{
-    Contractions of one input with constant weights, whose results meet again
-    in one attention or contraction (query, key and value projections of any
+    Contractions of one input with constant weights, whose results meet again in
+    one attention or contraction (query, key and value projections of any
     widths), and whose weights are stored alike, become one over the columns of
     all, followed by a slice each, which is a view. Weights become a
-    `#graph.concat`, which copies nothing. What follows all of them moves before the slices: elementwise ops of one operand,
-    and sums and products with a number per column, with zeros or ones for those
-    that have none. Where something elementwise still follows one of them, it
-    stays as it is, since that op is its epilogue (the gate of a gated MLP).
+    `#graph.concat`, which copies nothing. What follows all of them moves before
+    the slices: elementwise ops of one operand, and sums and products with a
+    number per column, with zeros or ones for those that have none. Where
+    something elementwise still follows one of them, it stays as it is, since
+    that op is its epilogue (the gate of a gated MLP).
 
     Numeric contract: exact, but that -0 is +0 where a sum has no term of its
     own.

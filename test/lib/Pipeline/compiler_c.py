@@ -35,5 +35,9 @@ onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]),
 assert library.lathe_compiler_target(c.c_size_t(0)) == b"x86"
 assert library.lathe_compile(model.encode(), bundle.encode(), None) is None
 assert os.path.getsize(bundle) > 4096
+before = open(model, "rb").read()
+status = library.lathe_compile(model.encode(), model.encode(), None)
+assert "is the model, too" in message(status), message(status)
+assert open(model, "rb").read() == before
 status = library.lathe_compile(b"/no/such.onnx", bundle.encode(), None)
 assert "/no/such.onnx" in message(status), message(status)

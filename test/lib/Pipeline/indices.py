@@ -110,6 +110,27 @@ def check_bodies():
         refuse(model, {"x": x, "m": np.array(5)}, "in_loop", "index 4")
 
 
+def check_sizes():
+    """Indices and updates of sizes that do not fit the input are refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        _, model = load(
+            [node("GatherElements", ["x", "i"], ["y"], name="taken", axis=1)],
+            [info("x", F, ["a", "b"]), info("i", I, ["c", "d"])],
+            [info("y", F, None)], folder)
+        x = np.arange(6, dtype="f4").reshape(2, 3)
+        one = np.ones((1, 5), np.int64)
+        assert (model.run({"x": x, "i": one})["y"] == 1).all()
+        refuse(model, {"x": x, "i": np.zeros((5, 2), np.int64)}, "c = 5")
+    with tempfile.TemporaryDirectory() as folder:
+        _, model = load(
+            [node("ScatterND", ["x", "i", "u"], ["y"], name="put")],
+            [info("x", F, ["n", "m"]), info("i", I, ["k", 1]),
+             info("u", F, ["q", "r"])], [info("y", F, None)], folder)
+        i = np.arange(2)[:, None]
+        for shape in ((1, 3), (2, 2), (3, 3)):
+            refuse(model, {"x": x, "i": i, "u": np.ones(shape, "f4")}, "updates")
+
+
 def main():
     check("Gather", (5, 7), RNG.integers(-5, 5, (3, 4)))
     check("Gather", (5, 7), RNG.integers(-7, 7, (2, 9)), axis=1)
@@ -121,6 +142,7 @@ def main():
     check("ScatterND", (5, 7), np.array([[1], [-2], [0]]),
           RNG.normal(size=(3, 7)).astype("f4"))
     check_bodies()
+    check_sizes()
 
 
 main()

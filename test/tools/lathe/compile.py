@@ -143,6 +143,7 @@ def check_targets_of_writing():
     for arguments, what in ((["pipe"], "pipe: exists and is no regular file"),
                             (["m.onnx"], "m.onnx: is read by this command"),
                             (["y.lathe", "--report", "y.lathe"], "y.lathe: is written"),
+                            (["y.lathe", "--report", "./y.lathe"], "y.lathe: is written"),
                             (["y.lathe", "--report", "./m.onnx"], "is read")):
         message = lathe("compile", "m.onnx", "-o", *arguments, code=1)
         assert what in message, message

@@ -220,6 +220,15 @@ func.func @scatter_nd(%x: tensor<4xf32>, %i: tensor<2x1xi64>, %u: tensor<2xi32>)
 
 // -----
 
+func.func @scatter_nd_updates(%x: tensor<4x3xf32>, %i: tensor<2x1xi64>, %u: tensor<1x3xf32>) {
+  // expected-error@+1 {{sizes of dim 0 of updates must be equal, got 2 and 1}}
+  %0 = graph.scatter_nd set %x, %i, %u
+    : (tensor<4x3xf32>, tensor<2x1xi64>, tensor<1x3xf32>) -> tensor<4x3xf32>
+  return
+}
+
+// -----
+
 func.func @window_too_large(%x: tensor<1x1x2xf32>, %w: tensor<1x1x5xf32>) {
   // expected-error@+1 {{windows of 5 elements, dilated by 1, are larger than spatial dim 0 of size 2 with its padding}}
   %0 = graph.conv %x, %w strides [1] dilations [1] pads [0, 0] groups 1

@@ -103,6 +103,7 @@ func.func @pools(%x: tensor<1x2x8x8xf32>, %i: tensor<1x2x8x8xi8>)
 
 // Positions in the flattened input.
 // CHECK-LABEL: func.func @gather_elements(
+// CHECK-NOT: graph.slice
 // CHECK-DAG: %[[FLAT:.*]] = graph.reshape %arg0 {{.*}} -> tensor<20xf32>
 // CHECK-DAG: graph.iota 0
 // CHECK: graph.gather %[[FLAT]], %{{.*}} axis 0 : (tensor<20xf32>, tensor<3x4xi64>) -> tensor<3x4xf32>
