@@ -125,6 +125,19 @@ static std::string describe(Location loc) {
   return text;
 }
 
+/// The op of that node as its file has it; empty if the location has none.
+static std::string describeOp(Location loc) {
+  if (auto name = dyn_cast<NameLoc>(loc)) {
+    auto op = dyn_cast<NameLoc>(name.getChildLoc());
+    return op ? op.getName().str() : std::string();
+  }
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      if (std::string text = describeOp(part); !text.empty())
+        return text;
+  return std::string();
+}
+
 void Compilation::report(Location loc, Severity severity, const Twine &what) {
   std::string place = describe(loc);
   std::string text = (place.empty() ? "" : place + ": ") + what.str();
@@ -132,7 +145,7 @@ void Compilation::report(Location loc, Severity severity, const Twine &what) {
   if (severity == Severity::Error && firstError.empty())
     firstError = text;
   if (severity == Severity::Error)
-    errors.push_back({place, "", what.str()});
+    errors.push_back({place, describeOp(loc), what.str()});
   if (listener.message)
     listener.message({severity, text});
 }

@@ -143,9 +143,8 @@ static IndexRange getCast(CastOp op, const IndexRange &range) {
   return {};
 }
 
-IndexRange IndexRanges::compute(Operation *op) {
+IndexRange IndexRanges::compute(Operation *op, IntegerType type) {
   auto of = [&](unsigned operand) { return get(op->getOperand(operand)); };
-  auto type = cast<IntegerType>(getElementTypeOrSelf(op->getResult(0)));
   if (isView(op))
     return of(0);
   return llvm::TypeSwitch<Operation *, IndexRange>(op)
@@ -194,7 +193,7 @@ IndexRange IndexRanges::get(Value value) {
         contents && !contents->empty())
       range = fromElements(*contents);
     else if (Operation *op = value.getDefiningOp())
-      range = compute(op);
+      range = compute(op, type);
   }
   return known[value] = range;
 }

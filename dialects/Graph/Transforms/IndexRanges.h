@@ -28,7 +28,8 @@ public:
   bool areInside(mlir::Value indices, mlir::AffineExpr size);
 
 private:
-  IndexRange compute(mlir::Operation *op);
+  /// Of the result of `op`, whose elements are of `type`.
+  IndexRange compute(mlir::Operation *op, mlir::IntegerType type);
 
   ShapeAnalysis &shapes;
   llvm::DenseMap<mlir::Value, IndexRange> known;

@@ -72,8 +72,9 @@ mlir::Attribute WeightFormat::getQuantizer(mlir::MLIRContext *context) const {
 Expected<WeightPlan> WeightPlan::parse(StringRef path, StringRef text) {
   WeightPlan plan;
   plan.path = path.str();
+  plan.text = std::make_shared<const std::string>(text);
   SmallVector<StringRef> lines;
-  text.split(lines, '\n');
+  StringRef(*plan.text).split(lines, '\n');
   for (auto [i, whole] : enumerate(lines)) {
     auto failAt = [&, line = i + 1](const Twine &why) {
       return makeError(path + ":" + Twine(line) + ": " + why);

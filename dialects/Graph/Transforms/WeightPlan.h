@@ -23,6 +23,7 @@
 
 #include "dialects/Graph/IR/Graph.h"
 #include "llvm/Support/GlobPattern.h"
+#include <memory>
 
 namespace lathe::graph {
 
@@ -66,6 +67,8 @@ public:
 
 private:
   std::string path;
+  /// What the patterns refer to.
+  std::shared_ptr<const std::string> text;
   std::vector<Rule> rules;
 };
 

@@ -1,5 +1,7 @@
 # RUN: %python %s
 # REQUIRES: avx2
+# A library with sanitizers does not load into a Python without.
+# UNSUPPORTED: sanitize
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Spelled-out attention whose hidden logits are replaced by a number, rows that see
 nothing included, against ONNX Runtime; recognized or not, the answer is the model's."""

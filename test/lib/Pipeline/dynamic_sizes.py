@@ -1,5 +1,7 @@
 # RUN: %python %s
 # REQUIRES: avx2
+# A library with sanitizers does not load into a Python without.
+# UNSUPPORTED: sanitize
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Sizes that only the data know, against ONNX Runtime; also clamped slices and
 versions for some sizes."""

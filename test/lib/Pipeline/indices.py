@@ -1,5 +1,7 @@
 # RUN: %python %s
 # REQUIRES: avx2
+# A library with sanitizers does not load into a Python without.
+# UNSUPPORTED: sanitize
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Indices of gathers and scatters: in range as ONNX Runtime has it, out of range
 an error that names node, index, place and size."""
