@@ -16,8 +16,7 @@ static void addCleanUp(OpPassManager &functions) {
 }
 
 /// From what exporters write to what it means.
-static void addRecognition(OpPassManager &functions,
-                           const OptimizeOptions &asked) {
+static void addRecognition(OpPassManager &functions) {
   auto cleanUp = [&] { addCleanUp(functions); };
   functions.addPass(graph::createInferShapesPass());
   functions.addPass(graph::createFoldConstantsPass());
@@ -36,21 +35,25 @@ static void addRecognition(OpPassManager &functions,
   functions.addPass(graph::createCheckIndicesPass());
   functions.addPass(graph::createDecomposePass());
   cleanUp();
-  if (!asked.attentionPattern.empty()) {
-    graph::SparsifyAttentionPassOptions options;
-    options.pattern = asked.attentionPattern;
-    functions.addPass(graph::createSparsifyAttentionPass(options));
-  }
-  // After attention, whose products are not linear layers.
+}
+
+/// After attention, whose products are not linear layers.
+static void addLayout(OpPassManager &functions) {
   functions.addPass(graph::createLinearToContractPass());
   functions.addPass(graph::createPropagateLayoutPass());
   functions.addPass(graph::createPropagateTransposesPass());
-  cleanUp();
+  addCleanUp(functions);
 }
 
 void lathe::buildOptimizePipeline(OpPassManager &passes,
                                   const OptimizeOptions &asked) {
-  addRecognition(passes.nest<func::FuncOp>(), asked);
+  addRecognition(passes.nest<func::FuncOp>());
+  if (!asked.attentionPattern.empty()) {
+    graph::SparsifyAttentionPassOptions options;
+    options.pattern = asked.attentionPattern;
+    passes.addPass(graph::createSparsifyAttentionPass(options));
+  }
+  addLayout(passes.nest<func::FuncOp>());
   if (!asked.weights.empty()) {
     graph::QuantizeWeightsPassOptions options;
     options.weights = asked.weights;

@@ -137,12 +137,14 @@ def RecognizeAttentionPass
 }
 
 def SparsifyAttentionPass
-    : Pass<"graph-sparsify-attention", "::mlir::func::FuncOp"> {
+    : Pass<"graph-sparsify-attention", "::mlir::ModuleOp"> {
   let summary = "Give attention a sparse pattern on request";
   let description = [{
     Self-attention of known length that is dense or selects by a window gets a
     `#graph.block_list`; its window stays. AttentionPattern.h has the patterns.
-    Fails if no attention takes the pattern.
+    Fails if no attention of the module takes the pattern. Others stay as they
+    are: of a model with versions for some lengths (`lathe compile
+    --specialize`), the version for all other lengths.
 
     Numeric contract: another function. Models are trained with such a pattern;
     one that was not gives other results.

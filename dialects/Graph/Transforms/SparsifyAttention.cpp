@@ -96,37 +96,62 @@ struct SparsifyAttentionPass
     : lathe::graph::impl::SparsifyAttentionPassBase<SparsifyAttentionPass> {
   using Base::Base;
 
-  void runOnOperation() override {
-    func::FuncOp function = getOperation();
-    if (function.isExternal())
-      return;
-    auto parsed = AttentionPattern::parse(pattern);
-    if (!parsed) {
-      function.emitError(toString(parsed.takeError()));
-      return signalPassFailure();
-    }
-    ShapeAnalysis shapes(function);
-    if (failed(shapes.run()))
-      return signalPassFailure();
-    bool isTaken = false;
-    std::string lastReason = "there is no attention";
-    function.walk([&](AttentionOp op) {
-      std::string reason;
-      if (BlockListAttr list = getList(op, *parsed, shapes, reason)) {
-        op.setSelectionAttr(cast<SelectionInterface>(Attribute(list)));
-        ++numSparse;
-        isTaken = true;
-        return;
-      }
-      remarkMissed(getArgument(), op, "stays as it is: " + reason);
-      ++numKept;
-      lastReason = "of an attention, " + reason;
-    });
-    if (!isTaken) {
-      function.emitError("nothing takes the attention pattern '")
-          << pattern << "': " << lastReason;
-      signalPassFailure();
-    }
-  }
+  void runOnOperation() override;
+  /// Returns how many attentions took the pattern; `reason` is why the last
+  /// other one did not.
+  FailureOr<unsigned> visit(func::FuncOp function,
+                            const AttentionPattern &pattern,
+                            std::string &reason);
 };
 } // namespace
+
+FailureOr<unsigned>
+SparsifyAttentionPass::visit(func::FuncOp function,
+                             const AttentionPattern &pattern,
+                             std::string &reason) {
+  ShapeAnalysis shapes(function);
+  if (failed(shapes.run()))
+    return failure();
+  unsigned taken = 0;
+  function.walk([&](AttentionOp op) {
+    std::string why;
+    if (BlockListAttr list = getList(op, pattern, shapes, why)) {
+      op.setSelectionAttr(cast<SelectionInterface>(Attribute(list)));
+      ++numSparse;
+      ++taken;
+      return;
+    }
+    remarkMissed(getArgument(), op, "stays as it is: " + why);
+    ++numKept;
+    reason = "of an attention, " + why;
+  });
+  return taken;
+}
+
+/// Whether any function has an attention for the pattern: a model that
+/// --specialize gave several versions has one in some of them.
+void SparsifyAttentionPass::runOnOperation() {
+  Operation *place = getOperation();
+  auto parsed = AttentionPattern::parse(pattern);
+  if (!parsed) {
+    place->emitError(toString(parsed.takeError()));
+    return signalPassFailure();
+  }
+  unsigned taken = 0;
+  std::string reason = "there is no attention";
+  for (auto function : getOperation().getOps<func::FuncOp>()) {
+    if (function.isExternal())
+      continue;
+    if (place == getOperation())
+      place = function;
+    FailureOr<unsigned> more = visit(function, *parsed, reason);
+    if (failed(more))
+      return signalPassFailure();
+    taken += *more;
+  }
+  if (taken)
+    return;
+  place->emitError("nothing takes the attention pattern '")
+      << pattern << "': " << reason;
+  signalPassFailure();
+}

@@ -40,6 +40,10 @@ StringRef lathe::onnx::getNodeName(const ::onnx::NodeProto &node) {
   return node.op_type();
 }
 
+StringRef lathe::onnx::getOpName(const ::onnx::NodeProto &node) {
+  return node.op_type().empty() ? StringRef("?") : StringRef(node.op_type());
+}
+
 ModelImporter::ModelImporter(MLIRContext &context, OnnxFile &file,
                              const OnnxImportOptions &options,
                              SmallVectorImpl<OnnxUnsupported> &unsupported)
@@ -52,9 +56,7 @@ void ModelImporter::addInvalid(const Twine &message) {
 }
 
 Location ModelImporter::getLocation(const ::onnx::NodeProto &node) {
-  auto op = NameLoc::get(StringAttr::get(
-      &context,
-      node.op_type().empty() ? StringRef("?") : StringRef(node.op_type())));
+  auto op = NameLoc::get(StringAttr::get(&context, getOpName(node)));
   StringRef name = getNodeName(node);
   return name.empty() ? op : NameLoc::get(StringAttr::get(&context, name), op);
 }

@@ -135,6 +135,9 @@ private:
 /// The node's name, or that of its first output, for messages.
 llvm::StringRef getNodeName(const ::onnx::NodeProto &node);
 
+/// The node's op, "?" if the file names none.
+llvm::StringRef getOpName(const ::onnx::NodeProto &node);
+
 } // namespace lathe::onnx
 
 #endif // LATHE_LIB_FRONTEND_ONNX_MODELIMPORTER_H

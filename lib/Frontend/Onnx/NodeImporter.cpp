@@ -25,8 +25,8 @@ LogicalResult NodeImporter::set(ValueRange values) {
 
 LogicalResult NodeImporter::unsupported(const Twine &reason) {
   refused = true;
-  model.addUnsupported({getNodeName(node).str(), node.op_type(), node.domain(),
-                        opset, reason.str()});
+  model.addUnsupported({getNodeName(node).str(), getOpName(node).str(),
+                        node.domain(), opset, reason.str()});
   return failure();
 }
 

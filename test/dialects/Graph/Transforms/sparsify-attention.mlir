@@ -53,3 +53,30 @@ func.func @dense(%q: tensor<1x1x12x8xf32> {graph.name = "q"})
       -> tensor<1x1x12x8xf32>
   return %0 : tensor<1x1x12x8xf32>
 }
+
+// -----
+
+// Versions of a model: the one for all other lengths stays as it is.
+// WINDOW-LABEL: func.func private @any
+// WINDOW: select(#graph.dense)
+// WINDOW-LABEL: func.func private @version
+// WINDOW: select(#graph.block_list<block = 4,
+func.func private @any(%q: tensor<1x1x?x8xf32> {graph.name = "q",
+      graph.dims = affine_map<()[s0] -> (1, 1, s0, 8)>})
+    -> (tensor<1x1x?x8xf32> {graph.name = "y"})
+    attributes {graph.symbols = ["seq"]} {
+  %0 = graph.attention %q, %q, %q score(#graph.sigmoid<scale = 0.5>)
+      select(#graph.dense)
+    : (tensor<1x1x?x8xf32>, tensor<1x1x?x8xf32>, tensor<1x1x?x8xf32>)
+      -> tensor<1x1x?x8xf32>
+  return %0 : tensor<1x1x?x8xf32>
+}
+func.func private @version(%q: tensor<1x1x16x8xf32> {graph.name = "q"})
+    -> (tensor<1x1x16x8xf32> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %0 = graph.attention %q, %q, %q score(#graph.sigmoid<scale = 0.5>)
+      select(#graph.dense)
+    : (tensor<1x1x16x8xf32>, tensor<1x1x16x8xf32>, tensor<1x1x16x8xf32>)
+      -> tensor<1x1x16x8xf32>
+  return %0 : tensor<1x1x16x8xf32>
+}
