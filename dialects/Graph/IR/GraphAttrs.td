@@ -78,7 +78,7 @@ def Graph_Int4Attr : Graph_Attr<"Int4", "int4",
     `value = scale[k / group, i] * (code - zero)`, `code` in 0..15, `i` the
     index along `axis` (the output-channel axis of the weight), `k` the index
     along the other dim. `zero` is 8, or with `zeros` an integer in 0..15 per
-    scale. Weights have two codes a byte; scales are f16.
+    scale. Weights have two codes a byte; scales are bf16.
 
     ```mlir
     tensor<4096x4096xf32, #graph.int4<axis = 1, group = 128, zeros = false>>
