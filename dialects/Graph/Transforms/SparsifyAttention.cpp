@@ -149,7 +149,7 @@ void SparsifyAttentionPass::runOnOperation() {
       return signalPassFailure();
     taken += *more;
   }
-  if (taken)
+  if (taken || place == getOperation()) // or nothing has a body
     return;
   place->emitError("nothing takes the attention pattern '")
       << pattern << "': " << reason;
