@@ -4,6 +4,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${LATHE:?} ${LATHE_BUILD:?} ${OUT:?}"
+# The compilers that tools/setup.sh brings; a bare machine has no others.
+export CC=${CC:-clang-22} CXX=${CXX:-clang++-22}
 
 cmake --install "$LATHE_BUILD" --component runtime --prefix "$OUT/installed" \
   >/dev/null
