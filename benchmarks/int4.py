@@ -85,6 +85,7 @@ def read_loop(size):
     def run():
         turn[0] = (turn[0] + 1) % 3
         library.peak_read(start + turn[0] * (size // 512 * 512), size // 512 * 512, 1)
+        return data  # which lives as long as this function
     return run
 
 
