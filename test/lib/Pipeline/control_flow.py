@@ -6,17 +6,15 @@
 """If, Loop and Scan on data, against ONNX Runtime."""
 
 import os
-import subprocess
 import sys
 import tempfile
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper
 
-sys.path.insert(0, os.path.join(os.environ["LATHE_SOURCE"], "python"))
-import lathe  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "Inputs"))
+from onnx_pair import load_pair  # noqa: E402
 
 F, I, B = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 node, info = helper.make_node, helper.make_tensor_value_info
@@ -35,16 +33,7 @@ def check(main, *feeds, opset=16):
     model = helper.make_model(
         main, ir_version=9, opset_imports=[helper.make_opsetid("", opset)])
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "model")
-        onnx.save(model, path + ".onnx")
-        result = subprocess.run(
-            ["lathe", "compile", path + ".onnx", "-o", path + ".lathe",
-             "--target", "x86:cpu=native"],
-            capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stderr
-        session = onnxruntime.InferenceSession(
-            path + ".onnx", providers=["CPUExecutionProvider"])
-        mine = lathe.Model(path + ".lathe", threads=1)
+        session, mine = load_pair(model, folder)
         names = [o.name for o in session.get_outputs()]
         for feed in feeds:
             want = session.run(None, feed)

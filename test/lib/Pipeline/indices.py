@@ -7,17 +7,15 @@
 an error that names node, index, place and size."""
 
 import os
-import subprocess
 import sys
 import tempfile
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper
 
-sys.path.insert(0, os.path.join(os.environ["LATHE_SOURCE"], "python"))
-import lathe  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "Inputs"))
+from onnx_pair import lathe, load_pair  # noqa: E402
 
 F, I, B = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 node, info = helper.make_node, helper.make_tensor_value_info
@@ -30,16 +28,7 @@ def load(nodes, inputs, outputs, folder, constants=()):
     model = helper.make_model(
         helper.make_graph(nodes, "g", inputs, outputs, tensors), ir_version=9,
         opset_imports=[helper.make_opsetid("", 18)])
-    path = os.path.join(folder, "model")
-    onnx.save(model, path + ".onnx")
-    result = subprocess.run(
-        ["lathe", "compile", path + ".onnx", "-o", path + ".lathe",
-         "--target", "x86:cpu=native"],
-        capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    session = onnxruntime.InferenceSession(
-        path + ".onnx", providers=["CPUExecutionProvider"])
-    return session, lathe.Model(path + ".lathe", threads=1)
+    return load_pair(model, folder)
 
 
 def refuse(model, feed, *words):
