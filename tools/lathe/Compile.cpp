@@ -46,8 +46,9 @@ static cl::opt<bool> allSchedules(
 static cl::opt<std::string> attentionPattern(
     "attention-pattern", cl::value_desc("PATTERN"),
     cl::desc("Sparse pattern of self-attention: s2:block=N,local=N,stride=N"
-             "[,offset=N] or window:block=N,local=N[,sink=N], in blocks "
-             "(default: as the model says)"),
+             "[,offset=N] or window:block=N,local=N[,sink=N], in blocks. "
+             "Lengths must be known: others than --specialize names stay as "
+             "the model says (default: all do)"),
     cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string>
     calibration("calibration", cl::value_desc("FILE"),
