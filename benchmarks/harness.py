@@ -41,15 +41,24 @@ def run_tool(*arguments):
     return done.stdout
 
 
+def work_file(model, ending):
+    """Where something made of a model is kept between runs."""
+    os.makedirs(WORK, exist_ok=True)
+    return os.path.join(
+        WORK, os.path.basename(model.rstrip("/")).removesuffix(".onnx") + ending)
+
+
+def is_newer(path, *sources):
+    return os.path.exists(path) and os.path.getmtime(path) >= max(
+        os.path.getmtime(source) for source in sources)
+
+
 def compile_model(model, *options):
     """Compiles into the work folder unless a newer bundle is there. Returns its path."""
-    os.makedirs(WORK, exist_ok=True)
     label = "".join(c if c.isalnum() else "_" for c in "".join(options))
-    stem = os.path.basename(model.rstrip("/")).removesuffix(".onnx")
-    bundle = os.path.join(WORK, f"{stem}{label}.lathe")
-    newest = max(os.path.getmtime(path) for path in
-                 (model, os.path.join(BUILD, "libexec", "lathe", "lathe-compile")))
-    if not os.path.exists(bundle) or os.path.getmtime(bundle) < newest:
+    bundle = work_file(model, f"{label}.lathe")
+    if not is_newer(bundle, model,
+                    os.path.join(BUILD, "libexec", "lathe", "lathe-compile")):
         run_tool("compile", model, "-o", bundle, *options)
     return bundle
 
@@ -87,10 +96,8 @@ def quantize_dynamic(model):
     import logging
     from onnxruntime.quantization import QuantType, quantize_dynamic as quantize
     logging.getLogger().setLevel(logging.ERROR)  # it advises on preprocessing
-    os.makedirs(WORK, exist_ok=True)
-    stem = os.path.basename(model).removesuffix(".onnx")
-    path = os.path.join(WORK, stem + ".ort-int8.onnx")
-    if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(model):
+    path = work_file(model, ".ort-int8.onnx")
+    if not is_newer(path, model):
         quantize(model, path, weight_type=QuantType.QInt8)
     return path
 

@@ -37,6 +37,9 @@ public:
 
 private:
   void findPosition();
+  AffineExpr getRowTiles() const { return c.m.ceilDiv(schedule.rows); }
+  AffineExpr getGroupCount() const;
+  AffineExpr getGroupSize() const;
   Value buildBranch(const ContractBranch &branch);
   Value buildMma(const ContractBranch &branch);
   Value buildDecoded(const ContractBranch &branch);
@@ -101,12 +104,23 @@ TileWindow TileKernel::getWindow(Value x, int64_t xSize, bool xInBounds,
   return window;
 }
 
+/// Never zero, so that it can divide.
+AffineExpr TileKernel::getGroupCount() const {
+  return getRowTiles().floorDiv(schedule.groupTiles) + 1;
+}
+
+/// Row tiles of a group, at most what the schedule says: groups of one size
+/// leave fewer programs without rows than a last one that is almost empty.
+AffineExpr TileKernel::getGroupSize() const {
+  return getRowTiles().ceilDiv(getGroupCount());
+}
+
 void TileKernel::findPosition() {
   Value tile = kernel.getProgramId(0);
   if (schedule.groupTiles > 0)
-    tile = kernel.add(kernel.mul(kernel.getProgramId(2),
-                                 kernel.getIndex(schedule.groupTiles)),
-                      tile);
+    tile = kernel.add(
+        kernel.mul(kernel.getProgramId(2), kernel.getSize(getGroupSize())),
+        tile);
   else
     batch = kernel.delinearize(kernel.getProgramId(2), c.batch);
   row = kernel.mul(tile, kernel.getIndex(schedule.rows));
@@ -552,15 +566,12 @@ LogicalResult TileKernel::build() {
   if (failed(buildEpilogue(total)))
     return failure();
 
-  AffineExpr rowTiles = c.m.ceilDiv(schedule.rows);
   AffineExpr columnTiles = c.n.ceilDiv(schedule.columns);
-  if (schedule.groupTiles == 0) {
-    kernel.setGrid(
-        {rowTiles, columnTiles, graph::getProduct(b.getContext(), c.batch)});
-    return success();
-  }
-  AffineExpr tiles = getAffineConstantExpr(schedule.groupTiles, b.getContext());
-  kernel.setGrid({tiles, columnTiles, rowTiles.ceilDiv(schedule.groupTiles)});
+  if (schedule.groupTiles == 0)
+    kernel.setGrid({getRowTiles(), columnTiles,
+                    graph::getProduct(b.getContext(), c.batch)});
+  else
+    kernel.setGrid({getGroupSize(), columnTiles, getGroupCount()});
   return success();
 }
 
