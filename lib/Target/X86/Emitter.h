@@ -289,6 +289,12 @@ private:
   void forEachBlock(int64_t count, int64_t block, int64_t scale,
                     llvm::function_ref<void(Coord, int64_t)> body);
 
+  //===-- Prefetches (Prefetch.cpp) ---------------------------------------===//
+  /// At the end of the body of `loop`, asks for what later iterations multiply
+  /// with, where that may come from memory as fast as it is used.
+  void prefetchWeights(mlir::scf::ForOp loop);
+  void prefetchLoad(tile::LoadOp load, mlir::scf::ForOp loop, int64_t ahead);
+
   //===-- Multiplication on tile registers (Amx.cpp) ----------------------===//
   struct TileBlock;
   mlir::LogicalResult emitTileLoop(mlir::scf::ForOp op, TileLoop loop);

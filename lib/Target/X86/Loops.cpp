@@ -188,6 +188,7 @@ LogicalResult Emitter::emitLoopCopy(scf::ForOp op, Value lower, Value upper,
     unpackCarried(op.getRegionIterArgs(), loop.getRegionIterArgs(), carried);
     if (failed(emitBlock(*op.getBody())))
       return failure();
+    prefetchWeights(op);
     SmallVector<Value> yielded = yieldTiles(op, carried);
     if (!loop.getBody()->empty() && isa<scf::YieldOp>(loop.getBody()->back()))
       loop.getBody()->back().erase();

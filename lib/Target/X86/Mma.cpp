@@ -32,25 +32,21 @@ static int64_t rowsPerBlock(int64_t vectors, int64_t registers) {
 
 /// Whether the operands can be read a word at a time: `b` interleaved, `a` with
 /// the word's elements beside each other, and both inside their views along k
-/// and the columns.
+/// and the columns. Rows of `a` that are outside read as its pad.
 bool Emitter::hasWordDots(tile::MmaOp op) {
   if (!isInterleaved(op) || extent(op.getAcc(), 1) % unit.lanes)
     return false;
-  auto isInside = [&](tile::LoadOp load, bool exceptRows) {
-    for (unsigned dim = 0, rank = load.getIndices().size(); dim < rank; ++dim) {
-      Bound bound = {load, dim};
-      bool isRow = exceptRows && load.getDims()[0] == dim;
-      if (!isRow && !bounds.isProven(bound) && !assumed.contains(bound))
-        return false;
-    }
-    return true;
+  auto isInside = [&](tile::LoadOp load, int64_t dim) {
+    Bound bound = {load, static_cast<unsigned>(dim)};
+    return bounds.isProven(bound) || assumed.contains(bound);
   };
   SmallVector<Value> columns{op.getB()};
   for (size_t i = 0; i < columns.size(); ++i) {
     Operation *source = columns[i].getDefiningOp();
     if (auto load = dyn_cast<tile::LoadOp>(source)) {
-      if (!isInside(load, false))
-        return false;
+      for (int64_t dim = 0, rank = load.getIndices().size(); dim < rank; ++dim)
+        if (!isInside(load, dim))
+          return false;
     } else {
       llvm::append_range(columns, source->getOperands());
     }
@@ -60,10 +56,11 @@ bool Emitter::hasWordDots(tile::MmaOp op) {
   if (tiles.lookup(op.getA()).kind == Storage::Scratch)
     return true;
   auto a = op.getA().getDefiningOp<tile::LoadOp>();
-  return a && tiles.lookup(op.getA()).kind == Storage::Deferred &&
-         !a.getGather() && a.getDims()[0] >= 0 && a.getDims()[1] >= 0 &&
-         a.getView().getType().getStrides()[a.getDims()[1]] == 1 &&
-         isInside(a, true);
+  if (!a || tiles.lookup(op.getA()).kind != Storage::Deferred || a.getGather())
+    return false;
+  int64_t along = a.getDims()[1];
+  return along >= 0 && a.getView().getType().getStrides()[along] == 1 &&
+         isInside(a, along);
 }
 
 /// The word of a row of `a`, repeated in every 32-bit lane.

@@ -69,8 +69,7 @@ static std::optional<int64_t> growthOf(Value index, scf::ForOp loop) {
   return std::nullopt;
 }
 
-/// The same for the element that `load` starts at.
-static std::optional<int64_t> pitchOf(tile::LoadOp load, scf::ForOp loop) {
+std::optional<int64_t> x86::pitchOf(tile::LoadOp load, scf::ForOp loop) {
   int64_t pitch = 0;
   ArrayRef<int64_t> strides = load.getView().getType().getStrides();
   for (auto [index, stride] : llvm::zip_equal(load.getIndices(), strides)) {

@@ -24,6 +24,10 @@ inline constexpr int64_t kTileRows = 16, kTileWords = 16;
 /// that do, each from those at its place.
 bool isInterleaved(tile::MmaOp mma);
 
+/// By how many elements what `load` reads moves from one iteration of `loop` to
+/// the next; nothing if that differs between them.
+std::optional<int64_t> pitchOf(tile::LoadOp load, mlir::scf::ForOp loop);
+
 /// A loop that does nothing but multiply and add.
 struct TileLoop {
   tile::MmaOp mma;

@@ -145,3 +145,44 @@ tile.kernel @nibbles(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
     : tensor<2x16xi32>, !tile.view<2x16xi32, [16, 1]>
   tile.return
 }
+
+// One row reads words too, and asks for weights ahead of time: a line of each
+// vector, at least a page from where it is.
+
+// CHECK-LABEL: func.func @row.programs(
+// CHECK: scf.for
+// CHECK-COUNT-2: llvm.x86.avx512.vpdpbusd.512
+// CHECK: llvm.getelementptr {{.*}}[4096]
+// CHECK-NEXT: llvm.intr.prefetch
+// CHECK: llvm.getelementptr {{.*}}[4160]
+// CHECK-NEXT: llvm.intr.prefetch
+// CHECK-NOT: llvm.intr.prefetch
+tile.kernel @row(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
+    %y: !tile.buffer<i32> {tile.written}, %m: index)
+    schedule <strategy = "contract", tile = [1, 32]> {
+  %c0 = arith.constant 0 : index
+  %c4 = arith.constant 4 : index
+  %c64 = arith.constant 64 : index
+  %row = tile.program_id 0
+  %xv = tile.view %x sizes [%m, 64] strides [64, 1]
+    : !tile.buffer<i8> -> !tile.view<?x64xi8, [64, 1]>
+  %wv = tile.view %w sizes [16, 32, 4] strides [128, 4, 1]
+    : !tile.buffer<i8> -> !tile.view<16x32x4xi8, [128, 4, 1]>
+  %yv = tile.view %y sizes [%m, 32] strides [32, 1]
+    : !tile.buffer<i32> -> !tile.view<?x32xi32, [32, 1]>
+  %zero = arith.constant dense<0> : tensor<1x32xi32>
+  %d = scf.for %k = %c0 to %c64 step %c4 iter_args(%sum = %zero)
+      -> (tensor<1x32xi32>) {
+    %word = arith.divui %k, %c4 : index
+    %a = tile.load %xv[%row, %k] dims [-1, 1] {in_bounds = array<i64: 0, 1>}
+      : !tile.view<?x64xi8, [64, 1]> -> tensor<1x4xi8>
+    %b = tile.load %wv[%word, %c0, %c0] dims [2, 1]
+      : !tile.view<16x32x4xi8, [128, 4, 1]> -> tensor<4x32xi8>
+    %next = tile.mma %a, %b, %sum {unsigned_a}
+      : tensor<1x4xi8>, tensor<4x32xi8>, tensor<1x32xi32>
+    scf.yield %next : tensor<1x32xi32>
+  }
+  tile.store %d, %yv[%row, %c0] dims [0, 1]
+    : tensor<1x32xi32>, !tile.view<?x32xi32, [32, 1]>
+  tile.return
+}
