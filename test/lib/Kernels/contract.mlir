@@ -25,7 +25,9 @@
 // CHECK-SAME: tile = [28, 16, 390]
 // CHECK: tile.kernel @linear_24x70_add_gelu_add_3(
 // CHECK-SAME: %[[X:[^:]*]]: !tile.buffer<f32>, %[[W:[^:]*]]: !tile.buffer<f32>,
-// CHECK-SAME: %[[M:[^:]*]]: index) schedule <strategy = "contract", tile = [28, 16, 0]>
+// The last scalar divides groups of rows.
+// CHECK-SAME: %[[M:[^:]*]]: index, %{{[^:]*}}: index)
+// CHECK-SAME: schedule <strategy = "contract", tile = [28, 16, 0]>
 // CHECK: %[[XV:[0-9]+]] = tile.view %[[X]] sizes [%[[M]], 24] strides [24, 1]
 // CHECK: %[[WV:[0-9]+]] = tile.view %[[W]] sizes [2, 24, 64, 1]
 // CHECK: %[[SUM:.*]] = scf.for
