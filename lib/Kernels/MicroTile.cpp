@@ -17,15 +17,18 @@ static constexpr double kNearBytes = 32.0, kFarBytes = 12.0;
 
 /// Cycles of one step of k, for a tile that fits.
 static double getStepCycles(const Capability &capability, int64_t rows,
-                            int64_t vectors, std::optional<int64_t> steps) {
+                            int64_t vectors, std::optional<int64_t> steps,
+                            int64_t panelBytes) {
   int64_t accumulators = rows * vectors;
   bool holdsInput = accumulators + vectors < capability.vectorRegisters;
   int64_t loads = vectors + (holdsInput ? rows : accumulators);
   int64_t bytes = vectors * capability.vectorBytes;
-  bool isNear = !steps || *steps * bytes <= capability.l2Bytes / 2;
-  double weight = bytes / (isNear ? kNearBytes : kFarBytes);
+  bool isNear = !steps || *steps * panelBytes <= capability.l2Bytes * 5 / 8;
+  double rate = isNear ? kNearBytes : kFarBytes;
+  if (steps && bytes < panelBytes)
+    rate /= 2;
   return std::max(
-      {accumulators / 2.0, loads / 2.0, weight, kMultiplyAddLatency});
+      {accumulators / 2.0, loads / 2.0, bytes / rate, kMultiplyAddLatency});
 }
 
 /// Tiles that cover `size`, as a fraction where it is not known.
@@ -37,27 +40,24 @@ llvm::SmallVector<MicroTile, 3> lathe::kernels::listMicroTiles(
     const Capability &capability, std::optional<int64_t> rows,
     std::optional<int64_t> columns, std::optional<int64_t> steps,
     int64_t maxColumns) {
-  struct Candidate {
-    MicroTile tile;
-    double cycles;
-  };
-  llvm::SmallVector<Candidate, 3> best;
+  llvm::SmallVector<MicroTile, 3> best;
   int64_t lanes = capability.getLanes(32);
   int64_t most =
       std::max<int64_t>(capability.vectorRegisters - kOtherRegisters, 1);
   for (int64_t vectors = 1; vectors <= most; vectors *= 2) {
     if (vectors > 1 && vectors * lanes > maxColumns)
       break;
-    Candidate chosen{{1, vectors * lanes}, 0.0};
+    MicroTile chosen{1, vectors * lanes};
     for (int64_t count = most / vectors; count > 0; --count) {
       if (rows && count > std::max<int64_t>(*rows, 1))
         continue;
       double cycles = countTiles(rows, count) *
                       countTiles(columns, vectors * lanes) *
-                      getStepCycles(capability, count, vectors, steps);
+                      getStepCycles(capability, count, vectors, steps,
+                                    maxColumns * sizeof(float));
       if (chosen.cycles != 0.0 && cycles >= chosen.cycles)
         continue;
-      chosen = {{count, vectors * lanes}, cycles};
+      chosen = {count, vectors * lanes, cycles};
     }
     best.push_back(chosen);
   }
@@ -66,15 +66,14 @@ llvm::SmallVector<MicroTile, 3> lathe::kernels::listMicroTiles(
   auto getCovered = [&](const MicroTile &tile) {
     return columns ? llvm::alignTo(*columns, tile.columns) : 0;
   };
-  llvm::sort(best, [&](const Candidate &a, const Candidate &b) {
+  llvm::sort(best, [&](const MicroTile &a, const MicroTile &b) {
     if (std::abs(a.cycles - b.cycles) > 1e-3 * a.cycles)
       return a.cycles < b.cycles;
-    if (getCovered(a.tile) != getCovered(b.tile))
-      return getCovered(a.tile) < getCovered(b.tile);
-    return a.tile.columns > b.tile.columns;
+    if (getCovered(a) != getCovered(b))
+      return getCovered(a) < getCovered(b);
+    return a.columns > b.columns;
   });
-  return llvm::map_to_vector<3>(best,
-                                [](const Candidate &c) { return c.tile; });
+  return best;
 }
 
 llvm::SmallVector<MicroTile, 3>

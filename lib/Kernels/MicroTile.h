@@ -14,6 +14,9 @@ namespace lathe::kernels {
 /// Rows and columns of accumulators; columns are whole vectors of f32.
 struct MicroTile {
   int64_t rows = 1, columns = 1;
+  /// What the model expects for one step of k of all tiles; a fraction of it
+  /// where rows or columns are not known.
+  double cycles = 0.0;
 };
 
 /// For every number of vectors up to `maxColumns` (powers of two), the tile
@@ -22,9 +25,11 @@ struct MicroTile {
 /// taken to be many, steps to be few. The best one first.
 ///
 /// The model, per step of k: two multiply-adds and two loads a cycle, so many
-/// bytes of the weight from where its panel lies, and at least as many cycles
-/// as a multiply-add takes. An element of the input is one load if a register
-/// is left for it, else one per vector.
+/// bytes of the weight from where its panel of `maxColumns` lies, and at least
+/// as many cycles as a multiply-add takes. An element of the input is one load
+/// if a register is left for it, else one per vector. Part of a panel's columns
+/// lie in part of a cache's sets, which then holds as little as if the whole
+/// panel were read; they arrive at half the rate.
 llvm::SmallVector<MicroTile, 3> listMicroTiles(const Capability &capability,
                                                std::optional<int64_t> rows,
                                                std::optional<int64_t> columns,
