@@ -41,6 +41,9 @@ public:
     auto conv = analyzeConvolution(group, context.dimsOf, reason);
     if (!conv)
       return group.emitError("no convolution: ") << reason;
+    if (auto winograd = chooseWinograd(context.capability, *conv))
+      return lowerWinograd(group, context, *conv, *winograd,
+                           getName(group, *conv));
     AffineExpr channels =
         conv->isDepthwise ? conv->outputs : conv->getGroupOutputs();
     auto schedules = listConvSchedules(

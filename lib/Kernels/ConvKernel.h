@@ -10,6 +10,7 @@
 
 #include "lib/Kernels/ConvAnalysis.h"
 #include "lib/Kernels/KernelBuilder.h"
+#include "lib/Kernels/Winograd.h"
 
 namespace lathe::kernels {
 
@@ -123,6 +124,16 @@ llvm::LogicalResult buildDepthwiseKernel(LaunchBuilder &launch,
                                          const Convolution &conv,
                                          const ConvSchedule &schedule,
                                          KernelBuilder &kernel);
+
+/// The tile by which Winograd's filtering is expected to beat a kernel that
+/// adds up all products, if there is one.
+std::optional<Winograd> chooseWinograd(const Capability &capability,
+                                       const Convolution &conv);
+llvm::FailureOr<LoweredGroup> lowerWinograd(graph::GroupOp group,
+                                            LoweringContext &context,
+                                            const Convolution &conv,
+                                            const Winograd &winograd,
+                                            llvm::StringRef name);
 
 } // namespace lathe::kernels
 

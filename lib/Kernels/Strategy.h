@@ -22,11 +22,11 @@ namespace lathe::kernels {
 /// How a constant operand is re-laid before a kernel reads it: the fields of
 /// `#plan.pack`, which documents them.
 struct Packing {
-  llvm::SmallVector<int64_t> blocks, outer, inner;
+  llvm::SmallVector<int64_t, 4> blocks, outer, inner, winograd;
 
   bool operator==(const Packing &other) const {
     return blocks == other.blocks && outer == other.outer &&
-           inner == other.inner;
+           inner == other.inner && winograd == other.winograd;
   }
 };
 

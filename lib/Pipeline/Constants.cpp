@@ -2,6 +2,7 @@
 
 #include "lib/Pipeline/Constants.h"
 #include "dialects/Graph/IR/Graph.h"
+#include "lib/Kernels/Winograd.h"
 #include "lib/Pipeline/Calibration.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -145,10 +146,54 @@ void lathe::packElements(ArrayRef<char> dense, ArrayRef<int64_t> logical,
                          unsigned elementBytes, plan::PackAttr pack,
                          SmallVectorImpl<char> &stored) {
   int64_t count = 1;
-  for (int64_t size : pack.getStoredShape(logical))
-    count *= size;
+  for (int64_t dim : pack.getOuter())
+    count *= llvm::alignTo(logical[dim], pack.getBlocks()[dim]);
   stored.assign(count * elementBytes, 0);
   Packer(dense, logical, elementBytes, pack, stored.data()).run();
+}
+
+/// Replaces the elements along `dim`, those of a filter, by its samples.
+static void sampleFilters(const kernels::Winograd &winograd, unsigned dim,
+                          SmallVectorImpl<int64_t> &shape,
+                          std::vector<double> &values) {
+  int64_t size = shape[dim], samples = winograd.getSamples();
+  int64_t inner =
+      ShapedType::getNumElements(ArrayRef(shape).drop_front(dim + 1));
+  int64_t outer = ShapedType::getNumElements(ArrayRef(shape).take_front(dim));
+  std::vector<double> sampled(outer * samples * inner);
+  for (int64_t k = 0; k < size; ++k) {
+    // What this element adds to each sample.
+    SmallVector<double> unit(size, 0.0);
+    unit[k] = 1.0;
+    SmallVector<double> weights = winograd.transformFilter(unit);
+    for (int64_t i = 0; i < outer; ++i)
+      for (int64_t s = 0; s < samples; ++s)
+        for (int64_t j = 0; j < inner; ++j)
+          sampled[(i * samples + s) * inner + j] +=
+              weights[s] * values[(i * size + k) * inner + j];
+  }
+  shape[dim] = samples;
+  values = std::move(sampled);
+}
+
+/// The samples of f32 filters, computed in f64.
+static void sampleFilters(ArrayRef<char> dense, ArrayRef<int64_t> logical,
+                          ArrayRef<int64_t> winograd,
+                          SmallVectorImpl<char> &samples) {
+  std::vector<double> values(dense.size() / sizeof(float));
+  for (auto [i, value] : llvm::enumerate(values)) {
+    float element;
+    std::memcpy(&element, &dense[i * sizeof(float)], sizeof(element));
+    value = element;
+  }
+  SmallVector<int64_t> shape(logical);
+  for (int64_t dim : winograd.drop_front())
+    sampleFilters(kernels::Winograd(winograd.front()), dim, shape, values);
+  samples.resize_for_overwrite(values.size() * sizeof(float));
+  for (auto [i, value] : llvm::enumerate(values)) {
+    float element = value;
+    std::memcpy(&samples[i * sizeof(float)], &element, sizeof(element));
+  }
 }
 
 /// |decoded - weight| / |weight|; nothing if the elements are not f32.
@@ -259,7 +304,13 @@ ConstantMaterializer::materialize(plan::ConstantOp op) {
   }
   if (!op.getPack())
     return bytes;
-  packElements(bytes, type.getShape(), getElementBytes(type.getElementType()),
-               *op.getPack(), packed);
+  plan::PackAttr pack = *op.getPack();
+  SmallVector<char, 0> samples;
+  if (!pack.getWinograd().empty()) {
+    sampleFilters(bytes, type.getShape(), pack.getWinograd(), samples);
+    bytes = samples;
+  }
+  packElements(bytes, pack.getSampledShape(type.getShape()),
+               getElementBytes(type.getElementType()), pack, packed);
   return ArrayRef<char>(packed);
 }

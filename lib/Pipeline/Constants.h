@@ -20,8 +20,8 @@ class Calibration;
 llvm::Expected<llvm::ArrayRef<char>>
 getDenseBytes(mlir::ElementsAttr value, llvm::SmallVectorImpl<char> &storage);
 
-/// Re-lays row-major elements as `pack` says, with zeros in the padding.
-/// `stored` is resized to the stored size.
+/// Re-lays row-major elements as `pack` says, with zeros in the padding; what
+/// it says of Winograd has been done. `stored` is resized to the stored size.
 void packElements(llvm::ArrayRef<char> dense, llvm::ArrayRef<int64_t> logical,
                   unsigned elementBytes, plan::PackAttr pack,
                   llvm::SmallVectorImpl<char> &stored);

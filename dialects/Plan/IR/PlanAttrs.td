@@ -18,16 +18,25 @@ def Plan_PackAttr : AttrDef<Plan_Dialect, "Pack"> {
     ```mlir
     #plan.pack<blocks = [4, 64], outer = [1, 0], inner = [1, 0]>
     ```
+
+    With `winograd = [m, y, x]`, dims `y` and `x`, both 3 long, are the filter
+    of a convolution and become the `m + 2` samples of Winograd's F(m x m, 3 x
+    3) first (lib/Kernels/Winograd.h); everything else is about those dims.
   }];
   let parameters = (ins ArrayRefParameter<"int64_t">:$blocks,
                         ArrayRefParameter<"int64_t">:$outer,
-                        ArrayRefParameter<"int64_t">:$inner);
+                        ArrayRefParameter<"int64_t">:$inner,
+                        OptionalArrayRefParameter<"int64_t">:$winograd);
   let assemblyFormat = [{
     `<` `blocks` `=` `[` $blocks `]` `,` `outer` `=` `[` $outer `]` `,`
-        `inner` `=` `[` $inner `]` `>`
+        `inner` `=` `[` $inner `]`
+        (`,` `winograd` `=` `[` $winograd^ `]`)? `>`
   }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
+    /// The dims that are cut in blocks, of a constant with these dims.
+    ::llvm::SmallVector<int64_t> getSampledShape(
+        ::llvm::ArrayRef<int64_t> logical) const;
     /// The stored dims of a constant with these logical dims.
     ::llvm::SmallVector<int64_t> getStoredShape(
         ::llvm::ArrayRef<int64_t> logical) const;

@@ -32,10 +32,19 @@ void PlanDialect::initialize() {
       >();
 }
 
+SmallVector<int64_t>
+PackAttr::getSampledShape(ArrayRef<int64_t> logical) const {
+  SmallVector<int64_t> sampled(logical);
+  if (!getWinograd().empty())
+    for (int64_t dim : getWinograd().drop_front())
+      sampled[dim] += getWinograd().front() - 1;
+  return sampled;
+}
+
 SmallVector<int64_t> PackAttr::getStoredShape(ArrayRef<int64_t> logical) const {
-  SmallVector<int64_t> stored;
+  SmallVector<int64_t> stored, sampled = getSampledShape(logical);
   for (int64_t dim : getOuter())
-    stored.push_back(llvm::divideCeil(logical[dim], getBlocks()[dim]));
+    stored.push_back(llvm::divideCeil(sampled[dim], getBlocks()[dim]));
   for (int64_t dim : getInner())
     stored.push_back(getBlocks()[dim]);
   return stored;
@@ -43,8 +52,8 @@ SmallVector<int64_t> PackAttr::getStoredShape(ArrayRef<int64_t> logical) const {
 
 LogicalResult PackAttr::verify(function_ref<InFlightDiagnostic()> error,
                                ArrayRef<int64_t> blocks,
-                               ArrayRef<int64_t> outer,
-                               ArrayRef<int64_t> inner) {
+                               ArrayRef<int64_t> outer, ArrayRef<int64_t> inner,
+                               ArrayRef<int64_t> winograd) {
   if (llvm::any_of(blocks, [](int64_t block) { return block <= 0; }))
     return error() << "'blocks' must be positive";
   auto permutesDims = [&](ArrayRef<int64_t> order) {
@@ -55,5 +64,13 @@ LogicalResult PackAttr::verify(function_ref<InFlightDiagnostic()> error,
   if (!permutesDims(outer) || !permutesDims(inner))
     return error() << "'outer' and 'inner' must each permute the "
                    << blocks.size() << " dims of 'blocks'";
+  auto isDim = [&](int64_t dim) {
+    return dim >= 0 && dim < int64_t(blocks.size());
+  };
+  if (!winograd.empty() &&
+      (winograd.size() != 3 || (winograd[0] != 2 && winograd[0] != 4) ||
+       !isDim(winograd[1]) || !isDim(winograd[2]) ||
+       winograd[1] == winograd[2]))
+    return error() << "'winograd' must be 2 or 4 and two dims of 'blocks'";
   return success();
 }

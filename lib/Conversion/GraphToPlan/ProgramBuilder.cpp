@@ -83,7 +83,8 @@ Value ProgramBuilder::getConstant(graph::ConstantOp op, const BufferRef &ref) {
   SmallVector<int64_t> shape(stored.getShape());
   if (ref.packing) {
     pack = plan::PackAttr::get(mlirContext, ref.packing->blocks,
-                               ref.packing->outer, ref.packing->inner);
+                               ref.packing->outer, ref.packing->inner,
+                               ref.packing->winograd);
     shape = pack.getStoredShape(shape);
   }
   bool isEncoded = !ref.encodedBuffer.empty();

@@ -74,3 +74,35 @@ func.func @depthwise(%x: tensor<1x50x32xf32> {graph.name = "x"})
     : (tensor<1x50x32xf32>, tensor<3x1x32xf32>) -> tensor<1x24x32xf32>
   return %0 : tensor<1x24x32xf32>
 }
+
+// -----
+
+// Winograd's filtering, in tiles of four: 36 samples of 49 tiles. The weight is
+// stored as samples too.
+
+// CHECK: plan.program @winograd
+// CHECK: plan.constant {{.*}} pack <blocks = [64, 1, 1, 1], outer = [2, 3, 0, 1], inner = [2, 3, 0, 1], winograd = [4, 2, 3]>
+// CHECK: plan.alloc : <f32, () -> (36, 49, 128)>
+// CHECK: plan.alloc : <f32, () -> (36, 49, 128)>
+// CHECK: tile.kernel @winograd4_samples_128(
+// CHECK-NOT: scf.for
+// CHECK: tile.kernel @winograd4_128x128(
+// CHECK: scf.for
+// CHECK: tile.mma
+// CHECK: tile.kernel @winograd4_of_conv_3x3_128x128_relu(
+// CHECK-COUNT-16: arith.maximumf
+// CHECK-NOT: arith.maximumf
+func.func @winograd(%x: tensor<1x28x28x128xf32> {graph.name = "x"})
+    -> (tensor<1x28x28x128xf32> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %w = graph.constant dense_resource<w> : tensor<128x128x3x3xf32>
+    : tensor<128x128x3x3xf32>
+  %0 = graph.transpose %w [2, 3, 1, 0]
+    : tensor<128x128x3x3xf32> -> tensor<3x3x128x128xf32>
+  %1 = graph.conv %x, %0 strides [1, 1] dilations [1, 1] pads [1, 1, 1, 1]
+      groups 1 channels_last
+    : (tensor<1x28x28x128xf32>, tensor<3x3x128x128xf32>)
+      -> tensor<1x28x28x128xf32>
+  %2 = graph.relu %1 : tensor<1x28x28x128xf32>
+  return %2 : tensor<1x28x28x128xf32>
+}

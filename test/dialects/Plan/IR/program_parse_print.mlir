@@ -18,6 +18,12 @@ plan.program @main symbols ["batch", "seq"] inputs ["x"] outputs ["y"]
   %w = plan.constant dense<1.0> : tensor<4x8xf32>
     pack <blocks = [1, 64], outer = [1, 0], inner = [1, 0]> label "ffn.weight"
     : !plan.buffer<f32, () -> (1, 4, 64, 1)>
+  // CHECK: plan.constant
+  // CHECK-SAME: pack <blocks = [1, 64, 1, 1], outer = [2, 3, 1, 0], inner = [2, 3, 1, 0], winograd = [4, 2, 3]>
+  %f = plan.constant dense<1.0> : tensor<4x8x3x3xf32>
+    pack <blocks = [1, 64, 1, 1], outer = [2, 3, 1, 0], inner = [2, 3, 1, 0],
+          winograd = [4, 2, 3]>
+    : !plan.buffer<f32, () -> (6, 6, 1, 4, 1, 1, 64, 1)>
   // CHECK: plan.alloc
   %y = plan.alloc : !plan.buffer<f32, ()[s0, s1] -> (s0, s1, 8)>
   // CHECK: plan.launch [#plan.choice<kernel = @linear
