@@ -289,13 +289,17 @@ Value MathFunctions::erf(Value x) {
   if (isRough)
     return erfRoughly(x);
   Value t = abs(x), s = mul(x, x);
-  Value r = fma(constant(-1.72853470e-5), t, constant(3.83197126e-4));
-  Value u = fma(constant(-3.88396438e-3), t, constant(2.42546219e-2));
+  // As a power of two the complement needs no reduction of its own.
+  double unit = isFullRegister() ? kLog2E : 1.0;
+  auto term = [&](double coefficient) { return constant(coefficient * unit); };
+  Value r = fma(term(-1.72853470e-5), t, term(3.83197126e-4));
+  Value u = fma(term(-3.88396438e-3), t, term(2.42546219e-2));
   r = fma(r, s, u);
-  for (double coefficient : {-1.06777877e-1, -6.34846687e-1, -1.28717512e-1})
-    r = fma(r, t, constant(coefficient));
-  r = fma(r, t, sub(constant(0), t));
-  Value large = copySign(sub(constant(1), exp(r)), x);
+  for (double coefficient : {-1.06777877e-1, -6.34846687e-1, -1.128717512})
+    r = fma(r, t, term(coefficient));
+  r = mul(r, t);
+  Value rest = isFullRegister() ? exp2ByFloor(r) : exp(r);
+  Value large = copySign(sub(constant(1), rest), x);
   Value small = polynomial(s, {-5.96761703e-4, 4.99119423e-3, -2.67681349e-2,
                                1.12819925e-1, -3.76125336e-1, 1.28379166e-1});
   small = fma(small, x, x);
