@@ -162,11 +162,15 @@ static bool setQuantizer(Contraction &c, ContractBranch &branch, Attribute attr,
   std::optional<graph::IntegerForm> form;
   if (branch.encoding)
     form = branch.encoding.getIntegerForm();
-  if (!quantizer || !form || form->group != quantizer.getGroup() ||
-      form->isUnsigned != quantizer.getSymmetric()) {
-    reason = "a quantized branch needs '#graph.dynamic_int8' and a constant "
-             "weight of integers with a scale per column and group of the same "
-             "size; symmetric if its codes are unsigned, else not";
+  bool fits = quantizer && form &&
+              (form->group == quantizer.getGroup() ||
+               (form->group == 0 && !form->sums)) &&
+              form->isUnsigned == quantizer.getSymmetric();
+  if (!fits) {
+    reason =
+        "a quantized branch needs '#graph.dynamic_int8' and a constant "
+        "weight of integers with a scale per column and group of the same "
+        "size, or per column; symmetric if its codes are unsigned, else not";
     return false;
   }
   if (c.quantizer && c.quantizer != quantizer) {

@@ -474,7 +474,8 @@ Value TileKernel::addDot(const ContractBranch &branch, Value dot, Value group,
   graph::IntegerForm form = *branch.encoding.getIntegerForm();
   RankedTensorType f32 = getTileType(b.getF32Type());
   auto loadRow = [&](unsigned buffer) -> Value {
-    Value tile = loadColumns(branch, buffers[buffer], group, true);
+    Value its = buffers[buffer].group ? group : Value();
+    Value tile = loadColumns(branch, buffers[buffer], its, true);
     if (getElementType(tile).isF32())
       return tile;
     if (isa<FloatType>(getElementType(tile)))

@@ -7,7 +7,7 @@ under lib/ that they mirror. Rooms are written here as
     lathe-c  dialects/Graph/IR  dialects/Graph/Transforms  lib/Support
     lib/Target          (what all targets share: interface, registry)
     lib/Target/X86      (one target)
-    lib/Encodings       (the interface)    lib/Encodings/Int4   (one encoding)
+    lib/Encodings       (what all share)   lib/Encodings/Int4   (one encoding)
     lib/Conversion/GraphToTile   runtime   tools   test   generated
 
 and other people's headers as
@@ -42,7 +42,7 @@ TABLE = [
      [r"lib/Frontend", r"dialects/Graph/IR", SUPPORT, MLIR]),
     # The registration names each encoding, and nobody else does.
     (r"lib/Encodings",
-     [r"lib/Encodings/\w+", r"dialects/Graph/IR", SUPPORT, MLIR]),
+     [r"lib/Encodings/\w+", r"dialects/(Graph|Tile)/IR", SUPPORT, MLIR]),
     # An encoding is attached to a graph weight and decodes in a tile kernel.
     (r"lib/Encodings(/\w+)?",
      [r"lib/Encodings", r"dialects/(Graph|Tile)/IR", SUPPORT, MLIR]),

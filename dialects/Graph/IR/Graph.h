@@ -77,7 +77,9 @@ struct IntegerForm {
   unsigned codes = 0, scales = 0;
   /// Codes are 0..255; else -128..127, and zero is 0.
   bool isUnsigned = false;
-  int64_t group = 0; ///< As in EncodedBuffer.
+  /// As in EncodedBuffer. 0, one scale for all of a column, goes with
+  /// activations in groups of any size, unless there are `sums`.
+  int64_t group = 0;
   /// Unsigned codes: the buffer of zeros, or what all of them are.
   std::optional<unsigned> zeros;
   double zero = 0.0;

@@ -82,24 +82,47 @@ Int8Attr::verifyEncoding(ArrayRef<int64_t> shape, Type,
   return success();
 }
 
-LogicalResult Int4Attr::verify(function_ref<InFlightDiagnostic()> error,
-                               int64_t axis, int64_t group, bool) {
+/// Checks the axis and the group of codes of a few bits in a matrix: a group is
+/// `unit`s of k, whole bytes of codes in each of four rows, and at most a tile.
+static LogicalResult
+verifyPackedMatrix(function_ref<InFlightDiagnostic()> error, int64_t axis,
+                   int64_t group, int64_t unit) {
   if (axis < 0 || axis > 1)
     return error() << "'axis' of a matrix must be 0 or 1, got " << axis;
-  // A group is whole bytes of codes, and a group of activations.
-  if (group <= 0 || group % 8 != 0 || group > 1024)
-    return error() << "'group' must be a multiple of 8 in 8..1024, got "
-                   << group;
+  if (group <= 0 || group % unit != 0 || group > 1024)
+    return error() << "'group' must be a multiple of " << unit << " in " << unit
+                   << "..1024, got " << group;
   return success();
+}
+
+static LogicalResult verifyMatrix(function_ref<InFlightDiagnostic()> error,
+                                  Attribute encoding, ArrayRef<int64_t> shape) {
+  if (shape.size() != 2)
+    return error() << encoding << " is for matrices, not for rank "
+                   << shape.size();
+  return success();
+}
+
+LogicalResult Int4Attr::verify(function_ref<InFlightDiagnostic()> error,
+                               int64_t axis, int64_t group, bool) {
+  return verifyPackedMatrix(error, axis, group, 8);
 }
 
 LogicalResult
 Int4Attr::verifyEncoding(ArrayRef<int64_t> shape, Type,
                          function_ref<InFlightDiagnostic()> error) const {
-  if (shape.size() != 2)
-    return error() << *this << " is for matrices, not for rank "
-                   << shape.size();
-  return success();
+  return verifyMatrix(error, *this, shape);
+}
+
+LogicalResult TernaryAttr::verify(function_ref<InFlightDiagnostic()> error,
+                                  int64_t axis, int64_t group) {
+  return verifyPackedMatrix(error, axis, group == 0 ? 16 : group, 16);
+}
+
+LogicalResult
+TernaryAttr::verifyEncoding(ArrayRef<int64_t> shape, Type,
+                            function_ref<InFlightDiagnostic()> error) const {
+  return verifyMatrix(error, *this, shape);
 }
 
 LogicalResult DynamicInt8Attr::verify(function_ref<InFlightDiagnostic()> error,

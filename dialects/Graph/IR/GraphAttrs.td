@@ -91,6 +91,26 @@ def Graph_Int4Attr : Graph_Attr<"Int4", "int4",
   let genVerifyDecl = 1;
 }
 
+def Graph_TernaryAttr : Graph_Attr<"Ternary", "ternary",
+    [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
+  let summary = "A matrix of -s, 0 and s in 2 bits";
+  let description = [{
+    `value = scale[k / group, i] * (code - 1)`, `code` in 0..2, `i` the index
+    along `axis` (the output-channel axis of the weight), `k` the index along
+    the other dim. Without a group all of the weight has one scale. Scales are
+    f32; weights that are `-s`, 0 and `s` already are stored without error.
+
+    ```mlir
+    tensor<4096x4096xf32, #graph.ternary<axis = 1>>
+    tensor<4096x4096xf32, #graph.ternary<axis = 1, group = 128>>
+    ```
+  }];
+  let parameters = (ins "int64_t":$axis,
+                        DefaultValuedParameter<"int64_t", "0">:$group);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
 def Graph_NarrowAttr : Graph_Attr<"Narrow", "narrow"> {
   let summary = "An f32 weight in a narrower float";
   let description = [{

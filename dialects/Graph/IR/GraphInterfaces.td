@@ -61,6 +61,10 @@ def Graph_EncodingInterface : AttrInterface<"EncodingInterface"> {
       return std::nullopt;
     }]>,
     InterfaceMethod<[{
+      Whether each column is encoded as it would be alone, so that weights of
+      the same input can be put side by side first.
+    }], "bool", "hasIndependentColumns", (ins), [{}], [{ return true; }]>,
+    InterfaceMethod<[{
       Builds tile-level IR that turns tiles loaded from the buffers (same
       order) into a dense operand tile of `elementType`: part `part` of codes
       [k, n]; other buffers have rank 1, [n]. Only `arith`, `math` and `tile`

@@ -80,6 +80,7 @@ static bool canMerge(RankedTensorType weight, bool isTransposed) {
     return true;
   auto encoding = dyn_cast<EncodingInterface>(weight.getEncoding());
   return encoding && weight.getRank() == 2 &&
+         encoding.hasIndependentColumns() &&
          encoding.getColumnDim() == (isTransposed ? 0 : 1);
 }
 

@@ -11,8 +11,9 @@ using namespace lathe::graph;
 
 static Error fail(StringRef text, const Twine &why) {
   return makeError("weight format '" + text + "': " + why +
-                   "; there are keep, int8[:GROUP][:float] and "
-                   "int4[:GROUP][:zeros][:float]");
+                   "; there are keep, int8[:GROUP][:float], "
+                   "int4[:GROUP][:zeros][:float] and "
+                   "ternary[:GROUP][:float]");
 }
 
 Expected<WeightFormat> WeightFormat::parse(StringRef text) {
@@ -23,8 +24,12 @@ Expected<WeightFormat> WeightFormat::parse(StringRef text) {
     format.kind = Kind::Int8;
   else if (words[0] == "int4")
     format.kind = Kind::Int4;
+  else if (words[0] == "ternary")
+    format.kind = Kind::Ternary;
   else if (words[0] != "keep")
     return fail(text, "'" + words[0] + "' is no encoding");
+  int64_t unit = format.kind == Kind::Ternary ? 16 : 8;
+  format.hasGroups = format.kind != Kind::Ternary;
   bool hasGroup = false;
   for (auto [i, word] : enumerate(ArrayRef(words).drop_front())) {
     int64_t group;
@@ -38,10 +43,11 @@ Expected<WeightFormat> WeightFormat::parse(StringRef text) {
     } else if (word == "zeros" && format.kind == Kind::Int4) {
       format.hasZeros = true;
     } else if (to_integer(word, group, 10)) {
-      if (group < 8 || group > 1024 || group % 8 != 0)
-        return fail(text, "a group is a multiple of 8 in 8..1024, not " + word);
+      if (group < unit || group > 1024 || group % unit != 0)
+        return fail(text, "a group is a multiple of " + Twine(unit) + " in " +
+                              Twine(unit) + "..1024, not " + word);
       format.group = group;
-      hasGroup = true;
+      format.hasGroups = hasGroup = true;
     } else {
       return fail(text, "'" + word + "' says nothing about " + words[0]);
     }
@@ -58,6 +64,8 @@ mlir::Attribute WeightFormat::getEncoding(mlir::MLIRContext *context,
     return Int8Attr::get(context, axis, group);
   case Kind::Int4:
     return Int4Attr::get(context, axis, group, hasZeros);
+  case Kind::Ternary:
+    return TernaryAttr::get(context, axis, hasGroups ? group : 0);
   }
   llvm_unreachable("all kinds are listed");
 }
@@ -65,8 +73,8 @@ mlir::Attribute WeightFormat::getEncoding(mlir::MLIRContext *context,
 mlir::Attribute WeightFormat::getQuantizer(mlir::MLIRContext *context) const {
   if (kind == Kind::Keep || !quantizesInputs)
     return {};
-  // Codes of 4 bits are unsigned, so that inputs are signed.
-  return DynamicInt8Attr::get(context, group, kind == Kind::Int4);
+  // Codes of a few bits are unsigned, so that inputs are signed.
+  return DynamicInt8Attr::get(context, group, kind != Kind::Int8);
 }
 
 Expected<WeightPlan> WeightPlan::parse(StringRef path, StringRef text) {

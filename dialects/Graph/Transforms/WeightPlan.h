@@ -5,6 +5,8 @@
 //   keep                        as the model says
 //   int8[:GROUP][:float]        #graph.int8, groups of 128 unless said
 //   int4[:GROUP][:zeros][:float]  #graph.int4, the same; with zero points
+//   ternary[:GROUP][:float]     #graph.ternary, one scale unless there are
+//   groups
 //
 // `float` leaves inputs as they are, and products are taken in floats; without
 // it inputs are quantized at run time and products are integer. A file has a
@@ -29,10 +31,12 @@ namespace lathe::graph {
 
 /// How one weight is stored and multiplied.
 struct WeightFormat {
-  enum class Kind { Keep, Int8, Int4 };
+  enum class Kind { Keep, Int8, Int4, Ternary };
 
   Kind kind = Kind::Keep;
-  int64_t group = 128; ///< Elements of k that share a scale.
+  int64_t group = 128;   ///< Elements of k that share a scale, here and
+                         ///< in inputs.
+  bool hasGroups = true; ///< Else all weights of a layer share one.
   bool hasZeros = false;
   bool quantizesInputs = true;
 

@@ -9,13 +9,6 @@
 
 using namespace lathe;
 
-/// To nearest even, for magnitudes below 2^22, in a form that compilers make
-/// vectors of.
-static float roundEven(float value) {
-  constexpr float shift = 12582912.0f; // 1.5 * 2^23
-  return (value + shift) - shift;
-}
-
 /// To bf16; what is no normal number then to zero.
 static float toScale(float value) {
   auto bits = llvm::bit_cast<uint32_t>(value);
@@ -24,22 +17,15 @@ static float toScale(float value) {
   return std::isnormal(value) ? value : 0.0f;
 }
 
-float lathe::getInt4Code(float value, float scale, float zero) {
-  if (scale == 0.0f)
-    return zero;
-  float code = std::clamp(value / scale, -32.0f, 32.0f);
-  return std::clamp(roundEven(code) + zero, 0.0f, 15.0f);
-}
-
 namespace {
 
 /// The ends of each column's range, which holds zero.
 struct Ranges {
-  float low[kInt4Columns] = {}, high[kInt4Columns] = {};
+  float low[kPackedColumns] = {}, high[kPackedColumns] = {};
 
   explicit Ranges(llvm::ArrayRef<float> values) {
     for (size_t i = 0; i < values.size(); ++i) {
-      float &l = low[i % kInt4Columns], &h = high[i % kInt4Columns];
+      float &l = low[i % kPackedColumns], &h = high[i % kPackedColumns];
       l = std::min(l, values[i]);
       h = std::max(h, values[i]);
     }
@@ -52,21 +38,21 @@ class Search {
 public:
   Search(llvm::ArrayRef<float> values, llvm::ArrayRef<float> weights)
       : values(values), weights(weights), ranges(values) {
-    for (int64_t n = 0; n < kInt4Columns; ++n) {
+    for (int64_t n = 0; n < kPackedColumns; ++n) {
       float magnitude = ranges.getMagnitude(n);
       unit[n] = std::isnormal(magnitude) ? 1.0f / magnitude : 0.0f;
     }
   }
 
-  void tryScales(const Int4Scales &scales) {
-    float inverse[kInt4Columns], error[kInt4Columns] = {};
-    for (int64_t n = 0; n < kInt4Columns; ++n)
+  void tryScales(const GroupScales &scales) {
+    float inverse[kPackedColumns], error[kPackedColumns] = {};
+    for (int64_t n = 0; n < kPackedColumns; ++n)
       inverse[n] = scales.scale[n] == 0.0f ? 0.0f : 1.0f / scales.scale[n];
-    int64_t rows = values.size() / kInt4Columns;
+    int64_t rows = values.size() / kPackedColumns;
     for (int64_t k = 0; k < rows; ++k) {
-      const float *row = &values[k * kInt4Columns];
+      const float *row = &values[k * kPackedColumns];
       float weight = weights.empty() ? 1.0f : weights[k];
-      for (int64_t n = 0; n < kInt4Columns; ++n) {
+      for (int64_t n = 0; n < kPackedColumns; ++n) {
         float code = std::clamp(row[n] * inverse[n], -32.0f, 32.0f);
         code = std::clamp(roundEven(code) + scales.zero[n], 0.0f, 15.0f);
         float off = scales.scale[n] * (code - scales.zero[n]) - row[n];
@@ -74,7 +60,7 @@ public:
         error[n] += weight * off * off;
       }
     }
-    for (int64_t n = 0; n < kInt4Columns; ++n)
+    for (int64_t n = 0; n < kPackedColumns; ++n)
       if (isFirst || error[n] < least[n]) {
         least[n] = error[n];
         best.scale[n] = scales.scale[n];
@@ -86,10 +72,10 @@ public:
   llvm::ArrayRef<float> values, weights;
   Ranges ranges;
   /// Errors are taken in units of the magnitudes, so that squares are numbers.
-  float unit[kInt4Columns];
-  float least[kInt4Columns] = {};
+  float unit[kPackedColumns];
+  float least[kPackedColumns] = {};
   bool isFirst = true;
-  Int4Scales best = {};
+  GroupScales best = {};
 };
 
 } // namespace
@@ -100,8 +86,8 @@ static void searchSymmetric(Search &search) {
   for (float sign : {1.0f, -1.0f})
     for (int step = 0; step <= steps; ++step) {
       float factor = 0.6f + 0.6f * static_cast<float>(step) / steps;
-      Int4Scales scales;
-      for (int64_t n = 0; n < kInt4Columns; ++n) {
+      GroupScales scales;
+      for (int64_t n = 0; n < kPackedColumns; ++n) {
         float magnitude = search.ranges.getMagnitude(n);
         scales.scale[n] = toScale(sign * factor * magnitude / 8.0f);
         scales.zero[n] = 8.0f;
@@ -117,8 +103,8 @@ static void searchRanges(Search &search) {
   };
   for (int lower = 0; lower <= steps; ++lower)
     for (int upper = 0; upper <= steps; ++upper) {
-      Int4Scales scales;
-      for (int64_t n = 0; n < kInt4Columns; ++n) {
+      GroupScales scales;
+      for (int64_t n = 0; n < kPackedColumns; ++n) {
         float low = search.ranges.low[n] * getFactor(lower);
         float high = search.ranges.high[n] * getFactor(upper);
         float scale = toScale(high / 15.0f - low / 15.0f);
@@ -130,8 +116,9 @@ static void searchRanges(Search &search) {
     }
 }
 
-Int4Scales lathe::findInt4Scales(llvm::ArrayRef<float> values,
-                                 llvm::ArrayRef<float> weights, bool hasZeros) {
+GroupScales lathe::findInt4Scales(llvm::ArrayRef<float> values,
+                                  llvm::ArrayRef<float> weights,
+                                  bool hasZeros) {
   Search search(values, weights);
   if (hasZeros)
     searchRanges(search);

@@ -137,6 +137,32 @@ func.func @nibbles(%x: tensor<5x140xf32> {graph.name = "x"})
 
 // -----
 
+// Four codes a byte: a load, four products, and the one scale of the weight per
+// column, whatever group of inputs it is.
+
+// CHECK: plan.program @ternary
+// CHECK: plan.constant {{.*}} buffer "scales"
+// CHECK: tile.kernel @linear_int8_256x64(
+// CHECK: tile.view {{.*}} sizes [1, 16, 64, 4]
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK-COUNT-4: tile.mma {{.*}} {unsigned_b}
+// CHECK-NOT: tile.mma
+// CHECK: tile.load {{.*}} dims [-1, 0] {{.*}} -> tensor<5x64xf32>
+func.func @ternary(%x: tensor<5x256xf32> {graph.name = "x"})
+    -> (tensor<5x64xf32> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %w = graph.constant dense_resource<t> : tensor<256x64xf32>
+    : tensor<256x64xf32, #graph.ternary<axis = 1>>
+  %0 = graph.contract %x, %w
+    [#graph.branch<quantizer = #graph.dynamic_int8<group = 128, symmetric = true>>]
+    : (tensor<5x256xf32>, tensor<256x64xf32, #graph.ternary<axis = 1>>)
+      -> tensor<5x64xf32>
+  return %0 : tensor<5x64xf32>
+}
+
+// -----
+
 // A product of activations, the second one transposed: it is written in panels
 // first. Batch dims stay program ids.
 

@@ -7,16 +7,12 @@ Weights lie on a grid of the format, so that their codes are known."""
 
 import os
 import sys
-import tempfile
 
 import numpy as np
-import onnx
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "Inputs"))
-from model_check import LEVEL, Model, run  # noqa: E402
-
-RNG = np.random.default_rng(31)
-F = np.float32
+import packed_check  # noqa: E402
+from packed_check import RNG, F  # noqa: E402
 
 
 def make_weight(k, n, group, zeros):
@@ -34,53 +30,9 @@ def make_weight(k, n, group, zeros):
     return (expand(scale) * (codes - expand(zero))).astype("f4")
 
 
-def quantized(x, group):
-    """The inputs as the kernel sees them: symmetric, a scale per row and group."""
-    out = np.zeros_like(x, dtype="f8")
-    for first in range(0, x.shape[1], group):
-        part = x[:, first:first + group]
-        largest = np.abs(part).max(axis=1, keepdims=True)
-        codes = np.rint(np.divide(F(127) * part, largest, where=largest != 0,
-                                  out=np.zeros_like(part)))
-        out[:, first:first + group] = codes * (largest.astype("f8") / 127)
-    return out
-
-
 def check(k, n, rows, group=128, zeros=False, decoded=False, transposed=False):
-    model = Model()
-    x = model.input("x", F, ["m", k])
-    weight = make_weight(k, n, group, zeros)
-    bias = RNG.normal(size=n).astype("f4")
-    if transposed:
-        y = model.node("Gemm", [x, model.constant(weight.T.copy()),
-                                model.constant(bias)], transB=1)
-    else:
-        y = model.node("MatMul", [x, model.constant(weight)])
-        y = model.node("Add", [y, model.constant(bias)])
-    model.output(y, F, 2)
     spec = f"int4:{group}" + ":zeros" * zeros + ":float" * decoded
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "model")
-        onnx.save(model.build(), path + ".onnx")
-        run("lathe", "compile", path + ".onnx", "-o", path + ".lathe",
-            "--weights", spec, "--target", "x86:cpu=" + LEVEL)
-        for m in rows:
-            data = RNG.normal(size=(m, k)).astype("f4")
-            if m > 1:
-                data[m // 2] = 0
-            np.savez(path + ".in.npz", x=data)
-            run("lathe", "run", path + ".lathe", "--inputs", path + ".in.npz",
-                "--outputs", path + ".out.npz", "--guard")
-            got = np.load(path + ".out.npz")[y]
-            want = (data if decoded else quantized(data, group)) @ weight.astype("f8") + bias
-            assert got.shape == want.shape
-            # Sums of k products in f32; quantized inputs may fall on the other
-            # side of a border between two codes, once in a while.
-            bound = 2e-6 * (np.abs(data) @ np.abs(weight) + 8 * np.abs(weight).max())
-            step = 0 if decoded else np.abs(data).max() / 127 * np.abs(weight).max()
-            off = np.abs(got - want)
-            assert (off <= bound + step * 1.01).all(), (spec, k, n, m, off.max())
-            assert off.sum() <= bound.sum() + off.size * step * 0.01, (spec, k, n, m)
+    packed_check.check(spec, make_weight(k, n, group, zeros), rows, group, transposed)
 
 
 if __name__ == "__main__":

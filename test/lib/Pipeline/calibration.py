@@ -3,7 +3,7 @@
 # A library with sanitizers does not load into a Python without.
 # UNSUPPORTED: sanitize
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""int4 weights that round by the moments of their inputs: the model errs less, on
+"""Weights of a few bits that round by the moments of their inputs: the model errs less, on
 inputs that the moments did not see."""
 
 import os
@@ -63,11 +63,11 @@ def main():
                     *(f"s{i}.npz" for i in range(3))], check=True,
                    stdout=subprocess.DEVNULL)
     x = draw(100)
-    for group in (32, 64):
-        compile_model("--weights", f"int4:{group}")
+    for weights in ("int4:32", "int4:64", "ternary:32"):
+        compile_model("--weights", weights)
         plain = error(weight, x)
-        compile_model("--weights", f"int4:{group}", "--calibration", "m.safetensors")
-        assert error(weight, x) < 0.6 * plain, (group, error(weight, x), plain)
+        compile_model("--weights", weights, "--calibration", "m.safetensors")
+        assert error(weight, x) < 0.6 * plain, (weights, error(weight, x), plain)
 
     save_file({"elsewhere": np.eye(K, dtype=np.float32)}, "other.safetensors")
     text = compile_model("--weights", "int4", "--calibration", "other.safetensors",

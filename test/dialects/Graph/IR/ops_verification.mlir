@@ -176,6 +176,21 @@ func.func private @int4_rank(tensor<2x64x64xf32, #graph.int4<axis = 1>>)
 
 // -----
 
+// expected-error @+1 {{'group' must be a multiple of 16 in 16..1024, got 24}}
+func.func private @ternary_group(tensor<64x64xf32, #graph.ternary<axis = 1, group = 24>>)
+
+// -----
+
+// expected-error @+1 {{'axis' of a matrix must be 0 or 1, got 2}}
+func.func private @ternary_axis(tensor<64x64xf32, #graph.ternary<axis = 2>>)
+
+// -----
+
+// expected-error @+1 {{#graph.ternary<axis = 1> is for matrices, not for rank 1}}
+func.func private @ternary_rank(tensor<64xf32, #graph.ternary<axis = 1>>)
+
+// -----
+
 // expected-error @+1 {{'axis' 5 of #graph.int8<axis = 5> is not a dim of a tensor of rank 2}}
 func.func private @int8_axis(tensor<64x64xf32, #graph.int8<axis = 5>>)
 

@@ -8,6 +8,12 @@
 // RUN: lathe-opt %t/model.mlir \
 // RUN:   --graph-quantize-weights="min-elements=16 weights=int4:64:zeros" \
 // RUN:   | FileCheck %t/model.mlir --check-prefix=INT4
+// RUN: lathe-opt %t/model.mlir \
+// RUN:   --graph-quantize-weights="min-elements=16 weights=ternary" \
+// RUN:   | FileCheck %t/model.mlir --check-prefix=TERNARY
+// RUN: lathe-opt %t/model.mlir \
+// RUN:   --graph-quantize-weights="min-elements=16 weights=ternary:32:float" \
+// RUN:   | FileCheck %t/model.mlir --check-prefix=TERNARY-GROUPS
 // RUN: lathe-opt %t/layers.mlir \
 // RUN:   --graph-quantize-weights="min-elements=16 weights=%t/plan.txt" \
 // RUN:   | FileCheck %t/layers.mlir
@@ -15,6 +21,10 @@
 // RUN:   --graph-quantize-weights="min-elements=16 weights=%t/values.txt" \
 // RUN:   --graph-merge-qkv --mlir-print-local-scope \
 // RUN:   | FileCheck %t/attention.mlir
+// RUN: lathe-opt %t/attention.mlir \
+// RUN:   --graph-quantize-weights="min-elements=16 weights=ternary" \
+// RUN:   --graph-merge-qkv --mlir-print-local-scope \
+// RUN:   | FileCheck %t/attention.mlir --check-prefix=APART
 // RUN: not lathe-opt %t/layers.mlir --graph-quantize-weights=weights=%t/lost.txt \
 // RUN:   2>&1 | FileCheck %s --check-prefix=LOST
 // RUN: not lathe-opt %t/layers.mlir --graph-quantize-weights=weights=%t/odd.txt \
@@ -25,14 +35,18 @@
 // RUN:   | FileCheck %s --check-prefix=UNKNOWN
 // RUN: not lathe-opt %t/model.mlir --graph-quantize-weights=weights=int4:9 2>&1 \
 // RUN:   | FileCheck %s --check-prefix=GROUP
+// RUN: not lathe-opt %t/model.mlir \
+// RUN:   --graph-quantize-weights=weights=ternary:24 2>&1 \
+// RUN:   | FileCheck %s --check-prefix=TERNARY-GROUP
 // RUN: not lathe-opt %t/model.mlir --graph-quantize-weights=weights=int8:zeros \
 // RUN:   2>&1 | FileCheck %s --check-prefix=ZEROS
 
 // LOST: lost.txt:2:1: error: pattern 'decoder/*' matches no linear layer of the model
-// ODD: odd.txt:1: weight format 'int3': 'int3' is no encoding; there are keep, int8[:GROUP][:float] and int4[:GROUP][:zeros][:float]
+// ODD: odd.txt:1: weight format 'int3': 'int3' is no encoding; there are keep, int8[:GROUP][:float], int4[:GROUP][:zeros][:float] and ternary[:GROUP][:float]
 // FEW: few.txt:3: a line holds a layer pattern and a weight format, not '*'
 // UNKNOWN: weight format 'int5': 'int5' is no encoding; there are {{.*}}, or a file with a layer pattern
 // GROUP: weight format 'int4:9': a group is a multiple of 8 in 8..1024, not 9
+// TERNARY-GROUP: weight format 'ternary:24': a group is a multiple of 16 in 16..1024, not 24
 // ZEROS: weight format 'int8:zeros': 'zeros' says nothing about int8
 
 //--- plan.txt
@@ -52,6 +66,9 @@ encoder/*  int4:32
 // CHECK-DAG: graph.constant dense_resource<v> {{.*}} tensor<8x8xf32, #graph.int8<axis = 1, group = 128>>
 // CHECK-DAG: graph.constant dense_resource<o> {{.*}} tensor<8x8xf32, #graph.int8<axis = 1, group = 64>>
 // CHECK-COUNT-3: graph.contract
+// Weights of one scale each stay apart.
+// APART-LABEL: func.func @attention(
+// APART-NOT: #graph.concat
 func.func @attention(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
   %wq = graph.constant dense_resource<q> : tensor<8x8xf32> : tensor<8x8xf32>
   %wk = graph.constant dense_resource<k> : tensor<8x8xf32> : tensor<8x8xf32>
@@ -126,6 +143,14 @@ func.func @layers(%x: tensor<?x8xf32>)
 // INT4-LABEL: func.func @linear(
 // INT4: graph.constant dense_resource<v> {{.*}} #graph.int4<axis = 0, group = 64, zeros = true>>
 // INT4: graph.contract %arg0, %{{.*}} [#graph.branch<quantizer = #graph.dynamic_int8<group = 64, symmetric = true>>] : (tensor<?x8xf32>, tensor<8x4xf32, #graph.int4<axis = 1, group = 64, zeros = true>>)
+// One scale, and inputs in groups all the same.
+// TERNARY-LABEL: func.func @linear(
+// TERNARY: graph.constant dense_resource<v> {{.*}} #graph.ternary<axis = 0>>
+// TERNARY: graph.contract %arg0, %{{.*}} [#graph.branch<quantizer = #graph.dynamic_int8<group = 128, symmetric = true>>] : (tensor<?x8xf32>, tensor<8x4xf32, #graph.ternary<axis = 1>>)
+
+// TERNARY-GROUPS-LABEL: func.func @linear(
+// TERNARY-GROUPS: graph.constant dense_resource<v> {{.*}} #graph.ternary<axis = 0, group = 32>>
+// TERNARY-GROUPS: graph.contract %arg0, %{{.*}} [#graph.branch<>]
 func.func @linear(%x: tensor<?x8xf32>)
     -> (tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x1xf32>) {
   %w = graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32>

@@ -117,3 +117,4 @@ def run(*command):
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, (
         " ".join(command) + "\n" + result.stderr[-4000:])
+    return result

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "lib/Encodings/Int4/Int4.h"
-
 #include "dialects/Graph/IR/Graph.h"
 #include "dialects/Tile/IR/Tile.h"
 #include "lib/Encodings/Elements.h"
 #include "lib/Encodings/Encodings.h"
+#include "lib/Encodings/PackedCodes.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -59,7 +58,7 @@ protected:
 
   float getScale(int64_t at) {
     return loadElement(BFloat16Type::get(&context),
-                       &buffers[kInt4Scales][at * 2]);
+                       &buffers[kPackedScales][at * 2]);
   }
 
   std::vector<float> makeWeight(RankedTensorType type) {
@@ -92,12 +91,12 @@ TEST_F(Int4Test, BuffersFollowTheWeight) {
     RankedTensorType type = getType(shape, axis, 128, true);
     SmallVector<EncodedBuffer> list = encodingOf(type).getBuffers(type);
     ASSERT_EQ(list.size(), 3u);
-    EXPECT_EQ(list[kInt4Codes].type.getShape(), ArrayRef(codes));
-    EXPECT_EQ(list[kInt4Codes].parts, 2);
-    EXPECT_EQ(list[kInt4Codes].run, 4);
-    EXPECT_EQ(list[kInt4Scales].type.getShape(), (ArrayRef<int64_t>{3, 40}));
-    EXPECT_EQ(list[kInt4Scales].group, 128);
-    EXPECT_EQ(list[kInt4Zeros].type.getShape(), (ArrayRef<int64_t>{3, 40}));
+    EXPECT_EQ(list[kPackedCodes].type.getShape(), ArrayRef(codes));
+    EXPECT_EQ(list[kPackedCodes].parts, 2);
+    EXPECT_EQ(list[kPackedCodes].run, 4);
+    EXPECT_EQ(list[kPackedScales].type.getShape(), (ArrayRef<int64_t>{3, 40}));
+    EXPECT_EQ(list[kPackedScales].group, 128);
+    EXPECT_EQ(list[kPackedZeros].type.getShape(), (ArrayRef<int64_t>{3, 40}));
   }
   RankedTensorType type = getType({4096, 64}, 1, 128, false);
   EXPECT_EQ(encodingOf(type).getBuffers(type).size(), 2u);
@@ -109,13 +108,13 @@ TEST_F(Int4Test, PartsAreWhereTheBufferSays) {
   std::vector<float> weight = makeWeight(type);
   ASSERT_EQ(encode(type, weight), "");
   std::vector<float> dense = unpack(type);
-  EncodedBuffer codes = encodingOf(type).getBuffers(type)[kInt4Codes];
+  EncodedBuffer codes = encodingOf(type).getBuffers(type)[kPackedCodes];
   for (int64_t s = 0; s < codes.type.getDimSize(0); ++s)
     for (int64_t p = 0; p < codes.parts; ++p)
       for (int64_t n = 0; n < 3; ++n) {
         int64_t k =
             (s / codes.run * codes.parts + p) * codes.run + s % codes.run;
-        int code = uint8_t(buffers[kInt4Codes][s * 3 + n]) >> 4 * p & 15;
+        int code = uint8_t(buffers[kPackedCodes][s * 3 + n]) >> 4 * p & 15;
         if (k >= 19)
           EXPECT_EQ(code, 8); // Zero, past the end.
         else
