@@ -22,7 +22,7 @@ import tokenizers
 import harness
 import minilm
 
-FORMATS = ["int8", "int4", "int4:64", "int4:64:zeros"]
+FORMATS = ["int8", "int4", "int4:64", "int4:64:zeros", "ternary", "block4x1:0.5"]
 TOOL = os.path.join(harness.ROOT, "tools", "calibrate", "moments.py")
 
 
@@ -56,6 +56,11 @@ def embed(bundle, samples):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+def is_calibrated(text):
+    """Whether a format is rounded by the moments of a layer's inputs."""
+    return any(name in text for name in ("int4", "ternary", "block"))
+
+
 def compile_format(model, weights, calibration):
     """The bundle, and the stored bits of all encoded weights over their elements."""
     bundle = os.path.join(harness.WORK, "weights.lathe")
@@ -85,7 +90,7 @@ def main():
     want = embed(compile_format(model, "", "")[0], samples)
     rows = []
     for weights in sys.argv[1:] or FORMATS:
-        for calibration in ["", moments] if weights.startswith("int4") else [""]:
+        for calibration in ["", moments] if is_calibrated(weights) else [""]:
             bundle, bits = compile_format(model, weights, calibration)
             cosines = (embed(bundle, samples) * want).sum(axis=1)
             rows.append([weights, "yes" if calibration else "", f"{np.mean(bits):.3f}",
