@@ -146,8 +146,8 @@ tile.kernel @nibbles(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
   tile.return
 }
 
-// One row reads words too, and asks for weights ahead of time: a line of each
-// vector, at least a page from where it is.
+// One row reads words too, and asks for a large weight ahead of time: a line of
+// each vector, at least a page from where it is.
 
 // CHECK-LABEL: func.func @row.programs(
 // CHECK: scf.for
@@ -166,8 +166,8 @@ tile.kernel @row(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
   %row = tile.program_id 0
   %xv = tile.view %x sizes [%m, 64] strides [64, 1]
     : !tile.buffer<i8> -> !tile.view<?x64xi8, [64, 1]>
-  %wv = tile.view %w sizes [16, 32, 4] strides [128, 4, 1]
-    : !tile.buffer<i8> -> !tile.view<16x32x4xi8, [128, 4, 1]>
+  %wv = tile.view %w sizes [32768, 32, 4] strides [128, 4, 1]
+    : !tile.buffer<i8> -> !tile.view<32768x32x4xi8, [128, 4, 1]>
   %yv = tile.view %y sizes [%m, 32] strides [32, 1]
     : !tile.buffer<i32> -> !tile.view<?x32xi32, [32, 1]>
   %zero = arith.constant dense<0> : tensor<1x32xi32>
@@ -177,7 +177,7 @@ tile.kernel @row(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
     %a = tile.load %xv[%row, %k] dims [-1, 1] {in_bounds = array<i64: 0, 1>}
       : !tile.view<?x64xi8, [64, 1]> -> tensor<1x4xi8>
     %b = tile.load %wv[%word, %c0, %c0] dims [2, 1]
-      : !tile.view<16x32x4xi8, [128, 4, 1]> -> tensor<4x32xi8>
+      : !tile.view<32768x32x4xi8, [128, 4, 1]> -> tensor<4x32xi8>
     %next = tile.mma %a, %b, %sum {unsigned_a}
       : tensor<1x4xi8>, tensor<4x32xi8>, tensor<1x32xi32>
     scf.yield %next : tensor<1x32xi32>
