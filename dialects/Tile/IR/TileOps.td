@@ -209,8 +209,8 @@ def Tile_MmaOp : Tile_Op<"mma", [Pure, AllTypesMatch<["acc", "result"]>]> {
 def Tile_ReduceOp : Tile_Op<"reduce", [Pure]> {
   let summary = "Combines a tile along one dim, which disappears";
   let description = [{
-    Float `max` and `min` propagate NaN. The order of combination is the
-    target's.
+    Float `max` and `min` propagate NaN; which zero is the larger is the
+    target's choice, as is the order of combination.
 
     ```mlir
     %m = tile.reduce max %s axis 0 : tensor<64x32xf32> -> tensor<32xf32>

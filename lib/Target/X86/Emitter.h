@@ -244,6 +244,7 @@ private:
   void rawStore(mlir::Value vector, mlir::Value pointer);
   mlir::Value toMemoryForm(mlir::Value vector);
   mlir::Value fromMemoryForm(mlir::Value vector, mlir::Type element);
+  Coord laneStride(const Access &access, const Position &position);
   mlir::Value padSlot(mlir::Type element, mlir::Attribute pad);
 
   //===-- Squares (Transpose.cpp) -----------------------------------------===//

@@ -244,6 +244,13 @@ Value Emitter::laneMask(const Access &access, ArrayRef<Coord> coords,
   return mask;
 }
 
+/// From lane to lane; nothing depends on it where there is one lane.
+Coord Emitter::laneStride(const Access &access, const Position &position) {
+  if (position.lane < 0 || extent(access.tile, position.lane) == 1)
+    return {Value(), 1};
+  return access.view->strides[access.dims[position.lane]];
+}
+
 Value Emitter::padSlot(Type element, Attribute pad) {
   if (!pad)
     pad = b.getZeroAttr(element);
@@ -304,7 +311,7 @@ Value Emitter::loadVec(const Access &access, const Position &position,
   if (place.lane == access.gatherDim)
     return loadGathered(access, coords, place, mask, pad);
   Value pointer = address(access, coords);
-  Coord stride = access.view->strides[access.dims[place.lane]];
+  Coord stride = laneStride(access, place);
   if (!stride.isStatic() || stride.offset != 1)
     return gather(element, pointer, laneOffsets(stride), mask, pad);
   if (!mask)
@@ -329,9 +336,7 @@ void Emitter::storeVec(const Access &access, const Position &position,
   }
   if (row)
     mask = conjunction(b, mask, splat(row));
-  Coord stride = position.lane < 0
-                     ? Coord{Value(), 1}
-                     : access.view->strides[access.dims[position.lane]];
+  Coord stride = laneStride(access, position);
   IntegerAttr alignment = b.getI32IntegerAttr(byteSize(element));
   if (!stride.isStatic() || stride.offset != 1) {
     LLVM::masked_scatter::create(

@@ -16,6 +16,8 @@ static constexpr int64_t kChains = 4;
 
 Value Emitter::combine(tile::Combine kind, Value x, Value y) {
   bool isFloat = isa<FloatType>(getElementTypeOrSelf(x));
+  // Which zero is the largest is left open: two instructions less.
+  constexpr auto anyZero = arith::FastMathFlags::nsz;
   switch (kind) {
   case tile::Combine::Add:
     return isFloat ? Value(arith::AddFOp::create(b, x, y))
@@ -24,10 +26,10 @@ Value Emitter::combine(tile::Combine kind, Value x, Value y) {
     return isFloat ? Value(arith::MulFOp::create(b, x, y))
                    : Value(arith::MulIOp::create(b, x, y));
   case tile::Combine::Max:
-    return isFloat ? Value(arith::MaximumFOp::create(b, x, y))
+    return isFloat ? Value(arith::MaximumFOp::create(b, x, y, anyZero))
                    : Value(arith::MaxSIOp::create(b, x, y));
   case tile::Combine::Min:
-    return isFloat ? Value(arith::MinimumFOp::create(b, x, y))
+    return isFloat ? Value(arith::MinimumFOp::create(b, x, y, anyZero))
                    : Value(arith::MinSIOp::create(b, x, y));
   case tile::Combine::And:
     return arith::AndIOp::create(b, x, y);
