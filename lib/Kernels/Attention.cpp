@@ -128,9 +128,37 @@ static void setMatrixUnit(const Capability &capability,
   schedule.edgeKeys = step;
 }
 
+namespace {
+
+/// Numbers of queries that are served alike, and schedules for them, the
+/// preferred one first.
+struct QueryClass {
+  StringRef name;
+  AffineExpr condition; ///< `condition >= 0`, or always if null.
+  SmallVector<AttentionSchedule, 3> schedules;
+};
+
+} // namespace
+
+/// `schedule` and others that differ in the keys of a block: longer blocks
+/// rescale the outputs less often, shorter ones keep more in the first cache.
+static SmallVector<AttentionSchedule, 3>
+listSchedules(const AttentionShape &shape, const AttentionSchedule &schedule) {
+  SmallVector<AttentionSchedule, 3> schedules{schedule};
+  if (shape.list)
+    return schedules; // Its own blocks decide.
+  for (int64_t keys : {2 * schedule.keys, schedule.keys / 2}) {
+    AttentionSchedule other = schedule;
+    other.keys = keys;
+    if (keys % schedule.edgeKeys == 0 && keys >= kFewKeys)
+      schedules.push_back(other);
+  }
+  return schedules;
+}
+
 /// All lanes for many queries, first choice one vector register for few.
-static SmallVector<AttentionSchedule, 2>
-getSchedules(const Capability &capability, const AttentionShape &shape) {
+static SmallVector<QueryClass, 2> getClasses(const Capability &capability,
+                                             const AttentionShape &shape) {
   int64_t few = std::max<int64_t>(capability.getLanes(32), 16);
   AttentionSchedule schedule;
   setMatrixUnit(capability, shape, schedule);
@@ -141,17 +169,18 @@ getSchedules(const Capability &capability, const AttentionShape &shape) {
     schedule.lanes /= 2;
   if (shape.list)
     fitBlocks(shape.list.getBlock(), schedule);
-  SmallVector<AttentionSchedule, 2> schedules;
+  SmallVector<QueryClass, 2> classes;
   auto queries = getConstantSize(shape.queries);
   if (schedule.lanes > few && (!queries || *queries <= few)) {
     AttentionSchedule narrow = schedule;
     narrow.lanes = few;
-    schedules.push_back(narrow);
+    AffineExpr condition = queries ? AffineExpr() : few - shape.queries;
+    classes.push_back({"few queries", condition, listSchedules(shape, narrow)});
     if (queries)
-      return schedules;
+      return classes;
   }
-  schedules.push_back(schedule);
-  return schedules;
+  classes.push_back({"queries", AffineExpr(), listSchedules(shape, schedule)});
+  return classes;
 }
 
 /// Of block lists, what the kernel does for all of its queries.
@@ -200,19 +229,25 @@ public:
     if (!shape)
       return group.emitError("no attention: ") << reason;
     LaunchBuilder launch(group, context);
-    SmallVector<AttentionSchedule, 2> schedules =
-        getSchedules(context.capability, *shape);
-    for (const AttentionSchedule &schedule : schedules) {
-      KernelBuilder kernel = launch.addKernel(
-          "attention", {schedule.lanes, schedule.keys, schedule.edgeKeys});
-      if (&schedule != &schedules.back())
-        kernel.addCondition(schedule.lanes - shape->queries);
-      if (failed(buildAttentionKernel(launch, *shape, schedule, kernel)))
+    std::string name = getName(group, *shape);
+    auto classes = getClasses(context.capability, *shape);
+    for (const QueryClass &queries : classes) {
+      SmallVector<SmallVector<int64_t, 3>> tiles;
+      for (const AttentionSchedule &schedule : queries.schedules)
+        tiles.push_back({schedule.lanes, schedule.keys, schedule.edgeKeys});
+      auto build = [&](KernelBuilder &kernel, unsigned index) {
+        if (queries.condition)
+          kernel.addCondition(queries.condition);
+        return buildAttentionKernel(launch, *shape, queries.schedules[index],
+                                    kernel);
+      };
+      if (failed(launch.addKernels(
+              "attention", name + ", " + queries.name.str(), tiles, build)))
         return group.emitError("cannot build a kernel for ") << *shape->op;
     }
     LoweredGroup lowered;
     lowered.launches.push_back(launch.finish(
-        getName(group, *shape), getFlops(*shape, schedules.back())));
+        name, getFlops(*shape, classes.back().schedules.front())));
     return lowered;
   }
 };
