@@ -46,16 +46,31 @@ static bool usesMatrixUnit(const Capability &capability, const Contraction &c,
   });
 }
 
+/// So many steps hide what a tile costs beside them; their panels are near.
+static constexpr int64_t kFewSteps = 256;
+
 /// Shapes of the accumulator for `rows` rows, the preferred one first.
 static SmallVector<ContractSchedule>
 getMicroTiles(const Capability &capability, const Contraction &c,
               std::optional<int64_t> rows) {
+  SmallVector<MicroTile, 3> listed;
+  if (usesMatrixUnit(capability, c, rows)) {
+    listed = listMatrixTiles(capability, rows, kPanelColumns);
+  } else {
+    ProductSizes sizes;
+    sizes.rows = rows;
+    // The pixels of an image times a batch: one image is the least.
+    if (int64_t image = c.m.getLargestKnownDivisor(); !rows && image > 1)
+      sizes.rows = image;
+    sizes.columns = getConstantSize(c.n);
+    // Groups of rows see to it that long panels are read seldom.
+    if (auto k = getConstantSize(c.k); k && sizes.rows)
+      sizes.steps = std::min<int64_t>(*k, kFewSteps);
+    sizes.panelColumns = kPanelColumns;
+    listed = listMicroTiles(capability, sizes);
+  }
   SmallVector<ContractSchedule> tiles;
-  for (MicroTile tile :
-       usesMatrixUnit(capability, c, rows)
-           ? listMatrixTiles(capability, rows, kPanelColumns)
-           : listMicroTiles(capability, rows, getConstantSize(c.n),
-                            /*steps=*/std::nullopt, kPanelColumns)) {
+  for (MicroTile tile : listed) {
     ContractSchedule schedule;
     schedule.rows = tile.rows;
     schedule.columns = tile.columns;

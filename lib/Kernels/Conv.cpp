@@ -46,9 +46,9 @@ public:
                            getName(group, *conv));
     AffineExpr channels =
         conv->isDepthwise ? conv->outputs : conv->getGroupOutputs();
-    auto schedules = listConvSchedules(
-        context.capability, channels, conv->windows.output.back(),
-        conv->getSteps(), /*channelsInner=*/conv->isDepthwise);
+    auto schedules = listConvSchedules(context.capability, conv->windows,
+                                       channels, conv->getSteps(),
+                                       /*channelsInner=*/conv->isDepthwise);
     auto buildKernel =
         conv->isDepthwise ? buildDepthwiseKernel : buildConvKernel;
     auto build = [&](LaunchBuilder &launch, const ConvSchedule &schedule,

@@ -23,12 +23,12 @@ struct ConvSchedule {
   bool channelsInner = false;
 };
 
-/// Pixels of a row of `row`, and channels of `channels`, whose accumulators
-/// `capability` can hold in registers while it sums `steps` products; the
-/// preferred schedule first.
+/// Pixels of a row of the output, and channels of `channels`, whose
+/// accumulators `capability` can hold in registers while it sums `steps`
+/// products; the preferred schedule first.
 llvm::SmallVector<ConvSchedule, 3>
-listConvSchedules(const Capability &capability, mlir::AffineExpr channels,
-                  mlir::AffineExpr row, std::optional<int64_t> steps,
+listConvSchedules(const Capability &capability, const Windows &windows,
+                  mlir::AffineExpr channels, std::optional<int64_t> steps,
                   bool channelsInner);
 
 /// A copy of the input with `outside` around it, and its view over (batch,

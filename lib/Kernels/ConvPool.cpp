@@ -202,9 +202,8 @@ public:
     auto op = cast<graph::PoolOp>(windows->root);
     bool isMean = op.getKind() == graph::Reduction::mean;
     auto schedules =
-        listConvSchedules(context.capability, windows->channels,
-                          windows->output.back(), /*steps=*/std::nullopt,
-                          /*channelsInner=*/true);
+        listConvSchedules(context.capability, *windows, windows->channels,
+                          /*steps=*/std::nullopt, /*channelsInner=*/true);
     auto build = [&](LaunchBuilder &launch, const ConvSchedule &schedule,
                      KernelBuilder &kernel) {
       return PoolKernel(launch, *windows, schedule, kernel).build();

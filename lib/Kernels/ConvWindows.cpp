@@ -22,12 +22,18 @@ bool lathe::kernels::dividesSize(int64_t size, AffineExpr dim) {
 }
 
 SmallVector<ConvSchedule, 3> lathe::kernels::listConvSchedules(
-    const Capability &capability, AffineExpr channels, AffineExpr row,
+    const Capability &capability, const Windows &windows, AffineExpr channels,
     std::optional<int64_t> steps, bool channelsInner) {
+  ProductSizes sizes;
+  sizes.rows = getConstantSize(windows.output.back());
+  for (AffineExpr size : ArrayRef(windows.output).drop_back())
+    sizes.pieces *= getConstantSize(size).value_or(1);
+  sizes.columns = getConstantSize(channels);
+  sizes.steps = steps;
+  sizes.panelColumns = kPanelColumns;
+  sizes.readsInputPerColumn = channelsInner;
   SmallVector<ConvSchedule, 3> schedules;
-  for (MicroTile tile :
-       listMicroTiles(capability, getConstantSize(row),
-                      getConstantSize(channels), steps, kPanelColumns))
+  for (MicroTile tile : listMicroTiles(capability, sizes))
     schedules.push_back({tile.rows, tile.columns, channelsInner});
   return schedules;
 }

@@ -47,15 +47,18 @@ static bool canFilter(const Convolution &conv) {
          isF32(windows.argument);
 }
 
-/// Rows that are multiplied at a time, how often, and for how many steps of k.
-static double estimateProducts(const Capability &capability,
-                               const Convolution &conv, int64_t rows,
-                               int64_t count, int64_t steps) {
-  MicroTile tile =
-      listMicroTiles(capability, rows, getConstantSize(conv.outputs), steps,
-                     kPanelColumns)
-          .front();
-  return tile.cycles * count * steps;
+/// Tiles for the product of `rows` rows, `pieces` times.
+static SmallVector<MicroTile, 3> listTiles(const Capability &capability,
+                                           const Convolution &conv,
+                                           std::optional<int64_t> rows,
+                                           int64_t pieces, int64_t steps) {
+  ProductSizes sizes;
+  sizes.rows = rows;
+  sizes.pieces = pieces;
+  sizes.columns = getConstantSize(conv.outputs);
+  sizes.steps = steps;
+  sizes.panelColumns = kPanelColumns;
+  return listMicroTiles(capability, sizes);
 }
 
 /// Cycles for one image.
@@ -69,9 +72,9 @@ static double estimateCycles(const Capability &capability,
     tiles *= llvm::divideCeil(size, winograd.getOutputs());
   // Each side writes and reads what passes between the kernels.
   double passed = 2.0 * samples * tiles * (inputs + outputs);
-  double weights = double(samples) * inputs * outputs;
-  return estimateProducts(capability, conv, tiles, samples, inputs) +
-         (passed + weights) * sizeof(float) / kBytesPerCycle;
+  double products =
+      listTiles(capability, conv, tiles, 1, inputs).front().cycles * inputs;
+  return samples * products + passed * sizeof(float) / kBytesPerCycle;
 }
 
 std::optional<Winograd>
@@ -87,7 +90,8 @@ lathe::kernels::chooseWinograd(const Capability &capability,
     return std::nullopt;
   std::optional<Winograd> chosen;
   double best =
-      estimateProducts(capability, conv, pixels[1], pixels[0], *steps);
+      *steps *
+      listTiles(capability, conv, pixels[1], pixels[0], *steps).front().cycles;
   for (int64_t outputs : {2, 4}) {
     double cycles = estimateCycles(capability, conv, Winograd(outputs), pixels);
     if (cycles >= best * kWorthErring)
@@ -315,9 +319,8 @@ LogicalResult WinogradLowering::addProducts(LaunchBuilder &launch,
                                             StringRef name) {
   // A batch is a few images at most while rows are few.
   auto image = getConstantSize(graph::getProduct(group.getContext(), tiles));
-  auto list =
-      listMicroTiles(context.capability, image, getConstantSize(conv.outputs),
-                     getConstantSize(windows.channels), kPanelColumns);
+  auto list = listTiles(context.capability, conv, image, /*pieces=*/1,
+                        *getConstantSize(windows.channels));
   SmallVector<SmallVector<int64_t, 3>> listed;
   for (const MicroTile &tile : list)
     listed.push_back({tile.rows, tile.columns});

@@ -14,21 +14,39 @@ static constexpr int64_t kOtherRegisters = 4;
 static constexpr double kMultiplyAddLatency = 4.0;
 /// Bytes of the weight a cycle, from the second cache and from beyond it.
 static constexpr double kNearBytes = 32.0, kFarBytes = 12.0;
+/// More rows than the prefetcher follows, and what they cost.
+static constexpr int64_t kManyRows = 8;
+static constexpr double kManyRowsFactor = 1.08;
+/// To store and reload an accumulator.
+static constexpr double kSpillCycles = 5.0;
+/// How much faster a tile of fewer rows must be: it reads weights more often.
+static constexpr double kWorthRereading = 0.98;
+
+static int64_t getMostAccumulators(const Capability &capability) {
+  return std::max<int64_t>(capability.vectorRegisters - kOtherRegisters, 1);
+}
 
 /// Cycles of one step of k, for a tile that fits.
-static double getStepCycles(const Capability &capability, int64_t rows,
-                            int64_t vectors, std::optional<int64_t> steps,
-                            int64_t panelBytes) {
+static double getStepCycles(const Capability &capability,
+                            const ProductSizes &sizes, int64_t rows,
+                            int64_t vectors) {
   int64_t accumulators = rows * vectors;
-  bool holdsInput = accumulators + vectors < capability.vectorRegisters;
+  bool holdsInput = !sizes.readsInputPerColumn &&
+                    accumulators + vectors < capability.vectorRegisters;
   int64_t loads = vectors + (holdsInput ? rows : accumulators);
-  int64_t bytes = vectors * capability.vectorBytes;
-  bool isNear = !steps || *steps * panelBytes <= capability.l2Bytes * 5 / 8;
-  double rate = isNear ? kNearBytes : kFarBytes;
-  if (steps && bytes < panelBytes)
-    rate /= 2;
-  return std::max(
-      {accumulators / 2.0, loads / 2.0, bytes / rate, kMultiplyAddLatency});
+  int64_t panelBytes = sizes.panelColumns * sizeof(float);
+  bool isNear =
+      !sizes.steps || *sizes.steps * panelBytes <= capability.l2Bytes / 2;
+  double bytes = vectors * capability.vectorBytes;
+  double cycles = std::max({accumulators / 2.0, loads / 2.0,
+                            bytes / (isNear ? kNearBytes : kFarBytes),
+                            kMultiplyAddLatency});
+  if (rows > kManyRows && vectors > 1)
+    cycles *= kManyRowsFactor;
+  int64_t spilled = accumulators - getMostAccumulators(capability) / 2;
+  if (sizes.steps && spilled > 0)
+    cycles += spilled * kSpillCycles / std::max<int64_t>(*sizes.steps, 1);
+  return cycles;
 }
 
 /// Tiles that cover `size`, as a fraction where it is not known.
@@ -36,35 +54,45 @@ static double countTiles(std::optional<int64_t> size, int64_t tile) {
   return size ? static_cast<double>(llvm::divideCeil(*size, tile)) : 1.0 / tile;
 }
 
-llvm::SmallVector<MicroTile, 3> lathe::kernels::listMicroTiles(
-    const Capability &capability, std::optional<int64_t> rows,
-    std::optional<int64_t> columns, std::optional<int64_t> steps,
-    int64_t maxColumns) {
+/// Cycles of one step of k of all tiles.
+static double getCycles(const Capability &capability, const ProductSizes &sizes,
+                        int64_t rows, int64_t vectors) {
+  int64_t columns = vectors * capability.getLanes(32);
+  double cycles = countTiles(sizes.rows, rows) * sizes.pieces *
+                  countTiles(sizes.columns, columns) *
+                  getStepCycles(capability, sizes, rows, vectors);
+  if (!sizes.rows || *sizes.rows * sizes.pieces == 1)
+    return cycles; // The weight is seen often, or once anyhow.
+  double passes = std::max(1.0, double(sizes.panelColumns) / columns);
+  return cycles + passes * countTiles(sizes.columns, sizes.panelColumns) *
+                      sizes.panelColumns * sizeof(float) / kFarBytes;
+}
+
+llvm::SmallVector<MicroTile, 3>
+lathe::kernels::listMicroTiles(const Capability &capability,
+                               const ProductSizes &sizes) {
   llvm::SmallVector<MicroTile, 3> best;
   int64_t lanes = capability.getLanes(32);
-  int64_t most =
-      std::max<int64_t>(capability.vectorRegisters - kOtherRegisters, 1);
+  int64_t most = getMostAccumulators(capability);
+  if (sizes.readsInputPerColumn) // They want registers as well.
+    most = std::max<int64_t>(most / 2, 1);
   for (int64_t vectors = 1; vectors <= most; vectors *= 2) {
-    if (vectors > 1 && vectors * lanes > maxColumns)
+    if (vectors > 1 && vectors * lanes > sizes.panelColumns)
       break;
     MicroTile chosen{1, vectors * lanes};
     for (int64_t count = most / vectors; count > 0; --count) {
-      if (rows && count > std::max<int64_t>(*rows, 1))
+      if (sizes.rows && count > std::max<int64_t>(*sizes.rows, 1))
         continue;
-      double cycles = countTiles(rows, count) *
-                      countTiles(columns, vectors * lanes) *
-                      getStepCycles(capability, count, vectors, steps,
-                                    maxColumns * sizeof(float));
-      if (chosen.cycles != 0.0 && cycles >= chosen.cycles)
-        continue;
-      chosen = {count, vectors * lanes, cycles};
+      double cycles = getCycles(capability, sizes, count, vectors);
+      if (chosen.cycles == 0.0 || cycles < chosen.cycles * kWorthRereading)
+        chosen = {count, vectors * lanes, cycles};
     }
     best.push_back(chosen);
   }
   // Of equals the one that computes least beside the columns, then the widest:
   // its rows are few, and far apart in memory.
   auto getCovered = [&](const MicroTile &tile) {
-    return columns ? llvm::alignTo(*columns, tile.columns) : 0;
+    return sizes.columns ? llvm::alignTo(*sizes.columns, tile.columns) : 0;
   };
   llvm::sort(best, [&](const MicroTile &a, const MicroTile &b) {
     if (std::abs(a.cycles - b.cycles) > 1e-3 * a.cycles)

@@ -3,19 +3,19 @@
 // RUN:   --convert-graph-to-plan=capability=avx512 | FileCheck %s
 
 // Padding is written out once; then windows are strided reads. A row of the
-// window is one loop. Fourteen pixels of a row by two vectors of channels.
+// window is one loop. Seven pixels of a row by two vectors of channels.
 
 // CHECK: plan.program @conv
 // CHECK: plan.constant {{.*}} pack <blocks = [1, 1, 1, 64], outer = [3, 0, 1, 2], inner = [0, 1, 2, 3]>
 // CHECK: plan.alloc : <f32, () -> (2, 16, 16, 20)>
 // CHECK: tile.kernel @pad_20(
 // CHECK: tile.kernel @conv_3x3_20x96_relu(
-// CHECK-SAME: tile = [14, 32]
+// CHECK-SAME: tile = [7, 32]
 // CHECK: tile.view {{.*}} sizes [2, 14, 14, 3, 60] strides [5120, 320, 20, 320, 1]
 // CHECK: scf.for
 // CHECK: scf.for
 // CHECK-NOT: scf.for
-// CHECK: tile.mma {{.*}} : tensor<14x1xf32>, tensor<1x32xf32>, tensor<14x32xf32>
+// CHECK: tile.mma {{.*}} : tensor<7x1xf32>, tensor<1x32xf32>, tensor<7x32xf32>
 // CHECK: arith.maximumf
 // CHECK: tile.store
 func.func @conv(%x: tensor<2x14x14x20xf32> {graph.name = "x"})
