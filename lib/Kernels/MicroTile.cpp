@@ -20,7 +20,10 @@ static constexpr double kManyRowsFactor = 1.08;
 /// To store and reload an accumulator.
 static constexpr double kSpillCycles = 5.0;
 /// How much faster a tile of fewer rows must be: it reads weights more often.
-static constexpr double kWorthRereading = 0.98;
+static constexpr double kWorthRereading = 0.95;
+
+/// Tiles that the model gives so much more time are not worth measuring.
+static constexpr double kHopeless = 1.4;
 
 static int64_t getMostAccumulators(const Capability &capability) {
   return std::max<int64_t>(capability.vectorRegisters - kOtherRegisters, 1);
@@ -101,6 +104,8 @@ lathe::kernels::listMicroTiles(const Capability &capability,
       return getCovered(a) < getCovered(b);
     return a.columns > b.columns;
   });
+  while (best.back().cycles > kHopeless * best.front().cycles)
+    best.pop_back();
   return best;
 }
 

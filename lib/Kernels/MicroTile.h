@@ -36,7 +36,7 @@ struct ProductSizes {
 
 /// For every number of vectors up to a panel (powers of two), the tile that
 /// takes the fewest cycles for all rows and columns, rounded up to whole tiles.
-/// The best one first.
+/// The best one first; none that is far from it.
 ///
 /// The model, per step of k: two multiply-adds and two loads a cycle, so many
 /// bytes of the weight from where its panel lies, and at least as many cycles

@@ -44,16 +44,17 @@ static SmallVector<int64_t> getChannelsFirst(unsigned rank) {
   return permutation;
 }
 
-/// Whether the convolution is a product of every pixel with one constant
-/// matrix.
+static bool isAll(ArrayRef<int64_t> numbers, int64_t value) {
+  return llvm::all_of(numbers, [&](int64_t n) { return n == value; });
+}
+
+/// Whether the convolution is a product of pixels, all or every so many, with
+/// one constant matrix.
 static bool isLinear(ConvOp op) {
-  auto isAll = [](ArrayRef<int64_t> numbers, int64_t value) {
-    return llvm::all_of(numbers, [&](int64_t n) { return n == value; });
-  };
   auto weight = cast<RankedTensorType>(op.getWeight().getType());
   return op.getWeight().getDefiningOp<ConstantOp>() && op.getGroups() == 1 &&
          weight.hasStaticShape() && isAll(weight.getShape().drop_front(2), 1) &&
-         isAll(op.getStrides(), 1) && isAll(op.getPads(), 0);
+         isAll(op.getPads(), 0);
 }
 
 namespace {
@@ -69,6 +70,7 @@ public:
 
 private:
   Value transpose(Value value, ArrayRef<int64_t> permutation);
+  Value takePixels(ConvOp op, Value input);
   Value buildLinear(ConvOp op, Value input);
   Value buildConv(ConvOp op, Value input);
 
@@ -93,6 +95,26 @@ Value LayoutRewriter::transpose(Value value, ArrayRef<int64_t> permutation) {
       builder.getDenseI64ArrayAttr(permutation)));
 }
 
+/// The pixels that a convolution of one element with strides reads, from
+/// `input` with channels last.
+Value LayoutRewriter::takePixels(ConvOp op, Value input) {
+  if (!input || isAll(op.getStrides(), 1))
+    return input;
+  Dims sizes(shapes.getDims(input));
+  for (auto [i, size] :
+       llvm::enumerate(shapes.getDims(op.getResult()).drop_front(2)))
+    sizes[1 + i] = size;
+  Dims starts(sizes.size(), builder.getAffineConstantExpr(0));
+  SmallVector<int64_t> steps(sizes.size(), 1);
+  llvm::copy(op.getStrides(), steps.begin() + 1);
+  auto map = [&](const Dims &dims) {
+    return AffineMapAttr::get(getSizeMap(shapes, op.getContext(), dims));
+  };
+  return valueOf(createInferred<SliceOp>(
+      builder, op.getLoc(), shapes, getElementTypeOrSelf(input), input,
+      map(starts), map(sizes), builder.getDenseI64ArrayAttr(steps)));
+}
+
 Value LayoutRewriter::buildLinear(ConvOp op, Value input) {
   Location loc = op.getLoc();
   ArrayRef<AffineExpr> dims = shapes.getDims(op.getWeight());
@@ -103,8 +125,8 @@ Value LayoutRewriter::buildLinear(ConvOp op, Value input) {
   weight = transpose(weight, {1, 0});
   auto branch = BranchAttr::get(op.getContext(), Attribute(), 1.0);
   return valueOf(createInferred<ContractOp>(
-      builder, loc, shapes, getElementTypeOrSelf(op), input, ValueRange{weight},
-      builder.getArrayAttr({branch})));
+      builder, loc, shapes, getElementTypeOrSelf(op), takePixels(op, input),
+      ValueRange{weight}, builder.getArrayAttr({branch})));
 }
 
 Value LayoutRewriter::buildConv(ConvOp op, Value input) {

@@ -23,8 +23,8 @@ func.func @conv(%x: tensor<?x4x8x9xf32> {graph.dims =
 
 // -----
 
-// One element, moved by one: a product. Not so with strides, padding, groups
-// or a computed weight.
+// One element: a product, of every second pixel where it moves by two. Not so
+// with padding, groups or a computed weight.
 // CHECK-LABEL: func.func @linear(
 // CHECK: %[[X:.*]] = graph.transpose %arg0 [0, 2, 1]
 // CHECK: %[[M:.*]] = graph.reshape %{{.*}} to affine_map<() -> (6, 4)>
@@ -32,7 +32,9 @@ func.func @conv(%x: tensor<?x4x8x9xf32> {graph.dims =
 // CHECK: %[[Y:.*]] = graph.contract %[[X]], %[[W]] [#graph.branch<>]
 // CHECK-SAME: -> tensor<1x8x6xf32>
 // CHECK: graph.transpose %[[Y]] [0, 2, 1]
-// CHECK: graph.conv {{.*}} strides [2] {{.*}} channels_last
+// CHECK: %[[S:.*]] = graph.slice %{{.*}} from affine_map<() -> (0, 0, 0)>
+// CHECK-SAME: size affine_map<() -> (1, 4, 4)> step [1, 2, 1]
+// CHECK: graph.contract %[[S]], {{.*}} -> tensor<1x4x6xf32>
 // CHECK: graph.conv {{.*}} pads [1, 1] groups 1 channels_last
 // CHECK: graph.conv {{.*}} groups 2 channels_last
 // CHECK: graph.conv {{.*}} groups 1 channels_last
