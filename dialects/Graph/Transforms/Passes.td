@@ -232,9 +232,10 @@ def PropagateLayoutPass
   let summary = "Give convolutions and pools channels-last inputs and results";
   let description = [{
     Every channels-first `conv` and `pool` becomes its channels-last form
-    between transposes. A convolution whose kernel is one element, with unit
-    strides, no padding, one group and a constant weight, becomes a `contract`
-    over pixels. Inputs and results of the function keep their layout.
+    between transposes. A convolution whose kernel is one element, with no
+    padding, one group and a constant weight, becomes a `contract` over pixels,
+    with strides over a `slice` of them. Inputs and results of the function keep
+    their layout.
 
     Numeric contract: reassociates (sums run in another order).
   }];
