@@ -129,12 +129,19 @@ bool Emitter::mustMaterialize(Value tile) {
   if (costOf(tile) < kExpensive)
     return false;
 
+  // The right operand of what is one block of accumulators is read once.
+  auto isReadAgain = [&](OpOperand &use) {
+    auto mma = dyn_cast<tile::MmaOp>(use.getOwner());
+    return isMmaOperand(use) &&
+           (use.getOperandNumber() == 0 || !fitsRegisters(mma.getResult()) ||
+            feedsMma(mma.getResult()));
+  };
   llvm::SmallPtrSet<Operation *, 4> owners;
   for (OpOperand *sink : sinks) {
     owners.insert(sink->getOwner());
     // Computed again in each iteration, or once for each row or column.
     if (sink->getOwner()->getParentRegion() != op->getParentRegion() ||
-        (sink->get() == tile && isMmaOperand(*sink)))
+        (sink->get() == tile && isReadAgain(*sink)))
       return true;
   }
   if (owners.size() > 1)
