@@ -5,7 +5,7 @@ their stored bytes, beside a plain read loop and ONNX Runtime's MatMulNBits of a
 bits (accuracy level 4: int8 activations), all by turns in one process.
 
     streaming.py [FORMAT...] [--rows 1,4,16] [--shapes 4096x4096,4096x14336]
-                 [--threads 1]
+                 [--threads 1] [--cpu-time]
 
 A format is one of `lathe compile --weights`, `keep` or `bf16`; int4 unless said. A
 model is a chain of such layers, back and forth if they are not square, whose weights
@@ -16,6 +16,7 @@ does not depend on them; for floats it has MatMul.
 import argparse
 import json
 import os
+import time
 
 import numpy as np
 import onnx
@@ -108,7 +109,7 @@ def count_stored(bundle):
     return sum(constant["size"] for constant in sizes["constants"])
 
 
-def compare(k, n, rows, weights, threads):
+def compare(k, n, rows, weights, threads, clock):
     bits = BITS[weights.split(":")[0]]
     model, packed = make_models(k, n, bits)
     options = {"keep": [], "bf16": ["--precision", "bf16"]}
@@ -123,7 +124,7 @@ def compare(k, n, rows, weights, threads):
         x = np.random.default_rng(m).standard_normal((m, k)).astype(np.float32)
         peers = {"lathe": lambda: ours.run({"x": x}), "read": read,
                  "ort": harness.bind_ort(theirs, {"x": x})}
-        timings = harness.measure(peers, seconds=3.0)
+        timings = harness.measure(peers, seconds=3.0, clock=clock)
         seconds = timings["lathe"].median
         yield [weights, f"{k}x{n}", m, f"{seconds / len(shapes) * 1e3:.3f}",
                f"{timings['ort'].median / len(shapes) * 1e3:.3f}",
@@ -140,8 +141,11 @@ def main():
     parser.add_argument("--rows", default="1,4,16")
     parser.add_argument("--shapes", default="4096x4096,4096x14336")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--cpu-time", action="store_true",
+                        help="count this thread's time only (busy machines, one thread)")
     options = parser.parse_args()
     print(harness.describe_machine(), "\n")
+    clock = time.thread_time if options.cpu_time else time.perf_counter
     rows = [int(m) for m in options.rows.split(",")]
     for weights in options.formats:
         for shape in options.shapes.split(","):
@@ -149,7 +153,7 @@ def main():
             harness.print_table(
                 ["weights", "shape", "rows", "Lathe ms", "ORT ms", "GB/s", "read GB/s",
                  "to read", "to ORT", "GOP/s"],
-                compare(k, n, rows, weights, options.threads))
+                compare(k, n, rows, weights, options.threads, clock))
             print()
 
 
