@@ -115,6 +115,13 @@ public:
   /// What the body's scalars are: arguments and program ids.
   mlir::IRMapping &getMapping() { return mapping; }
 
+  /// Programs along the first axis follow each other: where this one is among
+  /// how many.
+  struct Sweep {
+    mlir::Value position, count;
+  };
+  void setSweep(Sweep its) { sweep = its; }
+
   /// Emits one program, choosing at run time between copies of the body. Fails
   /// with an error on an op that has no lowering.
   mlir::LogicalResult emitProgram();
@@ -295,6 +302,7 @@ private:
   /// with, where that may come from memory as fast as it is used.
   void prefetchWeights(mlir::scf::ForOp loop);
   void prefetchLoad(tile::LoadOp load, mlir::scf::ForOp loop, int64_t ahead);
+  void prefetchNextPanel(tile::LoadOp load);
 
   //===-- Multiplication on tile registers (Amx.cpp) ----------------------===//
   struct TileBlock;
@@ -391,6 +399,7 @@ private:
   llvm::SmallVector<llvm::SmallVector<std::pair<int64_t, mlir::Value>>>
       usedScratch;
   llvm::DenseMap<mlir::Attribute, mlir::Value> padSlots;
+  Sweep sweep;
   int64_t scratchBytes = 0;
 };
 

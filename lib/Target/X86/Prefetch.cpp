@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Weights that stream from memory. A product of few rows uses a weight as fast
-// as it comes; hardware prefetchers stop at each page and start again late.
+// as it comes; hardware prefetchers stop at each page and start again late. One
+// of many rows sweeps over them with one panel of the weight, which the first
+// programs of the sweep would wait for: those of the sweep before ask for it.
 
 #include "lib/Target/X86/Emitter.h"
 #include "llvm/ADT/SetVector.h"
@@ -18,6 +20,11 @@ static constexpr int64_t kAheadBytes = 4096, kBriefRows = 2;
 /// Iterations whose weights are as far apart do not read memory in a row.
 static constexpr int64_t kMostPitchBytes = 1024;
 static constexpr int64_t kLineBytes = 64;
+/// Two panels at most half fill a second-level cache of 1 MB.
+static constexpr int64_t kPanelBytes = 256 << 10;
+/// Bits of a share as a fixed-point fraction. Fewer programs leave no time, and
+/// stream their weights as they come.
+static constexpr int64_t kShareBits = 20, kFewPrograms = 4;
 /// What second-level caches hold none of, and what no cache holds. Others come
 /// fast enough, and a prefetch takes the place of a load: 2 % of f32 products
 /// of many rows.
@@ -48,6 +55,33 @@ static int64_t bytesOf(tile::LoadOp load) {
   return bytes;
 }
 
+/// Whether `value` depends on the program's position along `axis`.
+static bool dependsOnProgram(Value value, unsigned axis) {
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return false;
+  if (auto id = dyn_cast<tile::ProgramIdOp>(op))
+    return id.getAxis() == axis;
+  return llvm::any_of(op->getOperands(), [&](Value operand) {
+    return dependsOnProgram(operand, axis);
+  });
+}
+
+/// The dim of the view that `load` reads along which panels follow each other.
+/// None where programs of a sweep read different panels.
+static std::optional<unsigned> findPanelDim(tile::LoadOp load) {
+  if (load.getGather() || llvm::any_of(load.getIndices(), [](Value index) {
+        return dependsOnProgram(index, 0);
+      }))
+    return std::nullopt;
+  auto view = load.getView().getDefiningOp<tile::ViewOp>();
+  for (auto [dim, index] : llvm::enumerate(load.getIndices()))
+    if (dependsOnProgram(index, 1) &&
+        constantOf(view.getMixedSizes()[dim]).value_or(0) > 1)
+      return dim;
+  return std::nullopt;
+}
+
 void Emitter::prefetchWeights(scf::ForOp loop) {
   llvm::SetVector<tile::LoadOp> loads;
   int64_t rows = 0;
@@ -55,9 +89,11 @@ void Emitter::prefetchWeights(scf::ForOp loop) {
     rows = std::max(rows, extent(mma.getAcc(), 0));
     collectLoads(mma, loop, loads);
   }
-  if (rows > kFewRows)
-    return;
   for (tile::LoadOp load : loads) {
+    if (rows > kBriefRows)
+      prefetchNextPanel(load);
+    if (rows > kFewRows)
+      continue;
     bool isBrief = rows <= kBriefRows;
     bool isFloat = isa<FloatType>(load.getType().getElementType());
     if (bytesOf(load) >= (isFloat && !isBrief ? kHugeBytes : kLargeBytes))
@@ -88,4 +124,39 @@ void Emitter::prefetchLoad(tile::LoadOp load, scf::ForOp loop, int64_t ahead) {
     LLVM::Prefetch::create(
         b, offsetPointer(pointer, b.getI8Type(), {Value(), ahead + line}),
         /*rw=*/0, /*hint=*/3, /*cache=*/1);
+}
+
+/// Asks for a line of the next panel: of the share that falls to this program,
+/// as far into it as the load is into this panel.
+void Emitter::prefetchNextPanel(tile::LoadOp load) {
+  std::optional<unsigned> dim = findPanelDim(load);
+  ArrayRef<int64_t> strides = load.getView().getType().getStrides();
+  if (!dim || ShapedType::isDynamic(strides[*dim]))
+    return;
+  int64_t width = load.getType().getElementTypeBitWidth() / 8;
+  int64_t bytes = strides[*dim] * width;
+  if (bytes <= kLineBytes || bytes > kPanelBytes)
+    return;
+  Access access = accessOf(load);
+  SmallVector<Coord> coords =
+      coordsAt(access, {SmallVector<Coord>(load.getDims().size()), -1});
+  Coord inside;
+  for (auto [d, coord] : llvm::enumerate(coords))
+    if (d != *dim) {
+      inside = add(inside, mul(coord, access.view->strides[d]));
+      coord = Coord();
+    }
+  inside = mul(inside, {Value(), width});
+  Value isShort = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
+                                        sweep.count, index(kFewPrograms));
+  Value share = arith::DivUIOp::create(b, index(1 << kShareBits), sweep.count);
+  share = arith::SelectOp::create(b, isShort, index(0), share);
+  Value all = arith::AddIOp::create(
+      b, arith::MulIOp::create(b, sweep.position, index(bytes)),
+      indexValue(inside));
+  all = arith::MulIOp::create(b, all, share);
+  all = arith::ShRUIOp::create(b, all, index(kShareBits));
+  Value pointer = address(access, coords);
+  LLVM::Prefetch::create(b, offsetPointer(pointer, b.getI8Type(), {all, bytes}),
+                         /*rw=*/0, /*hint=*/2, /*cache=*/1);
 }

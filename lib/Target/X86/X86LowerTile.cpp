@@ -159,6 +159,7 @@ static LogicalResult lowerKernel(tile::KernelOp kernel,
     tileLoops = TileLoops(kernel, bounds);
   Emitter emitter(kernel, unit, classes, bounds, tileLoops, b, entry);
   emitter.getMapping().map(kernel.getBody().getArguments(), own);
+  emitter.setSweep({ids[0], launch[0]});
   kernel.walk([&](tile::ProgramIdOp op) {
     emitter.getMapping().map(op.getResult(), ids[op.getAxis()]);
   });

@@ -146,6 +146,53 @@ tile.kernel @nibbles(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
   tile.return
 }
 
+// Programs that sweep over rows with one panel of a weight ask for the next one,
+// a share each.
+
+// CHECK-LABEL: func.func @sweep.programs(
+// CHECK: scf.for
+// CHECK: %[[FEW:.*]] = arith.cmpi ult, %{{.*}}, %c4
+// CHECK: %[[PART:.*]] = arith.divui %c1048576
+// CHECK: %[[SHARE:.*]] = arith.select %[[FEW]], %c0{{.*}}, %[[PART]]
+// CHECK: %[[ALL:.*]] = arith.muli %{{.*}}, %[[SHARE]]
+// CHECK: arith.shrui %[[ALL]], %c20
+// CHECK: llvm.getelementptr {{.*}}[8192]
+// CHECK-NEXT: llvm.intr.prefetch
+// CHECK-NEXT: scf.yield
+tile.kernel @sweep(%x: !tile.buffer<f32>, %w: !tile.buffer<f32>,
+    %y: !tile.buffer<f32> {tile.written}, %m: index)
+    schedule <strategy = "contract", tile = [6, 32]> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c6 = arith.constant 6 : index
+  %c32 = arith.constant 32 : index
+  %c64 = arith.constant 64 : index
+  %tile = tile.program_id 0
+  %panel = tile.program_id 1
+  %row = arith.muli %tile, %c6 : index
+  %column = arith.muli %panel, %c32 : index
+  %xv = tile.view %x sizes [%m, 64] strides [64, 1]
+    : !tile.buffer<f32> -> !tile.view<?x64xf32, [64, 1]>
+  %wv = tile.view %w sizes [4, 64, 32] strides [2048, 32, 1]
+    : !tile.buffer<f32> -> !tile.view<4x64x32xf32, [2048, 32, 1]>
+  %yv = tile.view %y sizes [%m, 128] strides [128, 1]
+    : !tile.buffer<f32> -> !tile.view<?x128xf32, [128, 1]>
+  %zero = arith.constant dense<0.0> : tensor<6x32xf32>
+  %sum = scf.for %k = %c0 to %c64 step %c1 iter_args(%acc = %zero)
+      -> (tensor<6x32xf32>) {
+    %a = tile.load %xv[%row, %k] dims [0, 1]
+      : !tile.view<?x64xf32, [64, 1]> -> tensor<6x1xf32>
+    %b = tile.load %wv[%panel, %k, %c0] dims [1, 2]
+      : !tile.view<4x64x32xf32, [2048, 32, 1]> -> tensor<1x32xf32>
+    %next = tile.mma %a, %b, %acc
+      : tensor<6x1xf32>, tensor<1x32xf32>, tensor<6x32xf32>
+    scf.yield %next : tensor<6x32xf32>
+  }
+  tile.store %sum, %yv[%row, %column] dims [0, 1]
+    : tensor<6x32xf32>, !tile.view<?x128xf32, [128, 1]>
+  tile.return
+}
+
 // One row reads words too, and asks for a large weight ahead of time: a line of
 // each vector, at least a page from where it is.
 
