@@ -116,6 +116,7 @@ lathe::kernels::listMatrixTiles(const Capability &capability,
   constexpr int64_t unit = Capability::kUnitRows;
   if (rows && *rows <= unit)
     return {{unit, maxColumns}, {unit, maxColumns / 2}};
-  return {
-      {2 * unit, maxColumns}, {2 * unit, maxColumns / 2}, {unit, maxColumns}};
+  // The first block's products and the last one's epilogue overlap with nothing:
+  // the more blocks, the better.
+  return {{4 * unit, maxColumns}, {2 * unit, maxColumns}, {unit, maxColumns}};
 }

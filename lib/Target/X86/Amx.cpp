@@ -15,13 +15,6 @@ using namespace lathe::x86;
 static constexpr int64_t kTileAccumulators = 4;
 static constexpr int64_t kWordBytes = 4;
 
-/// What of a multiply is computed at once: its first row and column, and how
-/// many tiles it has each way.
-struct Emitter::TileBlock {
-  Coord row, column;
-  int64_t rowTiles, columnTiles;
-};
-
 static Value shortConstant(ImplicitLocOpBuilder &b, int64_t value) {
   return arith::ConstantOp::create(b, b.getI16IntegerAttr(value));
 }
@@ -158,13 +151,13 @@ void Emitter::storeAccumulators(tile::MmaOp op, ArrayRef<Value> places,
 // Loops over k
 //===----------------------------------------------------------------------===//
 
-/// All of [lower, upper) for one block, added to what `memory` holds, or to
-/// zero.
-void Emitter::emitTileBlock(TileLoop loop, const TileBlock &block, Value lower,
-                            Value upper, Value memory, bool isZero) {
+/// The steps in [lower, upper) for one block, added to `acc`. `beside` emits
+/// what else is done in a step.
+SmallVector<Value> Emitter::emitTileSteps(TileLoop loop, const TileBlock &block,
+                                          Value lower, Value upper,
+                                          ValueRange acc,
+                                          function_ref<void(Value)> beside) {
   auto op = cast<scf::ForOp>(loop.mma->getParentOp());
-  SmallVector<Value> places = tilePlaces(loop.mma, block, memory);
-  SmallVector<Value> acc = loadAccumulators(loop.mma, places, isZero);
   SmallVector<Value> panels(block.rowTiles);
   Bound rows = {loop.a, loop.a.getDims()[0]};
   if (!bounds.isProven(rows) && !assumed.contains(rows))
@@ -173,22 +166,32 @@ void Emitter::emitTileBlock(TileLoop loop, const TileBlock &block, Value lower,
 
   Value step = index(loop.perWord * kTileWords);
   auto steps = scf::ForOp::create(b, lower, upper, step, acc);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(steps.getBody());
-    MemoScope scope(*this);
-    mapping.map(op.getInductionVar(), steps.getInductionVar());
-    for (Operation &inner : op.getBody()->without_terminator())
-      if (!isa<tile::LoadOp, tile::MmaOp>(inner))
-        b.clone(inner, mapping);
-    SmallVector<Value> sums(steps.getRegionIterArgs());
-    tileStep(loop, block, panels, sums);
-    scf::YieldOp::create(b, sums);
-  }
-  storeAccumulators(loop.mma, places, steps.getResults());
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(steps.getBody());
+  MemoScope scope(*this);
+  mapping.map(op.getInductionVar(), steps.getInductionVar());
+  for (Operation &inner : op.getBody()->without_terminator())
+    if (!isa<tile::LoadOp, tile::MmaOp>(inner))
+      b.clone(inner, mapping);
+  SmallVector<Value> sums(steps.getRegionIterArgs());
+  tileStep(loop, block, panels, sums);
+  if (beside)
+    beside(steps.getInductionVar());
+  scf::YieldOp::create(b, sums);
+  return SmallVector<Value>(steps.getResults());
 }
 
-static bool isZeroTile(Value tile) {
+/// All of [lower, upper) for one block, added to what `memory` holds, or to
+/// zero.
+void Emitter::emitTileBlock(TileLoop loop, const TileBlock &block, Value lower,
+                            Value upper, Value memory, bool isZero) {
+  SmallVector<Value> places = tilePlaces(loop.mma, block, memory);
+  SmallVector<Value> acc = loadAccumulators(loop.mma, places, isZero);
+  acc = emitTileSteps(loop, block, lower, upper, acc);
+  storeAccumulators(loop.mma, places, acc);
+}
+
+bool x86::isZeroTile(Value tile) {
   return matchPattern(tile, m_Zero()) || matchPattern(tile, m_AnyZeroFloat());
 }
 

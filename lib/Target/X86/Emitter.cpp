@@ -121,9 +121,14 @@ Value Emitter::constantVec(Type element, Attribute value) {
 //===----------------------------------------------------------------------===//
 
 LogicalResult Emitter::emitBlock(mlir::Block &block) {
-  for (Operation &op : block.without_terminator())
+  for (Operation &op : block.without_terminator()) {
+    TileEpilogue epilogue;
+    if (auto loop = dyn_cast<scf::ForOp>(op);
+        loop && findEpilogue(loop, epilogue))
+      return emitOverlapped(loop, epilogue); // And all that follows it.
     if (failed(emitOp(&op)))
       return failure();
+  }
   return success();
 }
 

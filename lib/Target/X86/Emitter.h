@@ -100,6 +100,12 @@ struct Cut {
 /// Whether the op's result can be computed at any position at any time.
 bool isDeferrable(mlir::Operation *op);
 
+/// Whether all of the tile's elements are a constant zero.
+bool isZeroTile(mlir::Value tile);
+
+/// Whether some op of the kernel stores to the buffer that `load` reads.
+bool isStoredTo(tile::LoadOp load, tile::KernelOp kernel);
+
 /// Whether a multiply reads `tile` as its left or right operand.
 bool feedsMma(mlir::Value tile);
 
@@ -305,8 +311,17 @@ private:
   void prefetchNextPanel(tile::LoadOp load);
 
   //===-- Multiplication on tile registers (Amx.cpp) ----------------------===//
-  struct TileBlock;
+  /// What of a multiply is computed at once: its first row and column, and how
+  /// many tiles it has each way.
+  struct TileBlock {
+    Coord row, column;
+    int64_t rowTiles, columnTiles;
+  };
   mlir::LogicalResult emitTileLoop(mlir::scf::ForOp op, TileLoop loop);
+  llvm::SmallVector<mlir::Value>
+  emitTileSteps(TileLoop loop, const TileBlock &block, mlir::Value lower,
+                mlir::Value upper, mlir::ValueRange acc,
+                llvm::function_ref<void(mlir::Value)> beside = {});
   void emitTileBlock(TileLoop loop, const TileBlock &block, mlir::Value lower,
                      mlir::Value upper, mlir::Value memory, bool isZero);
   void tileStep(TileLoop loop, const TileBlock &block,
@@ -336,6 +351,22 @@ private:
                       mlir::Value b_);
   mlir::Value tileIntrinsic(llvm::StringRef name,
                             llvm::ArrayRef<mlir::Value> operands);
+
+  //===-- Epilogues beside products (AmxEpilogue.cpp) ---------------------===//
+  struct TileEpilogue {
+    TileLoop loop;
+    int64_t steps = 0; ///< Of the loop, on tiles.
+    llvm::SmallVector<tile::StoreOp, 1> stores;
+  };
+  bool isStoredInRows(tile::StoreOp store, llvm::ArrayRef<int64_t> shape);
+  bool findEpilogue(mlir::scf::ForOp op, TileEpilogue &epilogue);
+  mlir::LogicalResult emitOverlapped(mlir::scf::ForOp op,
+                                     const TileEpilogue &epilogue);
+  void emitOverlappedBlock(const TileEpilogue &epilogue,
+                           const TileBlock &block, mlir::Value memory,
+                           const TileBlock *before, mlir::Value memoryBefore);
+  void emitEpilogueRows(const TileEpilogue &epilogue, const TileBlock &block,
+                        mlir::Value memory, Coord row, int64_t rows);
 
   //===-- Reductions (Reduce.cpp) -----------------------------------------===//
   mlir::Value combine(tile::Combine kind, mlir::Value x, mlir::Value y);

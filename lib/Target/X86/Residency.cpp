@@ -86,8 +86,7 @@ bool x86::feedsMma(Value tile) {
   return llvm::any_of(tile.getUses(), isMmaOperand);
 }
 
-/// Whether some op of the kernel stores to the buffer that `load` reads.
-static bool isStoredTo(tile::LoadOp load, tile::KernelOp kernel) {
+bool x86::isStoredTo(tile::LoadOp load, tile::KernelOp kernel) {
   auto bufferOf = [](Value view) {
     return view.getDefiningOp<tile::ViewOp>().getBuffer();
   };

@@ -1,0 +1,135 @@
+# RUN: %python %s
+# REQUIRES: avx512_bf16, !sanitize
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Linear layers on AMX tiles against NumPy, between guard pages. Where the machine
+has no AMX, Inputs/amx_emulator.c stands in for it."""
+
+import ctypes
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+
+import ml_dtypes
+import numpy as np
+
+FOLDER = os.path.join(os.path.dirname(__file__), "Inputs")
+sys.path.insert(0, FOLDER)
+from kernels import Kernels  # noqa: E402
+
+BF16 = ml_dtypes.bfloat16
+
+LINEAR = """
+tile.kernel @linear(%x: !tile.buffer<bf16>, %w: !tile.buffer<bf16>,
+                    %b: !tile.buffer<f32>,
+                    %y: !tile.buffer<{out}> {{tile.written}}, %m: index)
+    schedule <strategy = "contract", tile = [{rows}, 64]> {{
+  %zero = arith.constant dense<0.0> : tensor<{rows}x64xf32>
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  %k = arith.constant {k} : index
+  %height = arith.constant {rows} : index
+  %width = arith.constant 64 : index
+  %i = tile.program_id 0
+  %j = tile.program_id 1
+  %row = arith.muli %i, %height : index
+  %column = arith.muli %j, %width : index
+  %xv = tile.view %x sizes [%m, {k}] strides [{k}, 1]
+    : !tile.buffer<bf16> -> !tile.view<?x{k}xbf16, [{k}, 1]>
+  %wv = tile.view %w sizes [{panels}, {pairs}, 64, 2] strides [{stride}, 128, 2, 1]
+    : !tile.buffer<bf16> -> !tile.view<{panels}x{pairs}x64x2xbf16, [{stride}, 128, 2, 1]>
+  %bv = tile.view %b sizes [{n}] strides [1]
+    : !tile.buffer<f32> -> !tile.view<{n}xf32, [1]>
+  %yv = tile.view %y sizes [%m, {n}] strides [{n}, 1]
+    : !tile.buffer<{out}> -> !tile.view<?x{n}x{out}, [{n}, 1]>
+  %sum = scf.for %at = %c0 to %k step %c2
+      iter_args(%acc = %zero) -> (tensor<{rows}x64xf32>) {{
+    %a = tile.load %xv[%row, %at] dims [0, 1]
+      : !tile.view<?x{k}xbf16, [{k}, 1]> -> tensor<{rows}x2xbf16>
+    %pair = arith.divui %at, %c2 : index
+    %p = tile.load %wv[%j, %pair, %c0, %c0] dims [3, 2]
+      : !tile.view<{panels}x{pairs}x64x2xbf16, [{stride}, 128, 2, 1]> -> tensor<2x64xbf16>
+    %next = tile.mma %a, %p, %acc
+      : tensor<{rows}x2xbf16>, tensor<2x64xbf16>, tensor<{rows}x64xf32>
+    scf.yield %next : tensor<{rows}x64xf32>
+  }}
+  %bias = tile.load %bv[%column] dims [-1, 0]
+    : !tile.view<{n}xf32, [1]> -> tensor<{rows}x64xf32>
+  %q = arith.addf %sum, %bias : tensor<{rows}x64xf32>
+  {epilogue}
+  tile.return
+}}
+"""
+
+STORE = """tile.store {value}, %yv[%row, %column] dims [0, 1]
+    : tensor<{rows}x64x{out}>, !tile.view<?x{n}x{out}, [{n}, 1]>"""
+
+#: What follows the sum: as a kernel, and in NumPy.
+EPILOGUES = {
+    "f32": ("", "%q", "f32", lambda q: q),
+    "bf16": ("%t = arith.truncf %q : tensor<{rows}x64xf32> to tensor<{rows}x64xbf16>",
+             "%t", "bf16", lambda q: q),
+    "square": ("""%s = arith.mulf %q, %sum : tensor<{rows}x64xf32>
+  %t = arith.truncf %s : tensor<{rows}x64xf32> to tensor<{rows}x64xbf16>""",
+               "%t", "bf16", None),
+}
+
+
+def load_emulator(folder):
+    with open("/proc/cpuinfo") as info:
+        if "amx_bf16" in info.read():
+            return None
+    library = os.path.join(folder, "amx_emulator.so")
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", "-o", library,
+                    os.path.join(FOLDER, "amx_emulator.c"), "-lm"], check=True)
+    return ctypes.CDLL(library)
+
+
+def pack(weight, panels):
+    """[panels][k / 2][64][2], zeros where there are no columns or rows."""
+    k, n = weight.shape
+    whole = np.zeros((k + k % 2, 64 * panels), BF16)
+    whole[:k, :n] = weight
+    return np.ascontiguousarray(
+        whole.reshape(-1, 2, panels, 64).transpose(2, 0, 3, 1))
+
+
+def check_linear(k, n, rows, name, generator):
+    body, value, out, function = EPILOGUES[name]
+    panels, pairs = -(-n // 64), k // 2
+    sizes = {"rows": rows, "k": k, "n": n, "panels": panels, "pairs": pairs,
+             "stride": pairs * 128, "out": out}
+    epilogue = "\n  ".join([body.format(**sizes), STORE.format(value=value, **sizes)])
+    kernels = Kernels(LINEAR.format(epilogue=epilogue, **sizes), "avx512-amx")
+    weight = (generator.standard_normal((k, n)) / k ** .5).astype(BF16)
+    bias = generator.standard_normal(n).astype(np.float32)
+    for m in (1, 15, 16, 17, 32, 33, 63, 64, 65, 100, 130):
+        x = generator.standard_normal((m, k)).astype(BF16)
+        result = np.full((m, n), np.nan, BF16 if out == "bf16" else np.float32)
+        kernels.run("linear", [x, pack(weight, panels), bias, result], (m,),
+                    (-(-m // rows), panels))
+        product = x.astype(np.float64) @ weight.astype(np.float64)
+        expected = (product + bias) * product if function is None else product + bias
+        # Rounding of sums of k terms of about 1 / sqrt(k), then of the result.
+        tolerance = 1e-5 + (2.0 ** -8 * np.abs(expected) if out == "bf16" else 0)
+        error = np.abs(result.astype(np.float64) - expected)
+        assert (error <= tolerance).all(), (k, n, rows, name, m, np.nanmax(error),
+                                            np.argwhere(~(error <= tolerance))[:4])
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        emulator = load_emulator(folder)
+        generator = np.random.default_rng(0)
+        for (k, n), rows in itertools.product(
+                [(32, 64), (96, 64), (384, 128), (1088, 64), (64, 70), (100, 130)],
+                [16, 32, 64, 128]):
+            check_linear(k, n, rows, "bf16", generator)
+        for name in ("f32", "square"):
+            check_linear(96, 130, 64, name, generator)
+        del emulator
+
+
+if __name__ == "__main__":
+    main()
