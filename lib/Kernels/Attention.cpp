@@ -17,6 +17,9 @@ using graph::Access;
 using graph::Dims;
 using graph::ViewStep;
 
+/// Keys of a block on a matrix unit: the outputs so far are rescaled and added
+/// to once for each block.
+static constexpr int64_t kUnitKeys = 128;
 /// Blocks of fewer keys are not worth a pass of their own.
 static constexpr int64_t kFewKeys = 32;
 
@@ -41,8 +44,10 @@ static bool setAccesses(graph::GroupOp group, AttentionShape &shape,
   return true;
 }
 
-/// Whether `value` is widened from bf16 and not computed with since.
+/// Whether `value` is bf16, or widened from it and not computed with since.
 static bool isStoredNarrow(Value value, graph::DimsOf dimsOf) {
+  if (getElementTypeOrSelf(value).isBF16())
+    return true;
   Access views;
   auto cast =
       graph::traceViews(value, views, dimsOf).getDefiningOp<graph::CastOp>();
@@ -121,10 +126,12 @@ static void setMatrixUnit(const Capability &capability,
                           AttentionSchedule &schedule) {
   constexpr int64_t step = Capability::kUnitBytes / 2;
   if (capability.kind != Capability::Kind::Cpu || !capability.matrixUnit ||
-      !shape.isNarrow || shape.list || shape.size % step != 0 ||
-      shape.valueSize % Capability::kUnitRows != 0)
+      !shape.isNarrow || shape.size % step != 0 ||
+      shape.valueSize % Capability::kUnitRows != 0 ||
+      (shape.list && shape.list.getBlock() % step != 0))
     return;
   schedule.isNarrow = true;
+  schedule.keys = kUnitKeys;
   schedule.edgeKeys = step;
 }
 

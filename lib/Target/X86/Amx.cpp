@@ -269,6 +269,34 @@ bool Emitter::isTileReadable(Value tile) {
   return true;
 }
 
+/// Two rows of `tile` from `position` on as words, the first row's elements in
+/// the lower halves.
+Value Emitter::pairOf(Value tile, const Position &position) {
+  Position next = position;
+  next.at[0] = next.at[0] + 1;
+  auto rounded = tile.getDefiningOp<arith::TruncFOp>();
+  bool isRounded = rounded && getElementTypeOrSelf(rounded.getIn()).isF32() &&
+                   tiles.lookup(tile).kind == Storage::Deferred;
+  if (!isRounded) {
+    auto halves = vectorOf(b.getI16Type());
+    Value lower = arith::BitcastOp::create(b, halves, vec(tile, position));
+    Value upper = arith::BitcastOp::create(b, halves, vec(tile, next));
+    return vector::InterleaveOp::create(b, lower, upper);
+  }
+  return packPair(vec(rounded.getIn(), position), vec(rounded.getIn(), next));
+}
+
+/// Both rounded to bf16 by one instruction.
+Value Emitter::packPair(Value lower, Value upper) {
+  auto both = VectorType::get({2 * unit.lanes}, b.getBF16Type());
+  Value packed = callIntrinsic("llvm.x86.avx512bf16.cvtne2ps2bf16.512", both,
+                               {upper, lower});
+  SmallVector<int64_t> order;
+  for (int64_t lane = 0; lane < unit.lanes; ++lane)
+    order.append({lane, lane + unit.lanes});
+  return vector::ShuffleOp::create(b, packed, packed, order);
+}
+
 LogicalResult Emitter::materializePairs(Value tile) {
   SmallVector<int64_t> shape = shapeOf(tile);
   auto load = tile.getDefiningOp<tile::LoadOp>();
@@ -278,20 +306,83 @@ LogicalResult Emitter::materializePairs(Value tile) {
   Storage storage;
   storage.kind = Storage::Pairs;
   storage.memory = allocate(tile);
-  auto halves = vectorOf(b.getI16Type());
   forEachInBox({shape[0] / 2, shape[1]}, 1, [&](const Position &position) {
     Coord row = mul(position.at[0], {Value(), 2}), column = position.at[1];
-    Value pair[2];
-    for (int64_t i : {0, 1})
-      pair[i] = arith::BitcastOp::create(b, halves,
-                                         vec(tile, {{row + i, column}, 1}));
-    Value words = vector::InterleaveOp::create(b, pair[0], pair[1]);
+    Value words = pairOf(tile, {{row, column}, 1});
     Coord place = add(mul(position.at[0], {Value(), shape[1]}), column);
     LLVM::StoreOp::create(
         b, words, offsetPointer(storage.memory, b.getI32Type(), place), 4);
   });
   tiles[tile] = storage;
   return success();
+}
+
+/// Whether `tile` becomes its rows' sum and the right operand of multiplies,
+/// and nothing else: the weights of attention.
+bool Emitter::findSummedPairs(Value tile, SummedPairs &found) {
+  if (!unit.tiles || !getElementTypeOrSelf(tile).isF32() || !tile.hasNUses(2))
+    return false;
+  Operation *op = tile.getDefiningOp();
+  for (Operation *user : tile.getUsers()) {
+    if (user->getBlock() != op->getBlock())
+      return false;
+    if (auto sum = dyn_cast<tile::ReduceOp>(user))
+      found.sum = sum;
+    if (auto rounded = dyn_cast<arith::TruncFOp>(user))
+      found.rounded = rounded;
+  }
+  return found.sum && found.rounded &&
+         found.sum.getKind() == tile::Combine::Add &&
+         found.sum.getAxis() == 0 && fitsRegisters(found.sum.getResult()) &&
+         !feedsMma(found.sum.getResult()) &&
+         isPairsOperand(found.rounded.getResult());
+}
+
+/// Computes each of the tile's elements once, for both.
+void Emitter::emitSummedPairs(Value tile, SummedPairs found) {
+  constexpr int64_t vectorsAtOnce = 2;
+  SmallVector<int64_t> shape = shapeOf(tile);
+  int64_t vectors = llvm::divideCeil(shape[1], unit.lanes);
+  Storage pairs, sums;
+  pairs.kind = Storage::Pairs;
+  pairs.memory = allocate(found.rounded.getResult());
+  Value zero = constantVec(b.getF32Type(), b.getF32FloatAttr(0));
+  auto loop = scf::ForOp::create(b, index(0), index(shape[0]), index(2),
+                                 SmallVector<Value>(vectors, zero));
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    MemoScope scope(*this);
+    Coord row = {loop.getInductionVar(), 0};
+    Value line = arith::DivUIOp::create(b, row.base, index(2));
+    SmallVector<Value> next(loop.getRegionIterArgs());
+    for (int64_t first = 0; first < vectors; first += vectorsAtOnce) {
+      int64_t end = std::min(first + vectorsAtOnce, vectors);
+      // Their chains are interleaved.
+      SmallVector<std::pair<Value, Value>, vectorsAtOnce> rows;
+      for (int64_t j = first; j < end; ++j) {
+        Coord column = {Value(), j * unit.lanes};
+        Value lower = vec(tile, {{row, column}, 1});
+        rows.emplace_back(lower, vec(tile, {{row + 1, column}, 1}));
+      }
+      for (int64_t j = first; j < end; ++j) {
+        auto [lower, upper] = rows[j - first];
+        Coord place = mul({line, 0}, {Value(), shape[1]}) + j * unit.lanes;
+        LLVM::StoreOp::create(
+            b, packPair(lower, upper),
+            offsetPointer(pairs.memory, b.getI32Type(), place), 4);
+        next[j] = arith::AddFOp::create(
+            b, next[j], arith::AddFOp::create(b, lower, upper));
+      }
+    }
+    scf::YieldOp::create(b, next);
+  }
+  sums.kind = Storage::Registers;
+  llvm::append_range(sums.registers, loop.getResults());
+  tiles[found.sum.getResult()] = sums;
+  tiles[found.rounded.getResult()] = pairs;
+  computedAhead.insert(found.sum);
+  computedAhead.insert(found.rounded);
 }
 
 /// Sixteen rows of `a` from `row` on, 32 of k from `k` on.
@@ -311,10 +402,11 @@ Value Emitter::loadLeftTile(tile::MmaOp op, Coord row, int64_t k) {
                   mul(access.view->strides[access.dims[0]], {Value(), width}));
 }
 
+/// Adds to `acc` and writes to `memory`.
 void Emitter::emitTileDotBlock(tile::MmaOp op, const TileBlock &block,
-                               Value memory, bool isZero) {
+                               Value memory, ArrayRef<Value> start) {
   SmallVector<Value> places = tilePlaces(op, block, memory);
-  SmallVector<Value> acc = loadAccumulators(op, places, isZero);
+  SmallVector<Value> acc(start);
   Value pairs = tiles.lookup(op.getB()).memory;
   int64_t columns = extent(op.getB(), 1);
   for (int64_t k = 0; k < extent(op.getA(), 1); k += 2 * kTileWords) {
@@ -334,6 +426,28 @@ void Emitter::emitTileDotBlock(tile::MmaOp op, const TileBlock &block,
   storeAccumulators(op, places, acc);
 }
 
+/// Where the accumulator's rows are, each one element repeated in one vector,
+/// if all elements of a row are the same; else null. One row tile serves all
+/// columns.
+Value Emitter::startOfRows(tile::MmaOp op) {
+  Value acc = op.getAcc();
+  auto load = acc.getDefiningOp<tile::LoadOp>();
+  bool isRepeated = (load && load.getDims().size() == 2 &&
+                     load.getDims()[1] == -1 && !load.getGather()) ||
+                    matchPattern(acc, m_Constant());
+  if (!isRepeated || tiles.lookup(acc).kind != Storage::Deferred)
+    return {};
+  int64_t rows = extent(acc, 0);
+  Value memory = allocateBytes(rows * kTileWords * kWordBytes);
+  forEachInBox({rows}, -1, [&](const Position &position) {
+    Coord row = position.at[0];
+    Value line = vec(acc, {{row, {}}, -1});
+    rawStore(line, offsetPointer(memory, b.getF32Type(),
+                                 mul(row, {Value(), kTileWords})));
+  });
+  return memory;
+}
+
 LogicalResult Emitter::emitTileDots(tile::MmaOp op) {
   Storage storage;
   storage.kind = Storage::Scratch;
@@ -342,10 +456,22 @@ LogicalResult Emitter::emitTileDots(tile::MmaOp op) {
     storage.memory = allocate(op.getResult());
   Storage acc = tiles.lookup(op.getAcc());
   bool isZero = isZeroTile(op.getAcc());
-  if (!isZero && (acc.kind != Storage::Scratch || acc.memory != storage.memory))
+  Value rows = isZero ? Value() : startOfRows(op);
+  if (!isZero && !rows &&
+      (acc.kind != Storage::Scratch || acc.memory != storage.memory))
     fill(op.getAcc(), storage.memory);
   forEachTileBlock(op, [&](const TileBlock &block) {
-    emitTileDotBlock(op, block, storage.memory, isZero);
+    SmallVector<Value> start;
+    for (int64_t i = 0; rows && i < block.rowTiles; ++i) {
+      Coord place = mul(block.row + i * kTileRows, {Value(), kTileWords});
+      Value tile = loadTile(offsetPointer(rows, b.getF32Type(), place),
+                            {Value(), kTileWords * kWordBytes});
+      start.append(block.columnTiles, tile);
+    }
+    if (!rows)
+      start = loadAccumulators(
+          op, tilePlaces(op, block, storage.memory), isZero);
+    emitTileDotBlock(op, block, storage.memory, start);
   });
   tiles[op.getResult()] = storage;
   return success();

@@ -154,7 +154,9 @@ LogicalResult Emitter::emitOp(Operation *op) {
       .Case([&](tile::ViewOp view) { return emitView(view); })
       .Case([&](tile::LoadScalarOp load) { return emitLoadScalar(load); })
       .Case([&](tile::StoreOp store) { return emitStore(store); })
-      .Case([&](tile::ReduceOp reduce) { return emitReduce(reduce); })
+      .Case([&](tile::ReduceOp reduce) {
+        return computedAhead.erase(reduce) ? success() : emitReduce(reduce);
+      })
       .Case([&](tile::ScanOp scan) { return emitScan(scan); })
       .Case([&](tile::MmaOp mma) { return emitMma(mma); })
       .Case([&](scf::ForOp loop) { return emitFor(loop); })
@@ -166,7 +168,13 @@ LogicalResult Emitter::emitOp(Operation *op) {
         if (!isDeferrable(other))
           return other->emitOpError("has no x86 lowering");
         Value tile = other->getResult(0);
+        if (computedAhead.erase(other))
+          return success();
         tiles[tile] = Storage();
+        if (SummedPairs pairs; findSummedPairs(tile, pairs)) {
+          emitSummedPairs(tile, pairs);
+          return success();
+        }
         if (isPairsOperand(tile))
           return materializePairs(tile);
         return mustMaterialize(tile) ? materialize(tile) : success();

@@ -311,6 +311,11 @@ private:
   void prefetchNextPanel(tile::LoadOp load);
 
   //===-- Multiplication on tile registers (Amx.cpp) ----------------------===//
+  /// A tile that is summed over its rows, and rounded for multiplies.
+  struct SummedPairs {
+    tile::ReduceOp sum;
+    mlir::arith::TruncFOp rounded;
+  };
   /// What of a multiply is computed at once: its first row and column, and how
   /// many tiles it has each way.
   struct TileBlock {
@@ -332,15 +337,20 @@ private:
   bool isTileReadable(mlir::Value tile);
   bool isPairsOperand(mlir::Value tile) const;
   mlir::LogicalResult materializePairs(mlir::Value tile);
+  mlir::Value pairOf(mlir::Value tile, const Position &position);
+  mlir::Value packPair(mlir::Value lower, mlir::Value upper);
+  bool findSummedPairs(mlir::Value tile, SummedPairs &found);
+  void emitSummedPairs(mlir::Value tile, SummedPairs found);
   mlir::LogicalResult emitTileDots(tile::MmaOp op);
   void emitTileDotBlock(tile::MmaOp op, const TileBlock &block,
-                        mlir::Value memory, bool isZero);
+                        mlir::Value memory, llvm::ArrayRef<mlir::Value> acc);
   mlir::Value loadLeftTile(tile::MmaOp op, Coord row, int64_t k);
   llvm::SmallVector<mlir::Value>
   tilePlaces(tile::MmaOp op, const TileBlock &block, mlir::Value memory);
   llvm::SmallVector<mlir::Value>
   loadAccumulators(tile::MmaOp op, llvm::ArrayRef<mlir::Value> places,
                    bool isZero);
+  mlir::Value startOfRows(tile::MmaOp op);
   void storeAccumulators(tile::MmaOp op, llvm::ArrayRef<mlir::Value> places,
                          mlir::ValueRange sums);
   void forEachTileBlock(tile::MmaOp op,
@@ -419,6 +429,8 @@ private:
 
   mlir::IRMapping mapping;
   llvm::DenseMap<mlir::Value, Storage> tiles;
+  /// Ops whose results were computed with another op's, ahead.
+  llvm::SmallPtrSet<mlir::Operation *, 4> computedAhead;
   llvm::DenseMap<mlir::Value, std::unique_ptr<ViewInfo>> views;
   llvm::DenseMap<unsigned, Cut> cuts;
   /// Facts that hold in the copy of the body being emitted.

@@ -191,6 +191,10 @@ Value MathFunctions::exp2ByFloor(Value x) {
   constexpr int32_t toFloor = 9; // without a precision exception
   Value r = call("llvm.x86.avx512.mask.reduce.ps.512", type,
                  {x, number(toFloor), x, allLanes(), number(kCurrentRounding)});
+  if (isNarrow)
+    return scaleByFloor(polynomial(r, {7.8024522640e-02, 2.2606715543e-01,
+                                       6.9583354049e-01, 9.9992521856e-01}),
+                        x);
   Value p = polynomial(r, {2.1612914970e-04, 1.2467846441e-03, 9.6754515676e-03,
                            5.5485280618e-02, 2.4022930555e-01, 6.9314704444e-01,
                            1.0});
@@ -203,6 +207,12 @@ Value MathFunctions::exp2(Value x) {
   x = isDouble() ? clamp(x, -1080, 1025) : clamp(x, -152, 129);
   Value n = roundEven(x);
   return expReduced(mul(sub(x, n), constant(0.6931471805599453)), n);
+}
+
+Value MathFunctions::divide(Value x, Value y) {
+  if (!isNarrow || !isFullRegister())
+    return div(x, y);
+  return mul(x, call("llvm.x86.avx512.rcp14.ps.512", type, {y, y, allLanes()}));
 }
 
 /// fdlibm's: with x = 2^k (1 + f), s = f / (2 + f), a series in s^2.

@@ -10,7 +10,8 @@
 // `isRough` (the flag `afn`) allows less of two of them, in f32: results of
 // `exp2` that are subnormal are zero, which spares Intel's processors a trap
 // to microcode; `erf` is off by 3.1e-4 at most, x * erf(x / sqrt(2)) / 2 by
-// 9.1e-5, which rounding to bf16 hides.
+// 9.1e-5, which rounding to bf16 hides. `isNarrow` (the attribute `narrow`) says
+// that it does: then `exp2` is off by 7.5e-5 of its value, a quotient by 2^-14.
 
 #ifndef LATHE_LIB_TARGET_X86_MATHFUNCTIONS_H
 #define LATHE_LIB_TARGET_X86_MATHFUNCTIONS_H
@@ -20,19 +21,25 @@
 
 namespace lathe::x86 {
 
+/// On ops whose result only counts as far as rounding to bf16 leaves it.
+inline constexpr llvm::StringLiteral kNarrowAttr = "narrow";
+
 /// Builds expressions of one type: a float, or a vector of floats.
 class MathFunctions {
 public:
   /// With `avx512` set, its instructions for exponents are used on types that
   /// fill one of its registers.
   MathFunctions(mlir::ImplicitLocOpBuilder &builder, mlir::Type type,
-                bool avx512 = false, bool isRough = false)
-      : b(builder), type(type), hasAvx512(avx512), isRough(isRough) {}
+                bool avx512 = false, bool isRough = false,
+                bool isNarrow = false)
+      : b(builder), type(type), hasAvx512(avx512), isRough(isRough),
+        isNarrow(isNarrow) {}
 
   mlir::Value exp(mlir::Value x);
   mlir::Value exp2(mlir::Value x);
   mlir::Value log(mlir::Value x);
   mlir::Value tanh(mlir::Value x);
+  mlir::Value divide(mlir::Value x, mlir::Value y);
   /// f32 only.
   mlir::Value erf(mlir::Value x);
 
@@ -113,7 +120,7 @@ private:
 
   mlir::ImplicitLocOpBuilder &b;
   mlir::Type type;
-  bool hasAvx512, isRough;
+  bool hasAvx512, isRough, isNarrow;
 };
 
 } // namespace lathe::x86

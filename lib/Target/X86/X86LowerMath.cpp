@@ -56,6 +56,7 @@ static constexpr Lowering kLowerings[] = {
     {"math.log1p", &MathFunctions::log1p, nullptr, false},
     {"math.cbrt", &MathFunctions::cbrt, nullptr, false},
     {"math.powf", nullptr, &MathFunctions::pow, false},
+    {"arith.divf", nullptr, &MathFunctions::divide, true},
     {"arith.remf", nullptr, &MathFunctions::rem, false},
 };
 
@@ -67,6 +68,10 @@ static bool hasInstruction(Operation *op) {
              math::RoundOp, math::RsqrtOp, math::SqrtOp, math::TruncOp,
              math::IsFiniteOp, math::IsInfOp, math::IsNaNOp, math::IsNormalOp>(
       op);
+}
+
+static bool isNarrowQuotient(Operation *op) {
+  return isa<arith::DivFOp>(op) && op->hasAttr(kNarrowAttr);
 }
 
 static Type withElement(Type type, Type element) {
@@ -99,7 +104,8 @@ static Operation *lower(Operation *op, const Lowering &lowering, bool avx512) {
       flagged && element.isF32() &&
       arith::bitEnumContainsAll(flagged.getFastMathFlagsAttr().getValue(),
                                 arith::FastMathFlags::afn);
-  MathFunctions functions(b, computed, avx512, isRough);
+  MathFunctions functions(b, computed, avx512, isRough,
+                          op->hasAttr(kNarrowAttr));
   Value result = lowering.unary
                      ? (functions.*lowering.unary)(operands[0])
                      : (functions.*lowering.binary)(operands[0], operands[1]);
@@ -118,7 +124,8 @@ struct X86LowerMathPass
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
-      if (isa<arith::RemFOp>(op) || op->getDialect()->getNamespace() == "math")
+      if (isa<arith::RemFOp>(op) || isNarrowQuotient(op) ||
+          op->getDialect()->getNamespace() == "math")
         ops.push_back(op);
     });
     llvm::SetVector<Block *> blocks;

@@ -13,6 +13,7 @@
 
 #include "lib/Target/X86/Emitter.h"
 #include "lib/Target/X86/Levels.h"
+#include "lib/Target/X86/MathFunctions.h"
 #include "lib/Target/X86/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -125,11 +126,38 @@ static bool endsNarrow(Value tile) {
   });
 }
 
-/// Allows a rough erf where GELU is stored as bf16.
+/// The same for a tile that is not negative, where its relative error stays as
+/// it is: sums cancel nothing. A sum of all is rough like its terms.
+static bool endsNarrowByFactors(Value tile) {
+  return llvm::all_of(tile.getUses(), [](OpOperand &use) {
+    Operation *user = use.getOwner();
+    if (isa<tile::ReduceOp>(user))
+      return cast<tile::ReduceOp>(user).getKind() == tile::Combine::Add;
+    if (isa<arith::TruncFOp>(user))
+      return getElementTypeOrSelf(user->getResult(0)).isBF16();
+    if (isa<arith::AddFOp>(user) &&
+        !matchPattern(user->getOperand(1 - use.getOperandNumber()),
+                      m_OneFloat()))
+      return false;
+    return isa<arith::AddFOp, arith::MulFOp, arith::DivFOp>(user) &&
+           endsNarrowByFactors(user->getResult(0));
+  });
+}
+
+/// Allows rough functions where results are stored as bf16: GELU's erf, the
+/// powers of attention and of logistic functions, and reciprocals.
 static void markRough(tile::KernelOp kernel) {
-  kernel.walk([](math::ErfOp op) {
-    if (endsNarrow(op.getResult()))
-      op.setFastmath(op.getFastmath() | arith::FastMathFlags::afn);
+  kernel.walk([](Operation *op) {
+    if (auto erf = dyn_cast<math::ErfOp>(op); erf && endsNarrow(erf))
+      erf.setFastmath(erf.getFastmath() | arith::FastMathFlags::afn);
+    bool isReciprocal =
+        isa<arith::DivFOp>(op) && matchPattern(op->getOperand(0), m_OneFloat());
+    if (op->getNumResults() != 1 ||
+        !getElementTypeOrSelf(op->getResult(0)).isF32())
+      return;
+    if ((isa<math::Exp2Op>(op) && endsNarrowByFactors(op->getResult(0))) ||
+        (isReciprocal && endsNarrow(op->getResult(0))))
+      op->setAttr(kNarrowAttr, UnitAttr::get(op->getContext()));
   });
 }
 
