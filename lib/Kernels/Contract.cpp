@@ -55,7 +55,7 @@ getMicroTiles(const Capability &capability, const Contraction &c,
               std::optional<int64_t> rows) {
   SmallVector<MicroTile, 3> listed;
   if (usesMatrixUnit(capability, c, rows)) {
-    listed = listMatrixTiles(capability, rows, kPanelColumns);
+    listed = listMatrixTiles(capability, rows, kPanelColumns, !c.quantizer);
   } else {
     ProductSizes sizes;
     sizes.rows = rows;

@@ -111,12 +111,15 @@ lathe::kernels::listMicroTiles(const Capability &capability,
 
 llvm::SmallVector<MicroTile, 3>
 lathe::kernels::listMatrixTiles(const Capability &capability,
-                                std::optional<int64_t> rows,
-                                int64_t maxColumns) {
+                                std::optional<int64_t> rows, int64_t maxColumns,
+                                bool overlaps) {
   constexpr int64_t unit = Capability::kUnitRows;
   if (rows && *rows <= unit)
     return {{unit, maxColumns}, {unit, maxColumns / 2}};
-  // The first block's products and the last one's epilogue overlap with nothing:
-  // the more blocks, the better.
-  return {{4 * unit, maxColumns}, {2 * unit, maxColumns}, {unit, maxColumns}};
+  // Nothing overlaps with the first block's products and the last one's
+  // epilogue: the more blocks, the better.
+  if (overlaps && (!rows || *rows > 2 * unit))
+    return {{4 * unit, maxColumns}, {2 * unit, maxColumns}, {unit, maxColumns}};
+  return {
+      {2 * unit, maxColumns}, {2 * unit, maxColumns / 2}, {unit, maxColumns}};
 }

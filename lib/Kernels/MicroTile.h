@@ -53,10 +53,12 @@ llvm::SmallVector<MicroTile, 3> listMicroTiles(const Capability &capability,
 
 /// The same for a matrix unit (AMX): a unit's rows or two of them, by as many
 /// columns as `maxColumns` and halves of it. Four accumulators stay in the unit
-/// while k runs; a tile of more runs k once for every four.
+/// while k runs; a tile of more runs k once for every four. Where what follows
+/// a product `overlaps` with the next four's, a tile is twice as high.
 llvm::SmallVector<MicroTile, 3> listMatrixTiles(const Capability &capability,
                                                 std::optional<int64_t> rows,
-                                                int64_t maxColumns);
+                                                int64_t maxColumns,
+                                                bool overlaps);
 
 } // namespace lathe::kernels
 

@@ -371,8 +371,8 @@ void Emitter::emitSummedPairs(Value tile, SummedPairs found) {
         LLVM::StoreOp::create(
             b, packPair(lower, upper),
             offsetPointer(pairs.memory, b.getI32Type(), place), 4);
-        next[j] = arith::AddFOp::create(
-            b, next[j], arith::AddFOp::create(b, lower, upper));
+        next[j] = arith::AddFOp::create(b, next[j],
+                                        arith::AddFOp::create(b, lower, upper));
       }
     }
     scf::YieldOp::create(b, next);
@@ -469,8 +469,8 @@ LogicalResult Emitter::emitTileDots(tile::MmaOp op) {
       start.append(block.columnTiles, tile);
     }
     if (!rows)
-      start = loadAccumulators(
-          op, tilePlaces(op, block, storage.memory), isZero);
+      start =
+          loadAccumulators(op, tilePlaces(op, block, storage.memory), isZero);
     emitTileDotBlock(op, block, storage.memory, start);
   });
   tiles[op.getResult()] = storage;

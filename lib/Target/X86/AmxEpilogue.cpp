@@ -120,8 +120,7 @@ void Emitter::emitOverlappedBlock(const TileEpilogue &epilogue,
     int64_t step = loop.perWord * kTileWords;
     int64_t rows = llvm::divideCeil(kBlockRows, epilogue.steps);
     int64_t steps = llvm::divideCeil(kBlockRows, rows);
-    Value middle =
-        b.createOrFold<arith::AddIOp>(lower, index(steps * step));
+    Value middle = b.createOrFold<arith::AddIOp>(lower, index(steps * step));
     auto beside = [&](Value k) {
       Value done = arith::SubIOp::create(b, k, lower);
       Value row = arith::DivUIOp::create(b, done, index(step));
@@ -160,8 +159,8 @@ LogicalResult Emitter::emitOverlapped(scf::ForOp op,
     Value row = b.createOrFold<arith::DivUIOp>(n, index(across));
     Value column = b.createOrFold<arith::RemUIOp>(n, index(across));
     return {mul({row, 0}, {Value(), kBlockRows}),
-            mul({column, 0}, {Value(), kBlockColumns}),
-            kBlockRows / kTileRows, kBlockColumns / kTileWords};
+            mul({column, 0}, {Value(), kBlockColumns}), kBlockRows / kTileRows,
+            kBlockColumns / kTileWords};
   };
   auto bufferOf = [&](Value n) -> Value {
     Value half = b.createOrFold<arith::RemUIOp>(n, index(2));

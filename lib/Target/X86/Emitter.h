@@ -372,9 +372,9 @@ private:
   bool findEpilogue(mlir::scf::ForOp op, TileEpilogue &epilogue);
   mlir::LogicalResult emitOverlapped(mlir::scf::ForOp op,
                                      const TileEpilogue &epilogue);
-  void emitOverlappedBlock(const TileEpilogue &epilogue,
-                           const TileBlock &block, mlir::Value memory,
-                           const TileBlock *before, mlir::Value memoryBefore);
+  void emitOverlappedBlock(const TileEpilogue &epilogue, const TileBlock &block,
+                           mlir::Value memory, const TileBlock *before,
+                           mlir::Value memoryBefore);
   void emitEpilogueRows(const TileEpilogue &epilogue, const TileBlock &block,
                         mlir::Value memory, Coord row, int64_t rows);
 

@@ -140,7 +140,8 @@ tile.kernel @groups(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
 // A multiply outside of such a loop, as in attention: the left operand is read
 // where it lies, the right one is written in pairs of rows first.
 // CHECK-LABEL: func.func @scores.programs(
-// CHECK: vector.interleave {{.*}} : vector<16xi16> -> vector<32xi16>
+// CHECK: llvm.x86.avx512bf16.cvtne2ps2bf16.512
+// CHECK: vector.shuffle {{.*}} [0, 16, 1, 17,
 // CHECK-COUNT-4: llvm.x86.tdpbf16ps.internal
 // CODE-LABEL: <scores>:
 // CODE-COUNT-4: tdpbf16ps

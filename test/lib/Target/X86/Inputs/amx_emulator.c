@@ -33,10 +33,9 @@ typedef struct {
 
 /// Where the kernel keeps general register `n`, by the numbers of ModRM.
 static greg_t register_of(ucontext_t *context, int n) {
-  static const int places[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX,
-                                 REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-                                 REG_R8,  REG_R9,  REG_R10, REG_R11,
-                                 REG_R12, REG_R13, REG_R14, REG_R15};
+  static const int places[16] = {
+      REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+      REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
   return context->uc_mcontext.gregs[places[n]];
 }
 
