@@ -26,21 +26,33 @@ struct RowClass {
 
 } // namespace
 
+/// More rows leave less of a matrix unit empty; codes of four bits, which need
+/// many more steps there, and come from memory, are worth it later.
+static int64_t getFewRows(const Contraction &c) {
+  constexpr int64_t few = 2, fewDecoded = 4;
+  return llvm::any_of(c.branches,
+                      [](const ContractBranch &branch) {
+                        return isa_and_nonnull<graph::Int4Attr>(
+                            Attribute(branch.encoding));
+                      })
+             ? fewDecoded
+             : few;
+}
+
 /// Whether a matrix unit takes all products of `rows` rows: there is enough of
 /// k, and more than the few rows that would leave most of the unit empty.
 static bool usesMatrixUnit(const Capability &capability, const Contraction &c,
                            std::optional<int64_t> rows) {
-  constexpr int64_t fewRows = 2;
   auto k = getConstantSize(c.k);
   if (!capability.matrixUnit || capability.kind != Capability::Kind::Cpu ||
-      (rows && *rows <= fewRows) || !k)
+      (rows && *rows <= getFewRows(c)) || !k)
     return false;
   return llvm::all_of(c.branches, [&](const ContractBranch &branch) {
     if (branch.kind == ContractKind::BF16Pairs)
       return *k >= Capability::kUnitBytes / 2;
     // Others are decoded on their way to the product.
     return branch.kind == ContractKind::DynamicInt8 &&
-           isa<graph::Int8Attr>(Attribute(branch.encoding)) &&
+           isa<graph::Int8Attr, graph::Int4Attr>(Attribute(branch.encoding)) &&
            *k >= Capability::kUnitBytes &&
            c.quantizer.getGroup() % Capability::kUnitBytes == 0;
   });
@@ -101,6 +113,10 @@ static SmallVector<RowClass> getRowClasses(const Capability &capability,
     RowClass single{"one row", 1 - c.m, getMicroTiles(capability, c, 1)};
     classes.push_back(single);
   }
+  if (int64_t few = getFewRows(c);
+      !classes.empty() && few > 2 && usesMatrixUnit(capability, c, few + 1))
+    classes.push_back(
+        {"few rows", few - c.m, getMicroTiles(capability, c, few)});
   RowClass some{m ? std::to_string(*m) + " rows" : "rows", AffineExpr(), micro};
   int64_t tiles = getGroupTiles(capability, c, micro.front().rows);
   // The last group may be almost empty: worth it from three groups on.

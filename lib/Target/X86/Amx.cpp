@@ -35,16 +35,18 @@ Value Emitter::loadTile(Value pointer, Coord pitch) {
 }
 
 Value Emitter::tileDot(tile::MmaOp op, Value sum, Value a, Value b_) {
-  StringRef name = "tdpbf16ps";
+  std::string name = "tdpbf16ps";
   if (!isa<FloatType>(op.getA().getType().getElementType()))
-    name = op.getUnsignedA() ? "tdpbusd" : "tdpbssd";
+    name = (Twine("tdpb") + (op.getUnsignedA() ? "u" : "s") +
+            (op.getUnsignedB() ? "ud" : "sd"))
+               .str();
   Value bytes = shortConstant(b, kTileWords * kWordBytes);
   return tileIntrinsic(name, {bytes, sum, a, b_});
 }
 
 /// Sixteen rows of `a` from `row` on. Rows outside of the view are zeros, which
 /// `panel` is for; it is null if there are none.
-Value Emitter::loadLeftTile(TileLoop loop, Coord row, Value panel) {
+Value Emitter::loadLeftTile(const TileLoop &loop, Coord row, Value panel) {
   Access access = accessOf(loop.a);
   Coord none;
   if (!panel) {
@@ -70,22 +72,37 @@ Value Emitter::loadLeftTile(TileLoop loop, Coord row, Value panel) {
   return loadTile(panel, {Value(), kTileWords * kWordBytes});
 }
 
+/// Sixteen columns of `b` from `column` on, at the loop's induction variable.
+Value Emitter::loadRightTile(const TileLoop &loop, Coord column) {
+  if (!loop.decoded) {
+    Access access = accessOf(loop.b);
+    Position position = {{{}, column}, 1};
+    Value pointer = address(access, coordsAt(access, position));
+    return loadTile(pointer, {Value(), loop.wordPitch});
+  }
+  auto op = cast<scf::ForOp>(loop.mma()->getParentOp());
+  int64_t width = extent(loop.mma().getResult(), 1);
+  int64_t perWord = loop.step / static_cast<int64_t>(loop.mmas.size());
+  Value word = arith::DivUIOp::create(b, mapping.lookup(op.getInductionVar()),
+                                      index(perWord));
+  Coord place = add(mul({word, 0}, {Value(), width}), column);
+  return loadTile(offsetPointer(loop.decoded, b.getI32Type(), place),
+                  {Value(), width * kWordBytes});
+}
+
 /// Adds the products of kTileWords words of k.
-void Emitter::tileStep(TileLoop loop, const TileBlock &block,
+void Emitter::tileStep(const TileLoop &loop, const TileBlock &block,
                        ArrayRef<Value> panels, MutableArrayRef<Value> acc) {
-  Access access = accessOf(loop.b);
   SmallVector<Value, 2> rows(block.rowTiles);
   // Each load right before the first product that needs it: in the order
   // loads first, the products wait for the last of them.
   for (int64_t j = 0; j < block.columnTiles; ++j) {
-    Position position = {{{}, block.column + j * kTileWords}, 1};
-    Value pointer = address(access, coordsAt(access, position));
-    Value column = loadTile(pointer, {Value(), loop.wordPitch});
+    Value column = loadRightTile(loop, block.column + j * kTileWords);
     for (int64_t i = 0; i < block.rowTiles; ++i) {
       if (j == 0)
         rows[i] = loadLeftTile(loop, block.row + i * kTileRows, panels[i]);
       Value &sum = acc[i * block.columnTiles + j];
-      sum = tileDot(loop.mma, sum, rows[i], column);
+      sum = tileDot(loop.mma(), sum, rows[i], column);
     }
   }
 }
@@ -153,25 +170,26 @@ void Emitter::storeAccumulators(tile::MmaOp op, ArrayRef<Value> places,
 
 /// The steps in [lower, upper) for one block, added to `acc`. `beside` emits
 /// what else is done in a step.
-SmallVector<Value> Emitter::emitTileSteps(TileLoop loop, const TileBlock &block,
-                                          Value lower, Value upper,
-                                          ValueRange acc,
+SmallVector<Value> Emitter::emitTileSteps(const TileLoop &loop,
+                                          const TileBlock &block, Value lower,
+                                          Value upper, ValueRange acc,
                                           function_ref<void(Value)> beside) {
-  auto op = cast<scf::ForOp>(loop.mma->getParentOp());
+  auto op = cast<scf::ForOp>(loop.mma()->getParentOp());
   SmallVector<Value> panels(block.rowTiles);
-  Bound rows = {loop.a, loop.a.getDims()[0]};
+  tile::LoadOp a = loop.a;
+  Bound rows = {a, a.getDims()[0]};
   if (!bounds.isProven(rows) && !assumed.contains(rows))
     for (Value &panel : panels)
       panel = allocateBytes(kTileRows * kTileWords * kWordBytes);
 
-  Value step = index(loop.perWord * kTileWords);
+  Value step = index(loop.tileStep());
   auto steps = scf::ForOp::create(b, lower, upper, step, acc);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(steps.getBody());
   MemoScope scope(*this);
   mapping.map(op.getInductionVar(), steps.getInductionVar());
   for (Operation &inner : op.getBody()->without_terminator())
-    if (!isa<tile::LoadOp, tile::MmaOp>(inner))
+    if (inner.getResult(0).getType().isIndex())
       b.clone(inner, mapping);
   SmallVector<Value> sums(steps.getRegionIterArgs());
   tileStep(loop, block, panels, sums);
@@ -183,16 +201,47 @@ SmallVector<Value> Emitter::emitTileSteps(TileLoop loop, const TileBlock &block,
 
 /// All of [lower, upper) for one block, added to what `memory` holds, or to
 /// zero.
-void Emitter::emitTileBlock(TileLoop loop, const TileBlock &block, Value lower,
-                            Value upper, Value memory, bool isZero) {
-  SmallVector<Value> places = tilePlaces(loop.mma, block, memory);
-  SmallVector<Value> acc = loadAccumulators(loop.mma, places, isZero);
+void Emitter::emitTileBlock(const TileLoop &loop, const TileBlock &block,
+                            Value lower, Value upper, Value memory,
+                            bool isZero) {
+  SmallVector<Value> places = tilePlaces(loop.mma(), block, memory);
+  SmallVector<Value> acc = loadAccumulators(loop.mma(), places, isZero);
   acc = emitTileSteps(loop, block, lower, upper, acc);
-  storeAccumulators(loop.mma, places, acc);
+  storeAccumulators(loop.mma(), places, acc);
 }
 
 bool x86::isZeroTile(Value tile) {
   return matchPattern(tile, m_Zero()) || matchPattern(tile, m_AnyZeroFloat());
+}
+
+/// The words of `b` that iterations before `end` multiply with, in scratch.
+Value Emitter::decodeWords(scf::ForOp op, const TileLoop &loop, Value end) {
+  int64_t width = extent(loop.mma().getResult(), 1);
+  int64_t words = loop.mmas.size();
+  int64_t iterations = *getConstantIntValue(end) / loop.step;
+  Value memory = allocateBytes(std::max<int64_t>(iterations, 1) * words *
+                               width * kWordBytes);
+  auto decode = scf::ForOp::create(b, index(0), end, index(loop.step));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(decode.getBody());
+  MemoScope scope(*this);
+  mapping.map(op.getInductionVar(), decode.getInductionVar());
+  for (Operation &inner : op.getBody()->without_terminator())
+    if (inner.getResult(0).getType().isIndex())
+      b.clone(inner, mapping);
+  if (extent(loop.mma().getResult(), 0) <= kTileRows)
+    prefetchWords(op);
+  Value first = arith::DivUIOp::create(b, decode.getInductionVar(),
+                                       index(loop.step / words));
+  for (int64_t column = 0; column < width; column += unit.lanes)
+    for (auto [word, mma] : llvm::enumerate(loop.mmas)) {
+      Value bytes = wordVec(tile::MmaOp(mma).getB(), {Value(), column});
+      int64_t offset = static_cast<int64_t>(word) * width + column;
+      Coord place = mul({first, 0}, {Value(), width}) + offset;
+      LLVM::StoreOp::create(b, bytes,
+                            offsetPointer(memory, b.getI32Type(), place), 64);
+    }
+  return memory;
 }
 
 /// Sixteen words of k at a time as long as there are so many, then one.
@@ -207,12 +256,14 @@ LogicalResult Emitter::emitTileLoop(scf::ForOp op, TileLoop loop) {
 
   Value lower = mapping.lookup(op.getLowerBound());
   Value upper = mapping.lookup(op.getUpperBound());
-  Value step = index(loop.perWord * kTileWords);
+  Value step = index(loop.tileStep());
   Value span = b.createOrFold<arith::SubIOp>(upper, lower);
   Value count = b.createOrFold<arith::FloorDivSIOp>(span, step);
   Value whole = b.createOrFold<arith::MulIOp>(count, step);
   Value middle = b.createOrFold<arith::AddIOp>(lower, whole);
-  forEachTileBlock(loop.mma, [&](const TileBlock &block) {
+  if (!loop.b)
+    loop.decoded = decodeWords(op, loop, middle);
+  forEachTileBlock(loop.mma(), [&](const TileBlock &block) {
     emitTileBlock(loop, block, lower, middle, carried[0].memory, isZero);
   });
   auto end = getConstantIntValue(upper);

@@ -29,12 +29,12 @@ bool Emitter::isStoredInRows(tile::StoreOp store, ArrayRef<int64_t> shape) {
 /// stored, so that rows can be taken one after the other at any time.
 bool Emitter::findEpilogue(scf::ForOp op, TileEpilogue &epilogue) {
   std::optional<TileLoop> loop = tileLoops.lookup(op);
-  if (!loop || !isZeroTile(op.getInitArgs()[0]))
+  if (!loop || !loop->b || !isZeroTile(op.getInitArgs()[0]))
     return false;
   SmallVector<int64_t> shape = shapeOf(op.getResult(0));
   auto lower = getConstantIntValue(op.getLowerBound());
   auto upper = getConstantIntValue(op.getUpperBound());
-  int64_t step = loop->perWord * kTileWords;
+  int64_t step = loop->tileStep();
   if (!lower || !upper || *upper <= *lower || (*upper - *lower) % step != 0 ||
       shape[0] % kBlockRows != 0 || shape[1] % kBlockColumns != 0 ||
       shape[0] * shape[1] == kBlockRows * kBlockColumns)
@@ -77,7 +77,7 @@ void Emitter::emitEpilogueRows(const TileEpilogue &epilogue,
                                const TileBlock &block, Value memory, Coord row,
                                int64_t rows) {
   MemoScope scope(*this);
-  Value sums = epilogue.loop.mma->getParentOp()->getResult(0);
+  Value sums = epilogue.loop.mma()->getParentOp()->getResult(0);
   // Readers count from the tile's first element, which is not there.
   Coord width = {Value(), scratchWidth(sums)};
   Coord skipped = add(mul(block.row, width), block.column);
@@ -109,15 +109,15 @@ static Attribute keepRolled(OpBuilder &b) {
 void Emitter::emitOverlappedBlock(const TileEpilogue &epilogue,
                                   const TileBlock &block, Value memory,
                                   const TileBlock *before, Value memoryBefore) {
-  TileLoop loop = epilogue.loop;
-  auto op = cast<scf::ForOp>(loop.mma->getParentOp());
+  const TileLoop &loop = epilogue.loop;
+  auto op = cast<scf::ForOp>(loop.mma()->getParentOp());
   TileBlock origin = {{}, {}, block.rowTiles, block.columnTiles};
-  SmallVector<Value> places = tilePlaces(loop.mma, origin, memory);
-  SmallVector<Value> acc = loadAccumulators(loop.mma, places, true);
+  SmallVector<Value> places = tilePlaces(loop.mma(), origin, memory);
+  SmallVector<Value> acc = loadAccumulators(loop.mma(), places, true);
   Value lower = mapping.lookup(op.getLowerBound());
   Value upper = mapping.lookup(op.getUpperBound());
   if (before) {
-    int64_t step = loop.perWord * kTileWords;
+    int64_t step = loop.tileStep();
     int64_t rows = llvm::divideCeil(kBlockRows, epilogue.steps);
     int64_t steps = llvm::divideCeil(kBlockRows, rows);
     Value middle = b.createOrFold<arith::AddIOp>(lower, index(steps * step));
@@ -133,10 +133,10 @@ void Emitter::emitOverlappedBlock(const TileEpilogue &epilogue,
     acc.front().getDefiningOp()->setAttr("llvm.loop_annotation", keepRolled(b));
     lower = middle;
     if (steps == epilogue.steps)
-      return storeAccumulators(loop.mma, places, acc);
+      return storeAccumulators(loop.mma(), places, acc);
   }
   acc = emitTileSteps(loop, block, lower, upper, acc);
-  storeAccumulators(loop.mma, places, acc);
+  storeAccumulators(loop.mma(), places, acc);
 }
 
 LogicalResult Emitter::emitOverlapped(scf::ForOp op,

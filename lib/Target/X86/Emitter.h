@@ -306,6 +306,7 @@ private:
   //===-- Prefetches (Prefetch.cpp) ---------------------------------------===//
   /// At the end of the body of `loop`, asks for what later iterations multiply
   /// with, where that may come from memory as fast as it is used.
+  void prefetchWords(mlir::scf::ForOp loop);
   void prefetchWeights(mlir::scf::ForOp loop);
   void prefetchLoad(tile::LoadOp load, mlir::scf::ForOp loop, int64_t ahead);
   void prefetchNextPanel(tile::LoadOp load);
@@ -324,12 +325,13 @@ private:
   };
   mlir::LogicalResult emitTileLoop(mlir::scf::ForOp op, TileLoop loop);
   llvm::SmallVector<mlir::Value>
-  emitTileSteps(TileLoop loop, const TileBlock &block, mlir::Value lower,
+  emitTileSteps(const TileLoop &loop, const TileBlock &block, mlir::Value lower,
                 mlir::Value upper, mlir::ValueRange acc,
                 llvm::function_ref<void(mlir::Value)> beside = {});
-  void emitTileBlock(TileLoop loop, const TileBlock &block, mlir::Value lower,
-                     mlir::Value upper, mlir::Value memory, bool isZero);
-  void tileStep(TileLoop loop, const TileBlock &block,
+  void emitTileBlock(const TileLoop &loop, const TileBlock &block,
+                     mlir::Value lower, mlir::Value upper, mlir::Value memory,
+                     bool isZero);
+  void tileStep(const TileLoop &loop, const TileBlock &block,
                 llvm::ArrayRef<mlir::Value> panels,
                 llvm::MutableArrayRef<mlir::Value> acc);
   bool fitsTileDots(tile::MmaOp op) const;
@@ -355,7 +357,10 @@ private:
                          mlir::ValueRange sums);
   void forEachTileBlock(tile::MmaOp op,
                         llvm::function_ref<void(const TileBlock &)> body);
-  mlir::Value loadLeftTile(TileLoop loop, Coord row, mlir::Value panel);
+  mlir::Value loadLeftTile(const TileLoop &loop, Coord row, mlir::Value panel);
+  mlir::Value loadRightTile(const TileLoop &loop, Coord column);
+  mlir::Value decodeWords(mlir::scf::ForOp op, const TileLoop &loop,
+                          mlir::Value end);
   mlir::Value loadTile(mlir::Value pointer, Coord pitch);
   mlir::Value tileDot(tile::MmaOp op, mlir::Value sum, mlir::Value a,
                       mlir::Value b_);

@@ -101,6 +101,15 @@ void Emitter::prefetchWeights(scf::ForOp loop) {
   }
 }
 
+/// The same for a loop that decodes its words ahead, on tiles of few rows.
+void Emitter::prefetchWords(scf::ForOp loop) {
+  llvm::SetVector<tile::LoadOp> loads;
+  for (auto mma : loop.getBody()->getOps<tile::MmaOp>())
+    collectLoads(mma, loop, loads);
+  for (tile::LoadOp load : loads)
+    prefetchLoad(load, loop, 2 * kAheadBytes);
+}
+
 /// Where the loop reads memory in a row, asks for each line of what it will
 /// read `ahead` bytes later.
 void Emitter::prefetchLoad(tile::LoadOp load, scf::ForOp loop, int64_t ahead) {

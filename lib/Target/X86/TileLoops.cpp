@@ -6,6 +6,9 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::x86;
 
+/// Half of a first-level cache.
+static constexpr int64_t kMostDecodedWords = 4096;
+
 /// Whether `tile` is loaded interleaved, or computed from bytes that are, each
 /// from those at its place.
 static bool isInterleaved(Value tile) {
@@ -82,63 +85,133 @@ std::optional<int64_t> x86::pitchOf(tile::LoadOp load, scf::ForOp loop) {
   return pitch;
 }
 
-/// Whether rows of `a` hold the words of k one after the other.
-static bool hasWholeRows(tile::LoadOp a, scf::ForOp loop, int64_t perWord) {
-  return !a.getGather() && a.getDims()[0] >= 0 && a.getDims()[1] >= 0 &&
-         a.getType().getDimSize(1) == perWord &&
-         a.getView().getType().getStrides()[a.getDims()[1]] == 1 &&
-         pitchOf(a, loop) == perWord;
+/// Whether rows of the multiplies' left operands hold the words of k one after
+/// the other, those of an iteration too.
+static bool hasWholeRows(const TileLoop &found, scf::ForOp loop) {
+  tile::LoadOp a = found.a;
+  int64_t words = found.mmas.size();
+  if (a.getGather() || a.getDims()[0] < 0 || a.getDims()[1] < 0 ||
+      a.getType().getDimSize(1) != found.perWord ||
+      a.getView().getType().getStrides()[a.getDims()[1]] != 1 ||
+      pitchOf(a, loop) != found.perWord * words)
+    return false;
+  for (int64_t word = 1; word < words; ++word) {
+    auto next =
+        tile::MmaOp(found.mmas[word]).getA().getDefiningOp<tile::LoadOp>();
+    if (!next || next.getGather() || next.getView() != a.getView() ||
+        next.getDims() != a.getDims() || next.getType() != a.getType())
+      return false;
+    for (auto [dim, index, first] :
+         llvm::enumerate(next.getIndices(), a.getIndices())) {
+      auto sum = index.getDefiningOp<arith::AddIOp>();
+      bool follows = sum && sum.getLhs() == first &&
+                     constantOf(sum.getRhs()) == word * found.perWord;
+      if (static_cast<int64_t>(dim) == a.getDims()[1] ? !follows
+                                                      : index != first)
+        return false;
+    }
+  }
+  return true;
 }
 
 /// Whether `load` stays inside of its view, except for rows of `a`.
 static bool isInside(tile::LoadOp load, const Bounds &bounds, int64_t rowDim) {
   for (int64_t dim = 0, rank = load.getIndices().size(); dim < rank; ++dim)
-    if (dim != rowDim && !bounds.isProven({load, dim}))
+    if (dim != rowDim && !bounds.isProven({load, static_cast<unsigned>(dim)}))
       return false;
   return true;
 }
 
-/// Whether the body is `mma` on what it loads, and arithmetic on indices.
-static bool isBare(scf::ForOp loop, TileLoop found) {
-  if (loop.getNumRegionIterArgs() != 1 ||
-      found.mma.getAcc() != loop.getRegionIterArg(0) ||
-      loop.getYieldedValues()[0] != found.mma.getResult())
-    return false;
-  return llvm::all_of(loop.getBody()->without_terminator(), [&](Operation &op) {
-    return &op == found.mma || &op == found.a || &op == found.b ||
-           (isPure(&op) && op.getNumRegions() == 0 &&
-            llvm::all_of(op.getResultTypes(), llvm::IsaPred<IndexType>));
-  });
+/// The loop's multiplies, if each adds to the one before and the first one to
+/// what the loop carries; else none.
+static SmallVector<tile::MmaOp, 2> chainOf(scf::ForOp loop) {
+  SmallVector<tile::MmaOp, 2> mmas(loop.getBody()->getOps<tile::MmaOp>());
+  if (mmas.empty() || loop.getNumRegionIterArgs() != 1 ||
+      loop.getYieldedValues()[0] != mmas.back().getResult())
+    return {};
+  Value sum = loop.getRegionIterArg(0);
+  for (tile::MmaOp mma : mmas) {
+    if (mma.getAcc() != sum || !mma.getA().getDefiningOp<tile::LoadOp>() ||
+        mma.getUnsignedA() != mmas[0].getUnsignedA() ||
+        mma.getUnsignedB() != mmas[0].getUnsignedB())
+      return {};
+    sum = mma.getResult();
+  }
+  return mmas;
 }
 
-static std::optional<TileLoop> match(tile::MmaOp mma, const Bounds &bounds) {
-  auto loop = dyn_cast<scf::ForOp>(mma->getParentOp());
-  TileLoop found = {mma, mma.getA().getDefiningOp<tile::LoadOp>(),
-                    mma.getB().getDefiningOp<tile::LoadOp>(), 1, 0};
-  RankedTensorType type = mma.getResult().getType();
-  if (!loop || !found.a || !found.b || !isInterleaved(mma) ||
-      !isBare(loop, found) || type.getDimSize(0) % kTileRows != 0 ||
-      type.getDimSize(1) % kTileWords != 0)
+/// Whether the body is the multiplies on what it loads and decodes, and
+/// arithmetic on indices; all that it loads is inside.
+static bool isBare(scf::ForOp loop, const Bounds &bounds) {
+  for (Operation &op : loop.getBody()->without_terminator()) {
+    if (isa<tile::MmaOp>(op))
+      continue;
+    if (auto load = dyn_cast<tile::LoadOp>(op)) {
+      auto isLeft = [](OpOperand &use) {
+        return isa<tile::MmaOp>(use.getOwner()) && use.getOperandNumber() == 0;
+      };
+      bool isRows = llvm::all_of(load->getUses(), isLeft);
+      if (!isInside(load, bounds, isRows ? load.getDims()[0] : -1))
+        return false;
+      continue;
+    }
+    bool isIndex = llvm::all_of(op.getResultTypes(), llvm::IsaPred<IndexType>);
+    if (!isPure(&op) || op.getNumRegions() != 0 ||
+        !(isIndex || OpTrait::hasElementwiseMappableTraits(&op)))
+      return false;
+  }
+  return true;
+}
+
+static std::optional<TileLoop> match(scf::ForOp loop, const Bounds &bounds) {
+  TileLoop found;
+  found.mmas = chainOf(loop);
+  if (found.mmas.empty() || !isBare(loop, bounds) ||
+      !llvm::all_of(found.mmas,
+                    [](tile::MmaOp mma) { return isInterleaved(mma); }))
     return std::nullopt;
-  int64_t bits = mma.getB().getType().getElementTypeBitWidth();
+  tile::MmaOp first = found.mmas[0];
+  RankedTensorType type = first.getResult().getType();
+  std::optional<int64_t> step = constantOf(loop.getStep());
+  int64_t words = found.mmas.size();
+  found.a = first.getA().getDefiningOp<tile::LoadOp>();
+  found.b = first.getB().getDefiningOp<tile::LoadOp>();
+  int64_t bits = first.getB().getType().getElementTypeBitWidth();
   found.perWord = 32 / bits;
-  std::optional<int64_t> pitch = pitchOf(found.b, loop);
-  if (constantOf(loop.getStep()) != found.perWord || !pitch ||
-      !hasWholeRows(found.a, loop, found.perWord) ||
-      !isInside(found.a, bounds, found.a.getDims()[0]) ||
-      !isInside(found.b, bounds, -1))
+  if (!step || *step % words != 0 || kTileWords % words != 0 ||
+      type.getDimSize(0) % kTileRows != 0 ||
+      type.getDimSize(1) % kTileWords != 0 || !hasWholeRows(found, loop))
     return std::nullopt;
-  found.wordPitch = *pitch * bits / 8;
+  found.step = *step;
+  if (words == 1 && found.b) {
+    std::optional<int64_t> pitch = pitchOf(found.b, loop);
+    if (!pitch)
+      return std::nullopt;
+    found.wordPitch = *pitch * bits / 8;
+    return found;
+  }
+  // What is decoded goes to scratch: all of it, so it must be few.
+  found.b = nullptr;
+  auto lower = constantOf(loop.getLowerBound()),
+       upper = constantOf(loop.getUpperBound());
+  if (!lower || !upper || *lower != 0 ||
+      *upper / *step * words * type.getDimSize(1) > kMostDecodedWords)
+    return std::nullopt;
   return found;
 }
 
 TileLoops::TileLoops(tile::KernelOp kernel, const Bounds &bounds) {
   bool isComplete = true;
   kernel.walk([&](tile::MmaOp mma) {
-    std::optional<TileLoop> found = match(mma, bounds);
+    auto loop = dyn_cast<scf::ForOp>(mma->getParentOp());
+    if (loop && loops.contains(loop))
+      return;
+    std::optional<TileLoop> found;
+    if (loop)
+      found = match(loop, bounds);
     isComplete &= found.has_value();
     if (found)
-      loops.insert({mma->getParentOp(), *found});
+      loops.insert({loop, *found});
   });
   if (!isComplete)
     loops.clear();

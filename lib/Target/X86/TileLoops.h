@@ -28,14 +28,25 @@ bool isInterleaved(tile::MmaOp mma);
 /// the next; nothing if that differs between them.
 std::optional<int64_t> pitchOf(tile::LoadOp load, mlir::scf::ForOp loop);
 
-/// A loop that does nothing but multiply and add.
+/// A loop that does nothing but multiply and add, and decode what it multiplies
+/// with.
 struct TileLoop {
-  tile::MmaOp mma;
-  tile::LoadOp a, b;
-  /// Elements in a word: the loop's step.
-  int64_t perWord;
-  /// Bytes from a word of `b` to the next one of its column.
-  int64_t wordPitch;
+  /// The iteration's multiplies, each adding to the one before; of one word.
+  llvm::SmallVector<tile::MmaOp, 2> mmas;
+  tile::LoadOp a;      ///< Of the first one; the others' words follow.
+  tile::LoadOp b;      ///< Null if the words of `b` are computed.
+  int64_t perWord = 1; ///< Elements in a word.
+  int64_t step = 1;    ///< The loop's.
+  /// Bytes from a word of `b` to the next one of its column, where it is read.
+  int64_t wordPitch = 0;
+  /// Where the emitter put computed words of `b`, as [words][columns].
+  mlir::Value decoded = nullptr;
+
+  tile::MmaOp mma() const { return mmas.back(); }
+  /// What the induction variable grows by while a tile's words of k pass.
+  int64_t tileStep() const {
+    return step * kTileWords / static_cast<int64_t>(mmas.size());
+  }
 };
 
 /// The loops of a kernel, if all of its multiplies are in such loops; none

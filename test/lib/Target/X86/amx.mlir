@@ -168,3 +168,103 @@ tile.kernel @scores(%x: !tile.buffer<bf16>, %q: !tile.buffer<f32>,
     : tensor<32x32xf32>, !tile.view<32x32xf32, [32, 1]>
   tile.return
 }
+
+// Four blocks: the first one's products alone, then each one's beside rows of
+// the block before, in a loop that is not unrolled, then the last one's rows.
+// CHECK-LABEL: func.func @overlapped.programs(
+// CHECK: scf.for {{.*}} = %c0 to %c96 step %c32
+// CHECK: scf.for {{.*}} = %c1 to %c4 step %c1
+// CHECK: scf.for {{.*}} = %c0 to %c96 step %c32
+// CHECK: llvm.x86.tileloadd64.internal
+// CHECK-COUNT-4: llvm.x86.tdpbf16ps.internal
+// CHECK: arith.truncf
+// CHECK: scf.yield
+// CHECK: llvm.loop_annotation = #loop_annotation
+// CHECK-COUNT-4: llvm.x86.tilestored64.internal
+// CHECK: scf.for {{.*}} = %c0 to %c32 step %c2
+// CHECK-NOT: llvm.x86.t
+// CHECK: return
+// CODE-LABEL: <overlapped>:
+// CODE: tdpbf16ps
+// CODE: vcvtneps2bf16
+// CODE: tilestored
+tile.kernel @overlapped(%x: !tile.buffer<bf16>, %w: !tile.buffer<bf16>,
+    %y: !tile.buffer<bf16> {tile.written})
+    schedule <strategy = "contract", tile = [64, 64, 0]> {
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  %c96 = arith.constant 96 : index
+  %zero = arith.constant dense<0.0> : tensor<64x64xf32>
+  %xv = tile.view %x sizes [64, 96] strides [96, 1]
+    : !tile.buffer<bf16> -> !tile.view<64x96xbf16, [96, 1]>
+  %wv = tile.view %w sizes [48, 64, 2] strides [128, 2, 1]
+    : !tile.buffer<bf16> -> !tile.view<48x64x2xbf16, [128, 2, 1]>
+  %yv = tile.view %y sizes [64, 64] strides [64, 1]
+    : !tile.buffer<bf16> -> !tile.view<64x64xbf16, [64, 1]>
+  %sum = scf.for %k = %c0 to %c96 step %c2 iter_args(%acc = %zero)
+      -> (tensor<64x64xf32>) {
+    %a = tile.load %xv[%c0, %k] dims [0, 1]
+      : !tile.view<64x96xbf16, [96, 1]> -> tensor<64x2xbf16>
+    %pair = arith.divui %k, %c2 : index
+    %b = tile.load %wv[%pair, %c0, %c0] dims [2, 1]
+      : !tile.view<48x64x2xbf16, [128, 2, 1]> -> tensor<2x64xbf16>
+    %d = tile.mma %a, %b, %acc
+      : tensor<64x2xbf16>, tensor<2x64xbf16>, tensor<64x64xf32>
+    scf.yield %d : tensor<64x64xf32>
+  }
+  %r = arith.truncf %sum : tensor<64x64xf32> to tensor<64x64xbf16>
+  tile.store %r, %yv[%c0, %c0] dims [0, 1]
+    : tensor<64x64xbf16>, !tile.view<64x64xbf16, [64, 1]>
+  tile.return
+}
+
+// Codes of four bits: sixteen rows of words are written to scratch, those of
+// the low and of the high halves in turn, and then multiplied.
+// CHECK-LABEL: func.func @nibbles.programs(
+// CHECK: scf.for {{.*}} = %c0 to %c64 step %c4
+// CHECK: arith.andi
+// CHECK: arith.shrui
+// CHECK: scf.for {{.*}} = %c0 to %c64 step %c32
+// CHECK: llvm.x86.tileloadd64.internal"(%c16_i16, %c64_i16, %{{.*}}, %c128_i64)
+// CHECK: llvm.x86.tdpbsud.internal
+// CODE-LABEL: <nibbles>:
+// CODE: tdpbsud
+tile.kernel @nibbles(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
+    %y: !tile.buffer<i32> {tile.written})
+    schedule <strategy = "contract", tile = [16, 32, 0]> {
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  %c4 = arith.constant 4 : index
+  %c64 = arith.constant 64 : index
+  %zero = arith.constant dense<0> : tensor<16x32xi32>
+  %low = arith.constant dense<15> : tensor<4x32xi8>
+  %four = arith.constant dense<4> : tensor<4x32xi8>
+  %xv = tile.view %x sizes [16, 128] strides [128, 1]
+    : !tile.buffer<i8> -> !tile.view<16x128xi8, [128, 1]>
+  %wv = tile.view %w sizes [16, 32, 4] strides [128, 4, 1]
+    : !tile.buffer<i8> -> !tile.view<16x32x4xi8, [128, 4, 1]>
+  %yv = tile.view %y sizes [16, 32] strides [32, 1]
+    : !tile.buffer<i32> -> !tile.view<16x32xi32, [32, 1]>
+  %sum = scf.for %s = %c0 to %c64 step %c4 iter_args(%acc = %zero)
+      -> (tensor<16x32xi32>) {
+    %word = arith.divui %s, %c4 : index
+    %b = tile.load %wv[%word, %c0, %c0] dims [2, 1]
+      : !tile.view<16x32x4xi8, [128, 4, 1]> -> tensor<4x32xi8>
+    %k = arith.muli %s, %c2 : index
+    %a0 = tile.load %xv[%c0, %k] dims [0, 1]
+      : !tile.view<16x128xi8, [128, 1]> -> tensor<16x4xi8>
+    %b0 = arith.andi %b, %low : tensor<4x32xi8>
+    %d0 = tile.mma %a0, %b0, %acc {unsigned_b}
+      : tensor<16x4xi8>, tensor<4x32xi8>, tensor<16x32xi32>
+    %k1 = arith.addi %k, %c4 : index
+    %a1 = tile.load %xv[%c0, %k1] dims [0, 1]
+      : !tile.view<16x128xi8, [128, 1]> -> tensor<16x4xi8>
+    %b1 = arith.shrui %b, %four : tensor<4x32xi8>
+    %d1 = tile.mma %a1, %b1, %d0 {unsigned_b}
+      : tensor<16x4xi8>, tensor<4x32xi8>, tensor<16x32xi32>
+    scf.yield %d1 : tensor<16x32xi32>
+  }
+  tile.store %sum, %yv[%c0, %c0] dims [0, 1]
+    : tensor<16x32xi32>, !tile.view<16x32xi32, [32, 1]>
+  tile.return
+}
