@@ -37,7 +37,6 @@ static std::vector<Level> makeLevels() {
   for (const char *feature : {"amx-tile", "amx-bf16", "amx-int8"})
     amx.features.push_back(feature);
   amx.capabilities.matrixUnit = true;
-  amx.capabilities.l2Bytes = 2048 * KiB;
 
   return {{v3, "x86-64-v3", "-prefer-256-bit"},
           {vnni, "x86-64-v4", "+avx512vnni,-prefer-256-bit"},
