@@ -84,10 +84,14 @@ llvm::Expected<Compensation> Compensation::create(llvm::ArrayRef<float> moments,
     return refuse("the moments of the inputs are not positive");
   invertUpper(matrix, k);
   result.spread.resize(k * k);
-  for (int64_t i = 0; i < k; ++i)
+  result.residuals.resize(k);
+  for (int64_t i = 0; i < k; ++i) {
+    double pivot = matrix[i * k + i];
+    result.residuals[result.order[i]] =
+        static_cast<float>(1.0 / (pivot * pivot));
     for (int64_t j = i + 1; j < k; ++j)
-      result.spread[i * k + j] =
-          static_cast<float>(matrix[i * k + j] / matrix[i * k + i]);
+      result.spread[i * k + j] = static_cast<float>(matrix[i * k + j] / pivot);
+  }
   return result;
 }
 

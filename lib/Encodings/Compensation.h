@@ -3,7 +3,8 @@
 // Rounding that compensates: the error of a row of a weight is made up for by
 // the rows that are rounded after it, so that products with typical inputs err
 // less, though each weight errs more. As GPTQ does (Frantar et al., arXiv
-// 2210.17323), after Optimal Brain Surgeon.
+// 2210.17323), and SparseGPT for what is left out (arXiv 2301.00774), after
+// Optimal Brain Surgeon.
 
 #ifndef LATHE_LIB_ENCODINGS_COMPENSATION_H
 #define LATHE_LIB_ENCODINGS_COMPENSATION_H
@@ -31,6 +32,10 @@ public:
   /// E[x_k^2]: what an error in row k weighs.
   llvm::ArrayRef<float> getWeights() const { return weights; }
 
+  /// What an error in row k weighs once later rows have made up for it: the
+  /// less, the better they can. By this one chooses what to leave out.
+  llvm::ArrayRef<float> getResiduals() const { return residuals; }
+
   /// Rounds `columns` columns of [k, columns] `values`. `round` is called once
   /// per row, rows of large inputs first, with the row number and its values,
   /// compensated, and replaces them with what they are rounded to.
@@ -39,7 +44,7 @@ public:
                round) const;
 
 private:
-  std::vector<float> weights;
+  std::vector<float> weights, residuals;
   /// Rows in the order in which they are rounded.
   std::vector<int64_t> order;
   /// Per position in `order`, what an error there adds to later positions:

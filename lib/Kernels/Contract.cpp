@@ -5,6 +5,7 @@
 // single row streams the weights, few rows run through all column panels in
 // turn, many rows go in groups that stay in the second-level cache.
 
+#include "lib/Kernels/ContractBlocks.h"
 #include "lib/Kernels/ContractKernel.h"
 
 #include "dialects/Graph/IR/Polynomial.h"
@@ -52,7 +53,8 @@ static bool usesMatrixUnit(const Capability &capability, const Contraction &c,
       return *k >= Capability::kUnitBytes / 2;
     // Others are decoded on their way to the product.
     return branch.kind == ContractKind::DynamicInt8 &&
-           isa<graph::Int8Attr, graph::Int4Attr>(Attribute(branch.encoding)) &&
+           isa<graph::Int8Attr, graph::Int4Attr, graph::BlockAttr>(
+               Attribute(branch.encoding)) &&
            *k >= Capability::kUnitBytes &&
            c.quantizer.getGroup() % Capability::kUnitBytes == 0;
   });
@@ -139,11 +141,65 @@ static SmallVector<RowClass> getRowClasses(const Capability &capability,
 
 static std::string getName(graph::GroupOp group, const Contraction &c) {
   std::string name = c.quantizer ? "linear_int8_" : "linear_";
+  if (c.branches.front().kind == ContractKind::Blocks)
+    name = c.quantizer ? "linear_blocks_int8_" : "linear_blocks_";
   if (isa<graph::MatmulOp>(c.root))
     name = "matmul_";
   name += getShapeName({c.k, c.n});
   std::string ops = getOpsName(group, c.root);
   return ops.empty() ? name : name + "_" + ops;
+}
+
+/// The launch that quantizes the input.
+static LogicalResult addQuantize(graph::GroupOp group, const Contraction &c,
+                                 LoweringContext &context,
+                                 LoweredGroup &lowered) {
+  for (Temporary &temporary : getQuantizedInput(c))
+    lowered.temporaries.push_back(std::move(temporary));
+  LaunchBuilder launch(group, context);
+  launch.setTemporaries(lowered.temporaries);
+  if (failed(buildQuantizeKernel(launch, c)))
+    return group.emitError("cannot quantize the input of ") << *c.root;
+  lowered.launches.push_back(
+      launch.finish("quantize_" + getShapeName({c.k}), AffineExpr()));
+  return success();
+}
+
+/// The launches that multiply with lists of blocks.
+static LogicalResult addBlocks(graph::GroupOp group, Contraction &c,
+                               LoweringContext &context,
+                               LoweredGroup &lowered) {
+  c.branches.front().kind = ContractKind::Blocks;
+  unsigned transposed = lowered.temporaries.size();
+  lowered.temporaries.push_back(getTransposedInput(c));
+  LaunchBuilder transpose(group, context);
+  transpose.setTemporaries(lowered.temporaries);
+  if (failed(buildTransposeKernel(transpose, c, transposed)))
+    return group.emitError("cannot transpose the input of ") << *c.root;
+  lowered.launches.push_back(
+      transpose.finish("transpose_" + getShapeName({c.k}), AffineExpr()));
+
+  LaunchBuilder launch(group, context);
+  launch.setTemporaries(lowered.temporaries);
+  std::string name = getName(group, c);
+  auto addRows = [&](std::optional<int64_t> most, StringRef rows) {
+    auto tiles = listBlockTiles(context.capability, most);
+    auto build = [&](KernelBuilder &kernel, unsigned index) {
+      if (most && !getConstantSize(c.m))
+        kernel.addCondition(*most - c.m);
+      return buildBlocksKernel(launch, c, transposed, tiles[index], kernel);
+    };
+    return launch.addKernels("contract", (name + ", " + rows).str(), tiles,
+                             build);
+  };
+  auto m = getConstantSize(c.m);
+  int64_t few = context.capability.getLanes(32);
+  if (!m && failed(addRows(few, "few rows")))
+    return failure();
+  if (failed(addRows(m, m ? std::to_string(*m) + " rows" : "rows")))
+    return group.emitError("cannot build a kernel for ") << *c.root;
+  lowered.launches.push_back(launch.finish(name, c.getFlops()));
+  return success();
 }
 
 /// Launches that write panels of weights that would be read across, where there
@@ -191,15 +247,12 @@ public:
     if (!c)
       return group.emitError("no contraction: ") << reason;
     LoweredGroup lowered;
-    if (c->quantizer) {
-      for (Temporary &temporary : getQuantizedInput(*c))
-        lowered.temporaries.push_back(std::move(temporary));
-      LaunchBuilder launch(group, context);
-      launch.setTemporaries(lowered.temporaries);
-      if (failed(buildQuantizeKernel(launch, *c)))
-        return group.emitError("cannot quantize the input of ") << *c->root;
-      lowered.launches.push_back(
-          launch.finish("quantize_" + getShapeName({c->k}), AffineExpr()));
+    if (c->quantizer && failed(addQuantize(group, *c, context, lowered)))
+      return failure();
+    if (usesBlocks(context.capability, *c, lowered.remark)) {
+      if (failed(addBlocks(group, *c, context, lowered)))
+        return failure();
+      return lowered;
     }
     if (failed(addPanels(group, *c, context, lowered)))
       return failure();

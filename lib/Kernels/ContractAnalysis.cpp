@@ -31,6 +31,10 @@ ContractBranch::getBuffers(graph::GroupOp group) const {
       graph::getDenseType(cast<RankedTensorType>(outside.getType())));
 }
 
+graph::BlockAttr ContractBranch::getBlocks() const {
+  return dyn_cast_or_null<graph::BlockAttr>(Attribute(encoding));
+}
+
 //===----------------------------------------------------------------------===//
 // Strided access
 //===----------------------------------------------------------------------===//
@@ -162,10 +166,13 @@ static bool setQuantizer(Contraction &c, ContractBranch &branch, Attribute attr,
   std::optional<graph::IntegerForm> form;
   if (branch.encoding)
     form = branch.encoding.getIntegerForm();
+  // A scale for all k serves any groups of inputs; sums for all k only one.
+  auto depth = getConstantSize(c.k);
   bool fits = quantizer && form &&
+              form->isUnsigned == quantizer.getSymmetric() &&
               (form->group == quantizer.getGroup() ||
-               (form->group == 0 && !form->sums)) &&
-              form->isUnsigned == quantizer.getSymmetric();
+               (form->group == 0 &&
+                (!form->sums || (depth && *depth <= quantizer.getGroup()))));
   if (!fits) {
     reason =
         "a quantized branch needs '#graph.dynamic_int8' and a constant "
@@ -274,6 +281,11 @@ static bool setBranches(graph::GroupOp group, Contraction &c,
     }
     if (quantizer && !setQuantizer(c, branch, quantizer, reason))
       return false;
+    if (graph::BlockAttr blocks = branch.getBlocks();
+        blocks && !quantizer && !blocks.getType().isF32()) {
+      reason = "blocks of i8 need a quantized input";
+      return false;
+    }
     c.branches.push_back(std::move(branch));
   }
   return true;

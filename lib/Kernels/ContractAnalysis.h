@@ -31,6 +31,7 @@ enum class ContractKind {
   BF16Pairs,   ///< Pairs of bf16 along k, f32 accumulators.
   DynamicInt8, ///< 8-bit rows quantized at run time, integer weights, i32 sums
                ///< that are scaled and added up in f32 once per group of k.
+  Blocks,      ///< Lists of a weight's blocks, f32 or as DynamicInt8.
 };
 
 /// One term of the sum.
@@ -53,6 +54,8 @@ struct ContractBranch {
   /// The encoded weight's buffers.
   llvm::SmallVector<graph::EncodedBuffer>
   getBuffers(graph::GroupOp group) const;
+  /// The encoding if it is one of blocks, else null.
+  graph::BlockAttr getBlocks() const;
 };
 
 struct Contraction {

@@ -3,6 +3,7 @@
 #include "lib/Kernels/ContractKernel.h"
 
 #include "dialects/Graph/IR/Polynomial.h"
+#include "lib/Encodings/BlockLists.h"
 #include "lib/Kernels/TileEvaluator.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -60,7 +61,6 @@ private:
   Value buildDot(const ContractBranch &branch, Value first, int64_t count);
   Value addDot(const ContractBranch &branch, Value dot, Value group, Value sum);
   Value loadRows(unsigned temporary, Value group);
-  LogicalResult buildEpilogue(Value total);
 
   /// A window over (batch.., x, y).
   TileWindow getWindow(Value x, int64_t xSize, bool xInBounds, Value y,
@@ -152,6 +152,11 @@ Value TileKernel::loadInput(Value k) {
 
 /// The weight's [1, columns] at `k`, in its compute type; null after an error.
 Value TileKernel::loadWeight(const ContractBranch &branch, Value k) {
+  if (branch.getBlocks()) {
+    graph::EncodedBuffer dense =
+        branch.getBuffers(launch.getGroup())[kBlockDense];
+    return loadPanel(branch, &dense, k, 1);
+  }
   if (branch.packedOperand)
     return toComputeType(b, loadPanel(branch, nullptr, k, 1));
   if (branch.panels) {
@@ -515,7 +520,9 @@ Value TileKernel::buildBranch(const ContractBranch &branch) {
   Value sum;
   switch (branch.kind) {
   case ContractKind::Mma:
-    sum = branch.encoding ? buildDecoded(branch) : buildMma(branch);
+    // Blocks that are not worth their lists are a dense f32 weight.
+    sum = branch.encoding && !branch.getBlocks() ? buildDecoded(branch)
+                                                 : buildMma(branch);
     break;
   case ContractKind::MultiplyAdd:
     sum = buildMultiplyAdd(branch);
@@ -526,6 +533,8 @@ Value TileKernel::buildBranch(const ContractBranch &branch) {
   case ContractKind::DynamicInt8:
     sum = buildInt8(branch);
     break;
+  case ContractKind::Blocks:
+    llvm_unreachable("blocks have a kernel of their own");
   }
   if (!sum || branch.scale == 1.0)
     return sum;
@@ -534,10 +543,11 @@ Value TileKernel::buildBranch(const ContractBranch &branch) {
   return arith::MulFOp::create(b, sum, scale);
 }
 
-LogicalResult TileKernel::buildEpilogue(Value total) {
-  TileWindow window =
-      getWindow(row, schedule.rows, divides(schedule.rows, c.m), column,
-                schedule.columns, divides(schedule.columns, c.n));
+LogicalResult lathe::kernels::buildContractEpilogue(LaunchBuilder &launch,
+                                                    const Contraction &c,
+                                                    KernelBuilder &kernel,
+                                                    const TileWindow &window,
+                                                    Value total) {
   graph::GroupOp group = launch.getGroup();
   TileEvaluator evaluator(kernel, group, launch.getContext(), window);
   evaluator.bind(c.getResult(), c.resultAccess, total);
@@ -564,7 +574,10 @@ LogicalResult TileKernel::build() {
     else
       total = arith::AddIOp::create(b, total, sum);
   }
-  if (failed(buildEpilogue(total)))
+  TileWindow window =
+      getWindow(row, schedule.rows, divides(schedule.rows, c.m), column,
+                schedule.columns, divides(schedule.columns, c.n));
+  if (failed(buildContractEpilogue(launch, c, kernel, window, total)))
     return failure();
 
   AffineExpr columnTiles = c.n.ceilDiv(schedule.columns);

@@ -45,6 +45,14 @@ llvm::LogicalResult buildContractKernel(LaunchBuilder &launch,
                                         const ContractSchedule &schedule,
                                         KernelBuilder &kernel);
 
+/// The ops that follow the root, on `total`, its sums in `window` over
+/// (batch.., m, n), and the stores. Fails with an error on the op.
+llvm::LogicalResult buildContractEpilogue(LaunchBuilder &launch,
+                                          const Contraction &c,
+                                          KernelBuilder &kernel,
+                                          const TileWindow &window,
+                                          mlir::Value total);
+
 /// A weight that is no constant in panels: (batch.., panels, k, columns).
 Temporary getPanels(const Contraction &c, const ContractBranch &branch);
 

@@ -92,6 +92,8 @@ struct LaunchSpec {
 struct LoweredGroup {
   std::vector<LaunchSpec> launches;
   std::vector<Temporary> temporaries;
+  /// What a user should know of the choices made; "" if nothing.
+  std::string remark;
 };
 
 /// Kernels of a module by content: building one that exists gives the old one.

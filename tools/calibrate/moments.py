@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Second moments of the inputs of a model's linear layers, over sample inputs:
-what `lathe compile --weights int4 --calibration FILE` rounds by.
+what `lathe compile --weights int4 --calibration FILE` rounds by, or prunes.
 
     moments.py MODEL.onnx -o FILE.safetensors INPUTS.npz...
 

@@ -28,13 +28,14 @@ static cl::opt<std::string> precision(
     cl::desc("Type of f32 activations between kernels and of unencoded f32 "
              "weights (default: keep, as the model says)"),
     cl::sub(parser), cl::cat(optionCategory));
-static cl::opt<std::string> weights(
-    "weights", cl::value_desc("FORMAT|FILE"),
-    cl::desc("How linear weights are stored: int8[:GROUP][:float], "
-             "int4[:GROUP][:zeros][:float], ternary[:GROUP][:float], or "
-             "a file with a layer pattern and one of these a line (default: as "
-             "they are)"),
-    cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<std::string>
+    weights("weights", cl::value_desc("FORMAT|FILE"),
+            cl::desc("How linear weights are stored: int8[:GROUP][:float], "
+                     "int4[:GROUP][:zeros][:float], ternary[:GROUP][:float], "
+                     "block4x1[:DENSITY][:float], or a file with a layer "
+                     "pattern and one of these a line (default: as "
+                     "they are)"),
+            cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string>
     tuning("tuning", cl::value_desc("TABLE"),
            cl::desc("Schedules measured by 'lathe tune' (default: those of the "
@@ -53,8 +54,9 @@ static cl::opt<std::string> attentionPattern(
     cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string> calibration(
     "calibration", cl::value_desc("FILE"),
-    cl::desc("Moments of layers' inputs, which int4 and ternary "
-             "weights round by (tools/calibrate/moments.py writes them)"),
+    cl::desc("Moments of layers' inputs, by which int4 and ternary weights "
+             "round and blocks are pruned (tools/calibrate/moments.py writes "
+             "them)"),
     cl::sub(parser), cl::cat(optionCategory));
 static cl::list<std::string> specialize(
     "specialize", cl::value_desc("NAME=V[,V...]"),

@@ -125,11 +125,34 @@ TernaryAttr::verifyEncoding(ArrayRef<int64_t> shape, Type,
   return verifyMatrix(error, *this, shape);
 }
 
+LogicalResult BlockAttr::verify(function_ref<InFlightDiagnostic()> error,
+                                int64_t axis, int64_t size, Float64 density,
+                                Type type) {
+  if (axis < 0 || axis > 1)
+    return error() << "'axis' of a matrix must be 0 or 1, got " << axis;
+  if (size != 4 && size != 8 && size != 16)
+    return error() << "'size' must be 4, 8 or 16 columns, got " << size;
+  if (!(density >= 0.0 && density <= 1.0))
+    return error() << "'density' must be in 0..1, got " << double(density);
+  if (!type.isInteger(8) && !type.isF32())
+    return error() << "'type' must be i8 or f32, got " << type;
+  return success();
+}
+
+LogicalResult
+BlockAttr::verifyEncoding(ArrayRef<int64_t> shape, Type,
+                          function_ref<InFlightDiagnostic()> error) const {
+  if (shape.size() != 2)
+    return error() << *this << " is for matrices, not for rank "
+                   << shape.size();
+  return success();
+}
+
 LogicalResult DynamicInt8Attr::verify(function_ref<InFlightDiagnostic()> error,
                                       int64_t group, bool) {
-  // Dot products take four at a time, and a group is one tile.
-  if (group <= 0 || group % 4 != 0 || group > 1024)
-    return error() << "'group' must be a multiple of 4 in 4..1024, got "
+  // Dot products take four at a time, and sums of a group fit 32 bits.
+  if (group <= 0 || group % 4 != 0 || group > 65536)
+    return error() << "'group' must be a multiple of 4 in 4..65536, got "
                    << group;
   return success();
 }

@@ -125,6 +125,26 @@ def Graph_NarrowAttr : Graph_Attr<"Narrow", "narrow"> {
   let genVerifyDecl = 1;
 }
 
+def Graph_BlockAttr : Graph_Attr<"Block", "block",
+    [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
+  let summary = "A matrix of which only blocks are kept";
+  let description = [{
+    Blocks are `size` columns by one k, columns being along `axis` (the
+    output-channel axis of the weight): those of the largest magnitude are kept,
+    `density` of all, and the others are zero. `type` i8 has values as codes
+    -127..127 with an f32 scale per column, f32 as they are (systems.md [5]).
+
+    ```mlir
+    tensor<768x3072xf32, #graph.block<axis = 1, density = 0.1, type = i8>>
+    ```
+  }];
+  let parameters = (ins "int64_t":$axis,
+                        DefaultValuedParameter<"int64_t", "4">:$size,
+                        Graph_Double<>:$density, "::mlir::Type":$type);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
 //===-- Activation quantizers ---------------------------------------------===//
 
 def Graph_DynamicInt8Attr : Graph_Attr<"DynamicInt8", "dynamic_int8"> {

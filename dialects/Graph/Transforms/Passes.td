@@ -300,9 +300,10 @@ def QuantizeWeightsPass
     max|w| / 254 of its column and group; an `int4` one is chosen for the least
     error of its group, a `ternary` one in groups too; without them it is
     rounded to steps of the weight's mean magnitude, and exact if it is -s, 0
-    and s as it is. A quantized input is off by at most (max x - min x) / 510 of
-    its row and group, beside `int4` and `ternary` max|x| / 254. What each
-    weight's error is, the bundle stage says.
+    and s as it is; of `block`, all but the largest blocks become zero. A
+    quantized input is off by at most (max x - min x) / 510 of its row and
+    group, beside `int4` and `ternary` max|x| / 254. What each weight's error
+    is, the bundle stage says.
   }];
   let dependentDialects = ["::lathe::graph::GraphDialect"];
   let options = [

@@ -10,6 +10,7 @@
 //   %y = graph.contract %x, %w
 //          [#graph.branch<quantizer = #graph.dynamic_int8<group = 128>>]
 
+#include "dialects/Graph/IR/ConstantValues.h"
 #include "dialects/Graph/Transforms/PassUtils.h"
 #include "dialects/Graph/Transforms/Passes.h"
 #include "dialects/Graph/Transforms/WeightPlan.h"
@@ -21,6 +22,9 @@ namespace lathe::graph {
 
 using namespace mlir;
 using namespace lathe::graph;
+
+/// Indices of blocks have 16 bits.
+static constexpr int64_t kMostBlockRows = 65536;
 
 namespace {
 struct QuantizeWeightsPass
@@ -55,6 +59,34 @@ const WeightFormat *QuantizeWeightsPass::findFormat(Operation *op) {
   return found;
 }
 
+/// The share of blocks of `size` columns by one k that are not all zero; 1 if
+/// the bytes are not at hand.
+static double getDensity(ElementsAttr value, int64_t axis, int64_t size) {
+  auto type = cast<RankedTensorType>(value.getShapedType());
+  std::optional<ArrayRef<char>> bytes = getRawBytes(value);
+  int64_t width = getElementBytes(type.getElementType());
+  if (!bytes ||
+      static_cast<int64_t>(bytes->size()) != type.getNumElements() * width)
+    return 1.0;
+  int64_t k = type.getDimSize(1 - axis), n = type.getDimSize(axis);
+  int64_t count = 0, blocks = llvm::divideCeil(n, size) * k;
+  auto isZero = [&](int64_t row, int64_t column) {
+    int64_t at = axis == 0 ? column * k + row : row * n + column;
+    ArrayRef<char> element = bytes->slice(at * width, width);
+    // The sign is the highest bit of the last byte.
+    return llvm::all_of(element.drop_back(), [](char c) { return c == 0; }) &&
+           (element.back() & 0x7f) == 0;
+  };
+  for (int64_t row = 0; row < k; ++row)
+    for (int64_t first = 0; first < n; first += size) {
+      auto columns = llvm::seq(first, std::min(first + size, n));
+      count +=
+          !llvm::all_of(columns, [&](int64_t i) { return isZero(row, i); });
+    }
+  return blocks ? static_cast<double>(count) / static_cast<double>(blocks)
+                : 0.0;
+}
+
 /// The weight with its encoding; null, with a remark, if it keeps its own.
 Value QuantizeWeightsPass::quantize(ContractOp op, Value weight,
                                     const WeightFormat &format) {
@@ -75,13 +107,23 @@ Value QuantizeWeightsPass::quantize(ContractOp op, Value weight,
     return keep("it is no plain matrix of f32, f16 or bf16");
   if (type.getNumElements() < minElements)
     return keep("it has fewer than " + Twine(minElements) + " elements");
+  int64_t axis = transpose ? 0 : 1;
+  WeightFormat chosen = format;
+  if (format.kind == WeightFormat::Kind::Block) {
+    if (type.getDimSize(1 - axis) > kMostBlockRows)
+      return keep("it has more than " + Twine(kMostBlockRows) +
+                  " elements a column");
+    // What is zero already needs no room.
+    chosen.density =
+        std::min(format.density,
+                 getDensity(constant.getValue(), axis, format.blockSize));
+  }
   OpBuilder builder(constant);
   // Calibrations and remarks name layers.
   auto encoded = ConstantOp::create(
       builder, builder.getFusedLoc({constant.getLoc(), op.getLoc()}),
-      RankedTensorType::get(
-          type.getShape(), type.getElementType(),
-          format.getEncoding(&getContext(), transpose ? 0 : 1)),
+      RankedTensorType::get(type.getShape(), type.getElementType(),
+                            chosen.getEncoding(&getContext(), axis)),
       constant.getValue());
   ++numQuantized;
   if (!transpose)
@@ -103,8 +145,10 @@ void QuantizeWeightsPass::quantizeLayer(ContractOp op) {
     if (!encoded)
       continue;
     op.getWeightsMutable()[i].set(encoded);
-    branches[i] = BranchAttr::get(
-        &getContext(), format->getQuantizer(&getContext()), branch.getScale());
+    int64_t k = cast<RankedTensorType>(weight.getType()).getDimSize(0);
+    branches[i] =
+        BranchAttr::get(&getContext(), format->getQuantizer(&getContext(), k),
+                        branch.getScale());
   }
   op.setBranchesAttr(ArrayAttr::get(&getContext(), branches));
 }

@@ -12,45 +12,65 @@ using namespace lathe::graph;
 static Error fail(StringRef text, const Twine &why) {
   return makeError("weight format '" + text + "': " + why +
                    "; there are keep, int8[:GROUP][:float], "
-                   "int4[:GROUP][:zeros][:float] and "
-                   "ternary[:GROUP][:float]");
+                   "int4[:GROUP][:zeros][:float], "
+                   "ternary[:GROUP][:float] and block4x1[:DENSITY][:float]");
+}
+
+std::string WeightFormat::parseWord(StringRef word, StringRef name) {
+  int64_t number;
+  double share;
+  if (kind == Kind::Keep)
+    return ("'keep' takes no '" + word + "'").str();
+  if (word == "float") {
+    quantizesInputs = false;
+  } else if (word == "zeros" && kind == Kind::Int4) {
+    hasZeros = true;
+  } else if (kind == Kind::Block && to_float(word, share)) {
+    if (!(share >= 0.0 && share <= 1.0))
+      return ("a density is in 0..1, not " + word).str();
+    density = share;
+  } else if (kind != Kind::Block && to_integer(word, number, 10)) {
+    int64_t unit = kind == Kind::Ternary ? 16 : 8;
+    if (number < unit || number > 1024 || number % unit != 0)
+      return ("a group is a multiple of " + Twine(unit) + " in " + Twine(unit) +
+              "..1024, not " + word)
+          .str();
+    group = number;
+    hasGroups = true;
+  } else {
+    return ("'" + word + "' says nothing about " + name).str();
+  }
+  return "";
 }
 
 Expected<WeightFormat> WeightFormat::parse(StringRef text) {
   SmallVector<StringRef> words;
   text.split(words, ':');
   WeightFormat format;
-  if (words[0] == "int8")
+  StringRef name = words[0], size = name;
+  if (name == "int8")
     format.kind = Kind::Int8;
-  else if (words[0] == "int4")
+  else if (name == "int4")
     format.kind = Kind::Int4;
-  else if (words[0] == "ternary")
+  else if (name == "ternary")
     format.kind = Kind::Ternary;
-  else if (words[0] != "keep")
-    return fail(text, "'" + words[0] + "' is no encoding");
-  int64_t unit = format.kind == Kind::Ternary ? 16 : 8;
+  else if (size.consume_front("block") && size.consume_back("x1") &&
+           to_integer(size, format.blockSize, 10) &&
+           is_contained({4, 8, 16}, format.blockSize))
+    format.kind = Kind::Block;
+  else if (name != "keep")
+    return fail(text, "'" + name + "' is no encoding");
   format.hasGroups = format.kind != Kind::Ternary;
-  bool hasGroup = false;
+  bool hasNumber = false;
   for (auto [i, word] : enumerate(ArrayRef(words).drop_front())) {
-    int64_t group;
+    double number;
+    bool isNumber = to_float(word, number);
     if (is_contained(ArrayRef(words).slice(1, i), word) ||
-        (hasGroup && to_integer(word, group, 10)))
+        (hasNumber && isNumber))
       return fail(text, "'" + word + "' is one too many");
-    if (format.kind == Kind::Keep)
-      return fail(text, "'keep' takes no '" + word + "'");
-    if (word == "float") {
-      format.quantizesInputs = false;
-    } else if (word == "zeros" && format.kind == Kind::Int4) {
-      format.hasZeros = true;
-    } else if (to_integer(word, group, 10)) {
-      if (group < unit || group > 1024 || group % unit != 0)
-        return fail(text, "a group is a multiple of " + Twine(unit) + " in " +
-                              Twine(unit) + "..1024, not " + word);
-      format.group = group;
-      format.hasGroups = hasGroup = true;
-    } else {
-      return fail(text, "'" + word + "' says nothing about " + words[0]);
-    }
+    hasNumber |= isNumber;
+    if (std::string why = format.parseWord(word, name); !why.empty())
+      return fail(text, why);
   }
   return format;
 }
@@ -66,13 +86,23 @@ mlir::Attribute WeightFormat::getEncoding(mlir::MLIRContext *context,
     return Int4Attr::get(context, axis, group, hasZeros);
   case Kind::Ternary:
     return TernaryAttr::get(context, axis, hasGroups ? group : 0);
+  case Kind::Block: {
+    mlir::Type type = mlir::Float32Type::get(context);
+    if (quantizesInputs)
+      type = mlir::IntegerType::get(context, 8);
+    return BlockAttr::get(context, axis, blockSize, density, type);
+  }
   }
   llvm_unreachable("all kinds are listed");
 }
 
-mlir::Attribute WeightFormat::getQuantizer(mlir::MLIRContext *context) const {
+mlir::Attribute WeightFormat::getQuantizer(mlir::MLIRContext *context,
+                                           int64_t k) const {
   if (kind == Kind::Keep || !quantizesInputs)
     return {};
+  // Lists know no groups of k: a row has one scale.
+  if (kind == Kind::Block)
+    return DynamicInt8Attr::get(context, llvm::alignTo(k, 4), false);
   // Codes of a few bits are unsigned, so that inputs are signed.
   return DynamicInt8Attr::get(context, group, kind != Kind::Int8);
 }

@@ -6,11 +6,15 @@
 //   int8[:GROUP][:float]        #graph.int8, groups of 128 unless said
 //   int4[:GROUP][:zeros][:float]  #graph.int4, the same; with zero points
 //   ternary[:GROUP][:float]     #graph.ternary, one scale unless there are
-//   groups
+//                               groups
+//   block4x1[:DENSITY][:float]    #graph.block of 4 columns by one k, also 8
+//                                 and 16; DENSITY of them are kept, unless said
+//                                 all that are not zero
 //
-// `float` leaves inputs as they are, and products are taken in floats; without
-// it inputs are quantized at run time and products are integer. A file has a
-// layer pattern and a format a line, `#` begins a comment:
+// `float` leaves inputs as they are, and products are taken in floats (of f32
+// values in blocks); without it inputs are quantized at run time and products
+// are integer. A file has a layer pattern and a format a line, `#` begins a
+// comment:
 //
 //   # The last layer is sensitive.
 //   */layer.5/*      int8
@@ -31,7 +35,7 @@ namespace lathe::graph {
 
 /// How one weight is stored and multiplied.
 struct WeightFormat {
-  enum class Kind { Keep, Int8, Int4, Ternary };
+  enum class Kind { Keep, Int8, Int4, Ternary, Block };
 
   Kind kind = Kind::Keep;
   int64_t group = 128;   ///< Elements of k that share a scale, here and
@@ -39,14 +43,20 @@ struct WeightFormat {
   bool hasGroups = true; ///< Else all weights of a layer share one.
   bool hasZeros = false;
   bool quantizesInputs = true;
+  int64_t blockSize = 4; ///< Columns of a block.
+  double density = 1.0;  ///< The share of blocks that are kept.
 
   /// Reads one of the forms above. An error says what is allowed.
   static llvm::Expected<WeightFormat> parse(llvm::StringRef text);
 
   /// The encoding of a weight whose columns lie along `axis`; null for "keep".
   mlir::Attribute getEncoding(mlir::MLIRContext *context, int64_t axis) const;
-  /// The quantizer of its inputs; null for none.
-  mlir::Attribute getQuantizer(mlir::MLIRContext *context) const;
+  /// The quantizer of its inputs, `k` to a row; null for none.
+  mlir::Attribute getQuantizer(mlir::MLIRContext *context, int64_t k) const;
+
+private:
+  /// Reads one of the words after the encoding's name; why not, if it is none.
+  std::string parseWord(llvm::StringRef word, llvm::StringRef name);
 };
 
 class WeightPlan {

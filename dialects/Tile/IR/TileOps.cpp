@@ -310,6 +310,28 @@ LogicalResult TransposeOp::verify() {
   return success();
 }
 
+LogicalResult ConcatOp::verify() {
+  RankedTensorType result = typeOf(getResult());
+  if (failed(verifyAxis(*this, result, getAxis())))
+    return failure();
+  int64_t size = 0;
+  for (Value input : getInputs()) {
+    RankedTensorType type = typeOf(input);
+    SmallVector<int64_t> expected(result.getShape());
+    if (type.getRank() == result.getRank())
+      expected[getAxis()] = type.getDimSize(getAxis());
+    if (type != result.clone(expected))
+      return emitOpError("an input of ")
+             << result << " along dim " << getAxis() << " can't be " << type;
+    size += expected[getAxis()];
+  }
+  if (size != result.getDimSize(getAxis()))
+    return emitOpError("inputs have ")
+           << size << " positions along dim " << getAxis() << ", the result "
+           << result.getDimSize(getAxis());
+  return success();
+}
+
 LogicalResult IotaOp::verify() {
   if (!typeOf(getResult()).getElementType().isIntOrIndex())
     return emitOpError("needs integer or index elements");

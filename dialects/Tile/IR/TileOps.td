@@ -286,6 +286,22 @@ def Tile_TransposeOp : Tile_Op<"transpose", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Tile_ConcatOp : Tile_Op<"concat", [Pure]> {
+  let summary = "Tiles one after the other along a dim";
+  let description = [{
+    ```mlir
+    %c = tile.concat %a, %b axis 0
+      : tensor<4x64xi32>, tensor<4x64xi32> -> tensor<8x64xi32>
+    ```
+  }];
+  let arguments = (ins Variadic<Tile_Tile>:$inputs, I64Attr:$axis);
+  let results = (outs Tile_Tile:$result);
+  let assemblyFormat = [{
+    $inputs `axis` $axis attr-dict `:` type($inputs) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
 def Tile_IotaOp : Tile_Op<"iota", [Pure]> {
   let summary = "The position along one dim";
   let description = [{

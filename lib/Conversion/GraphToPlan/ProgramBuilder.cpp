@@ -207,6 +207,8 @@ void ProgramBuilder::createLaunches(graph::GroupOp group,
   for (const Temporary &temporary : lowered.temporaries)
     temporaries.push_back(
         createAlloc(group.getLoc(), temporary.elementType, temporary.dims));
+  if (emitRemarks && !lowered.remark.empty())
+    emitRemark(group.getLoc()) << lowered.remark;
   for (const LaunchSpec &launch : lowered.launches) {
     createLaunch(group, launch, temporaries);
     if (!emitRemarks)

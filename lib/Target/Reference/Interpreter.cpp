@@ -124,6 +124,7 @@ private:
   LogicalResult runOp(Operation *op);
   LogicalResult runFor(scf::ForOp op);
   LogicalResult runIf(scf::IfOp op);
+  void runConcat(tile::ConcatOp op);
   LogicalResult makeView(tile::ViewOp op);
   LogicalResult load(tile::LoadOp op);
   LogicalResult loadScalar(tile::LoadScalarOp op);
@@ -241,6 +242,10 @@ LogicalResult Program::runOp(Operation *op) {
           return source;
         });
       })
+      .Case([&](tile::ConcatOp concat) {
+        runConcat(concat);
+        return success();
+      })
       .Default([&](Operation *) -> LogicalResult {
         auto operands = llvm::map_to_vector(op->getOperands(), [&](Value v) {
           return static_cast<const Elements *>(&values[v]);
@@ -250,6 +255,21 @@ LogicalResult Program::runOp(Operation *op) {
           values[op->getResult(0)] = std::move(*result);
         return result;
       });
+}
+
+void Program::runConcat(tile::ConcatOp op) {
+  Elements result = Elements::get(op.getType());
+  int64_t start = 0;
+  for (Value input : op.getInputs()) {
+    const Elements &part = values[input];
+    for (size_t i = 0, size = part.size(); i < size; ++i) {
+      SmallVector<int64_t> at = delinearize(i, part.shape);
+      at[op.getAxis()] += start;
+      result.set(linearize(at, result.shape), part, i);
+    }
+    start += part.shape[op.getAxis()];
+  }
+  values[op.getResult()] = std::move(result);
 }
 
 LogicalResult Program::runFor(scf::ForOp op) {

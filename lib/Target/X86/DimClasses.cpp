@@ -100,6 +100,16 @@ void DimClasses::visit(Operation *op) {
         for (auto [to, from] : llvm::enumerate(transpose.getPermutation()))
           unite(transpose.getInput(), from, transpose.getResult(), to);
       })
+      .Case([&](tile::ConcatOp concat) {
+        unsigned axis = concat.getAxis();
+        fix(concat.getResult(), axis);
+        for (Value input : concat.getInputs()) {
+          fix(input, axis);
+          for (unsigned dim = 0, rank = rankOf(input); dim < rank; ++dim)
+            if (dim != axis)
+              unite(input, dim, concat.getResult(), dim);
+        }
+      })
       .Case([&](tile::LoadOp load) {
         if (load.getGather())
           unite(load.getGather(), 0, load.getResult(), *load.getGatherDim());

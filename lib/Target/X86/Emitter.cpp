@@ -159,6 +159,7 @@ LogicalResult Emitter::emitOp(Operation *op) {
       })
       .Case([&](tile::ScanOp scan) { return emitScan(scan); })
       .Case([&](tile::MmaOp mma) { return emitMma(mma); })
+      .Case([&](tile::ConcatOp concat) { return emitConcat(concat); })
       .Case([&](scf::ForOp loop) { return emitFor(loop); })
       .Case([&](scf::IfOp branch) { return emitIf(branch); })
       .Case<tile::ProgramIdOp>([](Operation *) { return success(); })
@@ -221,6 +222,69 @@ LogicalResult Emitter::emitLoadScalar(tile::LoadScalarOp op) {
       view.element, offsetPointer(view.pointer, view.element, offset), true);
   mapping.map(op.getResult(), vector::ExtractOp::create(b, vector, 0));
   return success();
+}
+
+/// Parts that were made in place are there; the others are written now.
+LogicalResult Emitter::emitConcat(tile::ConcatOp op) {
+  Storage storage;
+  storage.kind = Storage::Scratch;
+  storage.memory = concatMemory(op);
+  for (OpOperand &part : op->getOpOperands())
+    if (!partsInPlace.erase(&part))
+      writePart(part, storage.memory);
+  tiles[op.getResult()] = storage;
+  concatMemories.erase(op);
+  return success();
+}
+
+Value Emitter::concatMemory(tile::ConcatOp op) {
+  Value &memory = concatMemories[op];
+  if (!memory)
+    memory = allocate(op.getResult());
+  return memory;
+}
+
+/// Writes a part to where it stands in the concatenation.
+void Emitter::writePart(OpOperand &part, Value memory) {
+  auto op = cast<tile::ConcatOp>(part.getOwner());
+  Value tile = part.get();
+  int axis = op.getAxis();
+  int64_t start = 0;
+  for (Value before : op.getInputs().take_front(part.getOperandNumber()))
+    start += extent(before, axis);
+  SmallVector<int64_t> shape = shapeOf(tile);
+  int lane = static_cast<int>(shape.size()) - 1;
+  // Vectors would write over the next part, or the next row.
+  bool isSplit =
+      axis == lane && (start % unit.lanes || shape[lane] % unit.lanes);
+  auto write = [&](const Position &position) {
+    Position place = position;
+    place.at[axis] = place.at[axis] + start;
+    Value vector = vec(tile, position);
+    if (isSplit)
+      writeScratchElement(op.getResult(), memory, place, vector);
+    else
+      writeScratch(op.getResult(), memory, place, vector);
+  };
+  if (isSplit)
+    lane = -1;
+  if (tiles.lookup(tile).kind == Storage::Registers)
+    forEachUnrolled(shape, lane, write);
+  else
+    forEachInBox(shape, lane, write);
+}
+
+/// Moves a tile in registers to where it stands in the concatenation that alone
+/// reads it: they are free then for the next part.
+void Emitter::placePart(Value tile) {
+  if (!tile.hasOneUse() || tiles.lookup(tile).kind != Storage::Registers)
+    return;
+  OpOperand &use = *tile.use_begin();
+  auto op = dyn_cast<tile::ConcatOp>(use.getOwner());
+  if (!op || op->getBlock() != tile.getParentBlock())
+    return;
+  writePart(use, concatMemory(op));
+  partsInPlace.insert(&use);
 }
 
 LogicalResult Emitter::emitStore(tile::StoreOp op) {

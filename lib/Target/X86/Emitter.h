@@ -146,6 +146,10 @@ private:
   mlir::LogicalResult emitReduce(tile::ReduceOp op);
   mlir::LogicalResult emitScan(tile::ScanOp op);
   mlir::LogicalResult emitMma(tile::MmaOp op);
+  mlir::LogicalResult emitConcat(tile::ConcatOp op);
+  mlir::Value concatMemory(tile::ConcatOp op);
+  void writePart(mlir::OpOperand &part, mlir::Value memory);
+  void placePart(mlir::Value tile);
   mlir::LogicalResult emitFor(mlir::scf::ForOp op);
   mlir::LogicalResult emitLoopCopy(mlir::scf::ForOp op, mlir::Value lower,
                                    mlir::Value upper,
@@ -180,6 +184,8 @@ private:
   /// The vector at `position`; `lanes` elements of the tile's element type.
   mlir::Value vec(mlir::Value tile, const Position &position);
   mlir::Value computeVec(mlir::Value tile, const Position &position);
+  /// The element at `position`, where no vector is needed to know it.
+  mlir::Value element(mlir::Value tile, const Position &position);
   mlir::Value elementwise(mlir::Operation *op, const Position &position);
   mlir::Value readRegisters(mlir::Value tile, const Storage &storage,
                             const Position &position);
@@ -259,6 +265,8 @@ private:
   mlir::Value fromMemoryForm(mlir::Value vector, mlir::Type element);
   Coord laneStride(const Access &access, const Position &position);
   mlir::Value padSlot(mlir::Type element, mlir::Attribute pad);
+  /// Where what must not be written can go.
+  mlir::Value sinkSlot();
 
   //===-- Squares (Transpose.cpp) -----------------------------------------===//
   llvm::SmallVector<mlir::Value>
@@ -280,6 +288,11 @@ private:
   mlir::Value loadWordOfRow(tile::MmaOp op, Coord row);
   /// A vector of words of an interleaved tile; lanes run along the columns.
   mlir::Value wordVec(mlir::Value tile, Coord column);
+  /// The same for `count` vectors of a tile of four gathered rows of bytes.
+  llvm::SmallVector<mlir::Value> gatheredWords(tile::LoadOp load, Coord column,
+                                               int64_t count);
+  llvm::SmallVector<mlir::Value>
+  interleaveRows(llvm::ArrayRef<mlir::Value> rows);
   mlir::Value widenBytes(mlir::Value words, bool odd, bool isUnsigned);
   mlir::Value widenHalf(mlir::Value words, bool odd);
   mlir::Value callIntrinsic(llvm::StringRef name, mlir::Type result,
@@ -440,6 +453,9 @@ private:
   llvm::DenseMap<unsigned, Cut> cuts;
   /// Facts that hold in the copy of the body being emitted.
   BoundSet assumed;
+  /// Scratch of concatenations some of whose parts are in place.
+  llvm::DenseMap<mlir::Operation *, mlir::Value> concatMemories;
+  llvm::DenseSet<mlir::OpOperand *> partsInPlace;
   /// Innermost last: entries die with the region they were emitted in.
   llvm::SmallVector<std::map<MemoKey, mlir::Value>> memo;
   llvm::SmallVector<llvm::DenseMap<mlir::Value, mlir::Value>> spills;
@@ -448,6 +464,7 @@ private:
       usedScratch;
   llvm::DenseMap<mlir::Attribute, mlir::Value> padSlots;
   Sweep sweep;
+  mlir::Value sink;
   int64_t scratchBytes = 0;
 };
 

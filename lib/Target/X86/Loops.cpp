@@ -161,10 +161,12 @@ LogicalResult Emitter::emitFor(scf::ForOp op) {
     return failure();
   unsigned scalar = 0;
   for (auto [result, storage] : llvm::zip_equal(op.getResults(), carried)) {
-    if (isTile(result))
-      tiles[result] = storage;
-    else
+    if (!isTile(result)) {
       mapping.map(result, scalars[scalar++]);
+      continue;
+    }
+    tiles[result] = storage;
+    placePart(result);
   }
   return success();
 }

@@ -165,8 +165,7 @@ SmallVector<Coord> Emitter::coordsAt(const Access &access,
     }
     if (dim == position.lane)
       continue; // The lanes' own positions are added by loadVec.
-    Value row = vec(access.gather, {{position.at[dim]}, -1});
-    Coord at = {vector::ExtractOp::create(b, row, 0), 0};
+    Coord at = {element(access.gather, {{position.at[dim]}, -1}), 0};
     coords[viewDim] = add(coords[viewDim], at);
   }
   return coords;
@@ -266,6 +265,18 @@ Value Emitter::padSlot(Type element, Attribute pad) {
   return slot;
 }
 
+Value Emitter::sinkSlot() {
+  if (sink)
+    return sink;
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(entry);
+  Value bytes =
+      arith::ConstantOp::create(b, b.getI64IntegerAttr(unit.lanes * 8));
+  sink = LLVM::AllocaOp::create(b, LLVM::LLVMPointerType::get(b.getContext()),
+                                b.getI8Type(), bytes, 64);
+  return sink;
+}
+
 Value Emitter::loadGathered(const Access &access, ArrayRef<Coord> coords,
                             const Position &position, Value mask,
                             Attribute pad) {
@@ -334,11 +345,15 @@ void Emitter::storeVec(const Access &access, const Position &position,
     Value first = lanesBelow({Value(), 1});
     mask = conjunction(b, mask, first);
   }
-  if (row)
-    mask = conjunction(b, mask, splat(row));
   Coord stride = laneStride(access, position);
   IntegerAttr alignment = b.getI32IntegerAttr(byteSize(element));
-  if (!stride.isStatic() || stride.offset != 1) {
+  bool isScattered = !stride.isStatic() || stride.offset != 1;
+  // Masks would do, but where the row is no memory they take an assist each.
+  if (row && !isScattered)
+    pointer = LLVM::SelectOp::create(b, row, pointer, sinkSlot());
+  else if (row)
+    mask = conjunction(b, mask, splat(row));
+  if (isScattered) {
     LLVM::masked_scatter::create(
         b, toMemoryForm(vector),
         lanePointers(element, pointer, laneOffsets(stride)),

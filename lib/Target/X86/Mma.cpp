@@ -30,11 +30,13 @@ static int64_t rowsPerBlock(int64_t vectors, int64_t registers) {
 // Dot products of 32-bit words: four bytes, or two bf16
 //===----------------------------------------------------------------------===//
 
-/// Whether the operands can be read a word at a time: `b` interleaved, `a` with
-/// the word's elements beside each other, and both inside their views along k
-/// and the columns. Rows of `a` that are outside read as its pad.
+/// Whether the operands can be read a word at a time: `b` interleaved or of
+/// gathered rows, `a` with the word's elements beside each other, and both
+/// inside their views along k and the columns. Rows of `a` that are outside
+/// read as its pad.
 bool Emitter::hasWordDots(tile::MmaOp op) {
-  if (!isInterleaved(op) || extent(op.getAcc(), 1) % unit.lanes)
+  if ((!isInterleaved(op) && !isGatheredWord(op)) ||
+      extent(op.getAcc(), 1) % unit.lanes)
     return false;
   auto isInside = [&](tile::LoadOp load, int64_t dim) {
     Bound bound = {load, static_cast<unsigned>(dim)};
@@ -109,6 +111,72 @@ Value Emitter::wordVec(Value tile, Coord column) {
   OperationState state(op->getLoc(), op->getName(), operands, bytes,
                        op->getAttrs());
   return b.create(state)->getResult(0);
+}
+
+/// Columns of four rows, a register of bytes each, as four vectors of words.
+/// Interleaving works on 16 bytes at a time: so that words come out in order,
+/// the doublewords of these are transposed first.
+SmallVector<Value> Emitter::interleaveRows(ArrayRef<Value> rows) {
+  int64_t lanes = unit.lanes, bytes = 4 * lanes, chunks = lanes / 4;
+  SmallVector<int64_t> transposed;
+  for (int64_t chunk = 0; chunk < chunks; ++chunk)
+    for (int64_t i = 0; i < 4; ++i)
+      transposed.push_back(i * chunks + chunk);
+  auto interleave = [&](Value x, Value y, int64_t width, bool upper) -> Value {
+    auto type = VectorType::get({bytes / width}, b.getIntegerType(8 * width));
+    SmallVector<int64_t> mask;
+    int64_t count = 16 / width; // Elements of 16 bytes.
+    for (int64_t first = 0; first < bytes / width; first += count)
+      for (int64_t i = 0; i < count / 2; ++i) {
+        int64_t place = first + (upper ? count / 2 : 0) + i;
+        mask.append({place, bytes / width + place});
+      }
+    x = vector::BitCastOp::create(b, type, x);
+    y = vector::BitCastOp::create(b, type, y);
+    return vector::ShuffleOp::create(b, x, y, mask);
+  };
+  SmallVector<Value, 4> ordered;
+  for (Value row : rows) {
+    Value words = vector::BitCastOp::create(b, vectorOf(b.getI32Type()), row);
+    ordered.push_back(vector::ShuffleOp::create(b, words, words, transposed));
+  }
+  SmallVector<Value> result;
+  for (bool outer : {false, true}) {
+    Value x = interleave(ordered[0], ordered[1], 1, outer);
+    Value y = interleave(ordered[2], ordered[3], 1, outer);
+    for (bool inner : {false, true})
+      result.push_back(interleave(x, y, 2, inner));
+  }
+  auto type = VectorType::get({bytes}, b.getI8Type());
+  for (Value &words : result)
+    words = vector::BitCastOp::create(b, type, words);
+  return result;
+}
+
+SmallVector<Value> Emitter::gatheredWords(tile::LoadOp load, Coord column,
+                                          int64_t count) {
+  Access access = accessOf(load);
+  auto loadRow = [&](int64_t k, Coord at, int64_t bytes) -> Value {
+    Value pointer = address(access, coordsAt(access, {{{Value(), k}, at}, 1}));
+    return LLVM::LoadOp::create(b, VectorType::get({bytes}, b.getI8Type()),
+                                pointer, 1);
+  };
+  SmallVector<Value> result;
+  for (; count >= 4; count -= 4, column = column + 4 * unit.lanes) {
+    SmallVector<Value, 4> rows;
+    for (int64_t k = 0; k < 4; ++k)
+      rows.push_back(loadRow(k, column, 4 * unit.lanes));
+    llvm::append_range(result, interleaveRows(rows));
+  }
+  for (; count > 0; --count, column = column + unit.lanes) {
+    SmallVector<Value, 4> rows;
+    for (int64_t k = 0; k < 4; ++k)
+      rows.push_back(loadRow(k, column, unit.lanes));
+    Value even = vector::InterleaveOp::create(b, rows[0], rows[2]);
+    Value odd = vector::InterleaveOp::create(b, rows[1], rows[3]);
+    result.push_back(vector::InterleaveOp::create(b, even, odd));
+  }
+  return result;
 }
 
 /// Bytes 0 and 2, or 1 and 3, of every word as 16-bit numbers.
@@ -191,11 +259,16 @@ Value Emitter::wordDot(tile::MmaOp op, Value sum, ArrayRef<Value> row,
 /// Adds a word's products per column to the block's accumulators.
 void Emitter::wordDotStep(tile::MmaOp op, const Block &block,
                           MutableArrayRef<Value> acc) {
+  SmallVector<Value> words;
+  if (isGatheredWord(op))
+    words = gatheredWords(op.getB().getDefiningOp<tile::LoadOp>(), block.column,
+                          block.vectors);
+  else
+    for (int64_t j = 0; j < block.vectors; ++j)
+      words.push_back(wordVec(op.getB(), block.column + j * unit.lanes));
   SmallVector<SmallVector<Value, 2>> columns;
-  for (int64_t j = 0; j < block.vectors; ++j)
-    columns.push_back(
-        wordOperands(op, wordVec(op.getB(), block.column + j * unit.lanes),
-                     op.getUnsignedB()));
+  for (Value word : words)
+    columns.push_back(wordOperands(op, word, op.getUnsignedB()));
   for (int64_t i = 0; i < block.rows; ++i) {
     auto row =
         wordOperands(op, loadWordOfRow(op, block.row + i), op.getUnsignedA());

@@ -39,6 +39,14 @@ static bool isInterleaved(Value tile) {
 
 bool x86::isInterleaved(tile::MmaOp mma) { return ::isInterleaved(mma.getB()); }
 
+bool x86::isGatheredWord(tile::MmaOp mma) {
+  auto load = mma.getB().getDefiningOp<tile::LoadOp>();
+  return load && load.getGather() && *load.getGatherDim() == 0 &&
+         load.getType().getElementType().isInteger(8) &&
+         load.getType().getDimSize(0) == 4 && load.getDims()[1] >= 0 &&
+         load.getView().getType().getStrides()[load.getDims()[1]] == 1;
+}
+
 /// By how much the index grows from one iteration of `loop` to the next;
 /// nothing if that differs between them.
 static std::optional<int64_t> growthOf(Value index, scf::ForOp loop) {

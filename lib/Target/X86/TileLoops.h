@@ -28,6 +28,10 @@ bool isInterleaved(tile::MmaOp mma);
 /// the next; nothing if that differs between them.
 std::optional<int64_t> pitchOf(tile::LoadOp load, mlir::scf::ForOp loop);
 
+/// Whether `mma`'s right operand is four gathered rows of bytes, whose columns
+/// lie beside each other: words that are put together on the way.
+bool isGatheredWord(tile::MmaOp mma);
+
 /// A loop that does nothing but multiply and add, and decode what it multiplies
 /// with.
 struct TileLoop {

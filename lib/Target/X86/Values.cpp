@@ -66,6 +66,48 @@ Value Emitter::computeVec(Value tile, const Position &position) {
       .Default([&](Operation *op) { return elementwise(op, position); });
 }
 
+/// Integers that are loaded and computed with need no vector registers, which
+/// multiplies are short of.
+Value Emitter::element(Value tile, const Position &position) {
+  Operation *op = tile.getDefiningOp();
+  auto fallBack = [&]() -> Value {
+    return vector::ExtractOp::create(b, vec(tile, position), 0);
+  };
+  if (tiles.lookup(tile).kind != Storage::Deferred ||
+      !typeOf(tile).getElementType().isIntOrIndex())
+    return fallBack();
+  if (auto load = dyn_cast<tile::LoadOp>(op)) {
+    Access access = accessOf(load);
+    SmallVector<Coord> coords = coordsAt(access, position);
+    Value row;
+    laneMask(access, coords, position, row);
+    if (row || access.view->element.isInteger(1) ||
+        access.view->element.isIndex())
+      return fallBack();
+    return LLVM::LoadOp::create(b, access.view->element,
+                                address(access, coords), 1);
+  }
+  if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
+    auto value = dyn_cast<SplatElementsAttr>(constant.getValue());
+    if (!value)
+      return fallBack();
+    return arith::ConstantOp::create(
+        b, cast<TypedAttr>(value.getSplatValue<Attribute>()));
+  }
+  bool isArithmetic =
+      isa<arith::ExtUIOp, arith::ExtSIOp, arith::TruncIOp, arith::IndexCastOp,
+          arith::IndexCastUIOp, arith::AddIOp, arith::MulIOp, arith::MinSIOp,
+          arith::MaxSIOp, arith::MinUIOp, arith::MaxUIOp>(op);
+  if (!isArithmetic)
+    return fallBack();
+  SmallVector<Value> operands;
+  for (Value operand : op->getOperands())
+    operands.push_back(element(operand, position));
+  OperationState state(op->getLoc(), op->getName(), operands,
+                       typeOf(tile).getElementType(), op->getAttrs());
+  return b.create(state)->getResult(0);
+}
+
 Value Emitter::constant(arith::ConstantOp op, const Position &position) {
   auto value = cast<DenseElementsAttr>(op.getValue());
   Type element = value.getElementType();

@@ -163,6 +163,47 @@ func.func @ternary(%x: tensor<5x256xf32> {graph.name = "x"})
 
 // -----
 
+// Lists of blocks: inputs lie transposed, rows in the lanes, and are gathered by
+// the lists' indices, which are brought into range. A matrix unit is faster on
+// the dense weight.
+
+// CHECK-LABEL: plan.program @blocks
+// CHECK-NOT: buffer "dense"
+// CHECK: tile.kernel @transpose_256(
+// CHECK: tile.kernel @linear_blocks_int8_256x64(
+// CHECK-SAME: tile = [16, 64]
+// CHECK: tile.kernel @linear_blocks_int8_256x64_2(
+// CHECK-SAME: tile = [64, 64]
+// CHECK: %[[BEGIN:.*]] = arith.minsi
+// CHECK: arith.maxsi
+// CHECK: %[[END:.*]] = arith.minsi
+// CHECK: scf.for {{.*}} = %[[BEGIN]] to %[[END]] {{.*}} -> (tensor<4x64xi32>)
+// CHECK: arith.minsi {{.*}} : tensor<4xi32>
+// CHECK: %[[X:.*]] = tile.load {{.*}} gather {{.*}} at 0 {{.*}} -> tensor<4x64xi8>
+// CHECK: %[[W:.*]] = tile.load {{.*}} -> tensor<4x4xi8>
+// CHECK: tile.mma %[[W]], %[[X]], %{{.*}} {unsigned_b}
+// CHECK: tile.concat {{.*}} -> tensor<64x64xi32>
+// CHECK: tile.store {{.*}} dims [1, 0]
+// AMX-LABEL: plan.program @blocks
+// AMX-NOT: buffer "indices"
+// AMX: tile.kernel @linear_int8_256x64(
+func.func @blocks(
+    %x: tensor<?x256xf32> {graph.name = "x",
+      graph.dims = affine_map<()[s0] -> (s0, 256)>})
+    -> (tensor<?x64xf32> {graph.name = "y"})
+    attributes {graph.symbols = ["m"]} {
+  %w = graph.constant dense_resource<q> : tensor<256x64xf32>
+    : tensor<256x64xf32, #graph.block<axis = 1, density = 0.2, type = i8>>
+  %0 = graph.contract %x, %w
+    [#graph.branch<quantizer = #graph.dynamic_int8<group = 256>>]
+    : (tensor<?x256xf32>,
+       tensor<256x64xf32, #graph.block<axis = 1, density = 0.2, type = i8>>)
+      -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}
+
+// -----
+
 // A product of activations, the second one transposed: it is written in panels
 // first. Batch dims stay program ids.
 

@@ -157,7 +157,7 @@ func.func @dims(%x: tensor<?x?xf32> {graph.dims =
 // -----
 
 func.func @int8_group(%x: tensor<4x4xf32>) {
-  // expected-error@+2 {{'group' must be a multiple of 4 in 4..1024, got 6}}
+  // expected-error@+2 {{'group' must be a multiple of 4 in 4..65536, got 6}}
   // expected-error@+1 {{failed to parse}}
   graph.contract %x, %x [#graph.branch<quantizer = #graph.dynamic_int8<group = 6>>]
     : (tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
@@ -267,3 +267,23 @@ func.func @cumulate(%x: tensor<3xi1>) {
   %0 = graph.cumulate %x axis 0 : tensor<3xi1>
   return
 }
+
+// -----
+
+// expected-error @+1 {{'size' must be 4, 8 or 16 columns, got 5}}
+func.func private @block_size(tensor<64x64xf32, #graph.block<axis = 1, size = 5, density = 0.5, type = i8>>)
+
+// -----
+
+// expected-error @+1 {{'density' must be in 0..1, got 1.5}}
+func.func private @block_density(tensor<64x64xf32, #graph.block<axis = 1, density = 1.5, type = i8>>)
+
+// -----
+
+// expected-error @+1 {{'type' must be i8 or f32, got 'i4'}}
+func.func private @block_type(tensor<64x64xf32, #graph.block<axis = 1, density = 0.5, type = i4>>)
+
+// -----
+
+// expected-error @+1 {{is for matrices, not for rank 3}}
+func.func private @block_rank(tensor<2x64x64xf32, #graph.block<axis = 1, density = 0.5, type = f32>>)

@@ -14,6 +14,9 @@
 // RUN: lathe-opt %t/model.mlir \
 // RUN:   --graph-quantize-weights="min-elements=16 weights=ternary:32:float" \
 // RUN:   | FileCheck %t/model.mlir --check-prefix=TERNARY-GROUPS
+// RUN: lathe-opt %t/blocks.mlir \
+// RUN:   --graph-quantize-weights="min-elements=16 weights=%t/blocks.txt" \
+// RUN:   | FileCheck %t/blocks.mlir
 // RUN: lathe-opt %t/layers.mlir \
 // RUN:   --graph-quantize-weights="min-elements=16 weights=%t/plan.txt" \
 // RUN:   | FileCheck %t/layers.mlir
@@ -38,21 +41,61 @@
 // RUN: not lathe-opt %t/model.mlir \
 // RUN:   --graph-quantize-weights=weights=ternary:24 2>&1 \
 // RUN:   | FileCheck %s --check-prefix=TERNARY-GROUP
+// RUN: not lathe-opt %t/model.mlir \
+// RUN:   --graph-quantize-weights=weights=block4x1:1.5 2>&1 \
+// RUN:   | FileCheck %s --check-prefix=DENSITY
+// RUN: not lathe-opt %t/model.mlir \
+// RUN:   --graph-quantize-weights=weights=block5x1:0.5 2>&1 \
+// RUN:   | FileCheck %s --check-prefix=BLOCK
 // RUN: not lathe-opt %t/model.mlir --graph-quantize-weights=weights=int8:zeros \
 // RUN:   2>&1 | FileCheck %s --check-prefix=ZEROS
 
 // LOST: lost.txt:2:1: error: pattern 'decoder/*' matches no linear layer of the model
-// ODD: odd.txt:1: weight format 'int3': 'int3' is no encoding; there are keep, int8[:GROUP][:float], int4[:GROUP][:zeros][:float] and ternary[:GROUP][:float]
+// ODD: odd.txt:1: weight format 'int3': 'int3' is no encoding; there are keep, int8[:GROUP][:float], int4[:GROUP][:zeros][:float], ternary[:GROUP][:float] and block4x1[:DENSITY][:float]
 // FEW: few.txt:3: a line holds a layer pattern and a weight format, not '*'
 // UNKNOWN: weight format 'int5': 'int5' is no encoding; there are {{.*}}, or a file with a layer pattern
 // GROUP: weight format 'int4:9': a group is a multiple of 8 in 8..1024, not 9
 // TERNARY-GROUP: weight format 'ternary:24': a group is a multiple of 16 in 16..1024, not 24
+// DENSITY: weight format 'block4x1:1.5': a density is in 0..1, not 1.5
+// BLOCK: weight format 'block5x1:0.5': 'block5x1' is no encoding
 // ZEROS: weight format 'int8:zeros': 'zeros' says nothing about int8
 
 //--- plan.txt
 # The first line that matches decides.
 encoder/0    keep      # a comment
 encoder/*  int4:32
+
+//--- blocks.txt
+pruned     block4x1
+halved     block4x1:0.5
+floats     block8x1:0.25:float
+
+//--- blocks.mlir
+// A weight that is sparse already keeps its density, if less was asked.
+// CHECK-LABEL: func.func @blocks(
+// CHECK-DAG: tensor<4x8xf32, #graph.block<axis = 1, density = 2.500000e-01, type = i8>>
+// CHECK-DAG: tensor<4x8xf32, #graph.block<axis = 1, density = 5.000000e-01, type = i8>>
+// CHECK-DAG: tensor<4x8xf32, #graph.block<axis = 1, size = 8, density = 2.500000e-01, type = f32>>
+// CHECK: graph.contract %{{.*}} [#graph.branch<quantizer = #graph.dynamic_int8<group = 4>>]
+// CHECK: graph.contract %{{.*}} [#graph.branch<quantizer = #graph.dynamic_int8<group = 4>>]
+// CHECK: graph.contract %{{.*}} [#graph.branch<>]
+func.func @blocks(%x: tensor<?x4xf32>)
+    -> (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>) {
+  %w = graph.constant dense<[
+      [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0],
+      [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+      [2.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+      [0.0, -0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]]> : tensor<4x8xf32>
+    : tensor<4x8xf32>
+  %v = graph.constant dense_resource<v> : tensor<4x8xf32> : tensor<4x8xf32>
+  %0 = graph.contract %x, %w [#graph.branch<>]
+    : (tensor<?x4xf32>, tensor<4x8xf32>) -> tensor<?x8xf32> loc("pruned")
+  %1 = graph.contract %x, %v [#graph.branch<>]
+    : (tensor<?x4xf32>, tensor<4x8xf32>) -> tensor<?x8xf32> loc("halved")
+  %2 = graph.contract %x, %v [#graph.branch<>]
+    : (tensor<?x4xf32>, tensor<4x8xf32>) -> tensor<?x8xf32> loc("floats")
+  return %0, %1, %2 : tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>
+}
 
 //--- values.txt
 */attention/self/value/*   int8

@@ -58,6 +58,9 @@ tile.kernel @others(%x: !tile.buffer<f32>, %ids: !tile.buffer<i64>)
   %id = tile.load_scalar %iv[%c0] : !tile.view<8xi64, [1]> -> i64
   // CHECK: tile.iota 0 : tensor<4xindex>
   %rows = tile.iota 0 : tensor<4xindex>
+  // CHECK: tile.concat %{{.*}}, %{{.*}} axis 0 : tensor<4xindex>, tensor<4xindex> -> tensor<8xindex>
+  %both = tile.concat %rows, %rows axis 0
+    : tensor<4xindex>, tensor<4xindex> -> tensor<8xindex>
   // CHECK: gather %{{.*}} : tensor<4xindex> at 0 pad 1.000000e+00 : f32
   %g = tile.load %xv[%c0, %c0] dims [0, 1] gather %rows : tensor<4xindex> at 0
     pad 1.0 : f32 : !tile.view<8x64xf32, [64, 1]> -> tensor<4x64xf32>

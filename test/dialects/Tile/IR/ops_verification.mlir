@@ -60,3 +60,24 @@ tile.kernel @store(%x: !tile.buffer<f32>) schedule <strategy = "pointwise"> {
   tile.store %t, %v[%c0] dims [0] : tensor<8xi32>, !tile.view<8xf32, [1]>
   tile.return
 }
+
+// -----
+
+tile.kernel @concat(%x: !tile.buffer<f32>) schedule <strategy = "pointwise"> {
+  %a = arith.constant dense<0.0> : tensor<4x3xf32>
+  // expected-error @+1 {{inputs have 8 positions along dim 0, the result 9}}
+  %c = tile.concat %a, %a axis 0
+    : tensor<4x3xf32>, tensor<4x3xf32> -> tensor<9x3xf32>
+  tile.return
+}
+
+// -----
+
+tile.kernel @concat_of(%x: !tile.buffer<f32>) schedule <strategy = "pointwise"> {
+  %a = arith.constant dense<0.0> : tensor<4x3xf32>
+  %b = arith.constant dense<0.0> : tensor<4x2xf32>
+  // expected-error @+1 {{an input of 'tensor<8x3xf32>' along dim 0 can't be 'tensor<4x2xf32>'}}
+  %c = tile.concat %a, %b axis 0
+    : tensor<4x3xf32>, tensor<4x2xf32> -> tensor<8x3xf32>
+  tile.return
+}

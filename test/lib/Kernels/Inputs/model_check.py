@@ -114,6 +114,7 @@ class Model:
 
 
 def run(*command):
+    """Runs a program that must succeed; returns what came of it."""
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, (
         " ".join(command) + "\n" + result.stderr[-4000:])

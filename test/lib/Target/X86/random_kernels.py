@@ -203,6 +203,18 @@ class Kernel:
         self.add(shape[::-1], f"tile.transpose {x} [1, 0] : {tensor(shape)} "
                  "-> {type}")
 
+    def op_concat(self):
+        x = self.pick(lambda shape: len(shape) == 2)
+        axis = self.choose([0, 1])
+        y = self.pick(lambda shape: len(shape) == 2 and
+                      shape[1 - axis] == self.tiles[x][1 - axis])
+        parts = [self.tiles[x], self.tiles[y], self.tiles[x]]
+        shape = list(parts[0])
+        shape[axis] = sum(part[axis] for part in parts)
+        if shape[0] * shape[1] <= 5000:
+            self.add(tuple(shape), f"tile.concat {x}, {y}, {x} axis {axis} : "
+                     f"{', '.join(map(tensor, parts))} -> {{type}}")
+
     def op_mma(self):
         a = self.pick(lambda shape: len(shape) == 2)
         rows, depth = self.tiles[a]
