@@ -5,10 +5,11 @@ dense int8 and Lathe's own, all by turns in one process. Needs PyTorch.
 
     sparse.py [--rows 128] [--shapes 768x768,768x3072,3072x768] [--zeros 70,80,90]
 
-Products: eight layers that read one input, as queries, keys and values do, so that
-what Lathe does to the input before (quantizing and transposing it) is an eighth for
-each. oneDNN runs torch.ops.onednn.qlinear_pointwise on packed weights and inputs
-that are quantized already, f32 results; the better one of f32 and u8 results counts.
+Products: three layers that read one input, as queries, keys and values do, so that
+what Lathe does to the input before (quantizing and transposing it) is a third for
+each, and in the figures. oneDNN runs torch.ops.onednn.qlinear_pointwise on packed
+weights and inputs that are quantized already; the better one of f32 and u8 results
+counts.
 
 Layers: one layer from f32 to f32, its input quantized at run time, beside PyTorch's
 dynamically quantized linear on the faster one of its engines.
@@ -25,7 +26,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import harness
 
-LAYERS = 8
+LAYERS = 3
 
 
 def make_model(k, n, layers):
