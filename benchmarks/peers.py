@@ -35,28 +35,32 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    """OpenVINO with the latency hint; with int8 weights, on the QDQ form."""
+    """OpenVINO with the latency hint, compiled for each shape by itself; with int8
+    weights, on the QDQ form."""
 
     label = "OpenVINO"
 
     def __init__(self, model, threads, weights="", precision="f32", **_):
         import openvino
-        self.tensor = openvino.Tensor
-        self.compiled = openvino.Core().compile_model(
-            quantize_static(model) if weights else model, "CPU",
-            {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads,
-             "INFERENCE_PRECISION_HINT": precision})
+        self.openvino = openvino
+        self.core = openvino.Core()
+        self.model = quantize_static(model) if weights else model
+        self.settings = {"PERFORMANCE_HINT": "LATENCY",
+                         "INFERENCE_NUM_THREADS": threads,
+                         "INFERENCE_PRECISION_HINT": precision}
 
     def bind(self, feeds):
-        request = self.compiled.create_infer_request()
+        model = self.core.read_model(self.model)
+        model.reshape({name: list(array.shape) for name, array in feeds.items()})
+        compiled = self.core.compile_model(model, "CPU", self.settings)
+        request = compiled.create_infer_request()
         for name, array in feeds.items():
-            request.set_tensor(name, self.tensor(array, shared_memory=True))
-        outputs = self.compiled.outputs
+            request.set_tensor(name, self.openvino.Tensor(array, shared_memory=True))
 
         def run():
             request.infer()
-        run.outputs = lambda: (run(), [request.get_tensor(o).data.copy()
-                                       for o in outputs])[1]
+        run.outputs = lambda: (run(), [request.get_tensor(output).data.copy()
+                                       for output in compiled.outputs])[1]
         return run
 
 

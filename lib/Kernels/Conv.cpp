@@ -41,7 +41,10 @@ public:
     auto conv = analyzeConvolution(group, context.dimsOf, reason);
     if (!conv)
       return group.emitError("no convolution: ") << reason;
-    if (auto winograd = chooseWinograd(context.capability, *conv))
+    std::optional<Winograd> winograd;
+    if (!context.schedules.hasPlainSums())
+      winograd = chooseWinograd(context.capability, *conv);
+    if (winograd)
       return lowerWinograd(group, context, *conv, *winograd,
                            getName(group, *conv));
     AffineExpr channels =

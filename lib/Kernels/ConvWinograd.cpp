@@ -14,6 +14,7 @@
 #include "lib/Kernels/Winograd.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace lathe;
@@ -410,6 +411,10 @@ FailureOr<LoweredGroup> WinogradLowering::run(StringRef name) {
           "winograd" + suffix + "_of_" + name, AffineExpr(),
           [&](LaunchBuilder &launch) { return buildOutputs(launch); })))
     return group.emitError("cannot build a kernel for ") << *windows.root;
+  lowered.remark =
+      llvm::formatv("filtered in tiles of {0}x{0} outputs (Winograd); "
+                    "--plain-sums computes the sums as they stand",
+                    winograd.getOutputs());
   return std::move(lowered);
 }
 

@@ -31,8 +31,13 @@ public:
   select(llvm::StringRef workload, llvm::ArrayRef<tile::ScheduleAttr> listed,
          bool &isStale) const;
 
+  /// Convolutions are computed as the plain sums that they are, not by
+  /// Winograd's filtering (lib/Kernels/Winograd.h states its error).
+  void setPlainSums(bool its) { plainSums = its; }
+  bool hasPlainSums() const { return plainSums; }
+
 private:
-  bool isAll = false;
+  bool isAll = false, plainSums = false;
   std::shared_ptr<const tuning::TuningTable> table;
   std::string target, level;
 };

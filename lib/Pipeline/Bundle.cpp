@@ -58,6 +58,8 @@ static Error describe(bundle::ManifestT &manifest, StringRef model,
   if (!options.tuning.empty())
     if (Error error = addFile(manifest, "tuning-sha256", options.tuning))
       return error;
+  if (options.plainSums)
+    addProvenance(manifest, "plain-sums", "yes");
   if (options.allSchedules)
     addProvenance(manifest, "all-schedules", "yes");
   for (const auto &[symbol, value] : options.specialize)

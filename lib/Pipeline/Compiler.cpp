@@ -291,10 +291,13 @@ Error Compilation::readTuningTable() {
 
 kernels::Schedules
 Compilation::getSchedules(const CompiledVariant &variant) const {
-  if (options.allSchedules)
-    return kernels::Schedules::getAll();
-  return kernels::Schedules::getTuned(tuningTable, variant.target->getName(),
-                                      variant.level.name);
+  kernels::Schedules schedules =
+      options.allSchedules
+          ? kernels::Schedules::getAll()
+          : kernels::Schedules::getTuned(tuningTable, variant.target->getName(),
+                                         variant.level.name);
+  schedules.setPlainSums(options.plainSums);
+  return schedules;
 }
 
 Error Compilation::planVariant(CompiledVariant &variant,
@@ -314,7 +317,9 @@ Expected<CompiledVariant *> Compilation::getPlanned(const Target *target,
   CompiledVariant &variant = planned.emplace_back();
   variant.target = target;
   variant.level = level;
-  if (Error error = planVariant(variant, kernels::Schedules()))
+  kernels::Schedules preferred;
+  preferred.setPlainSums(options.plainSums);
+  if (Error error = planVariant(variant, preferred))
     return std::move(error);
   return &variant;
 }

@@ -48,6 +48,9 @@ struct CompileOptions {
   /// Every schedule of each kernel is built, for `lathe tune` to measure. The
   /// bundle computes the same, from the first one of each.
   bool allSchedules = false;
+  /// No convolution is filtered by Winograd's method, which is faster and errs
+  /// more: f32 results are those of a sum in some order.
+  bool plainSums = false;
   /// For `lathe tune`: the dims that it has sizes for. A model with another
   /// open dim is refused before anything is compiled.
   std::optional<std::vector<std::string>> runDims;

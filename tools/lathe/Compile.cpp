@@ -45,6 +45,12 @@ static cl::opt<bool> allSchedules(
     "all-schedules",
     cl::desc("Build every schedule of each kernel, for 'lathe tune BUNDLE'"),
     cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<bool> plainSums(
+    "plain-sums",
+    cl::desc("Compute 3x3 convolutions as the sums that they are: slower than "
+             "Winograd's filtering, which errs by up to 2e-6 of the largest "
+             "output and spreads infinities"),
+    cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string> attentionPattern(
     "attention-pattern", cl::value_desc("PATTERN"),
     cl::desc("Sparse pattern of self-attention: s2:block=N,local=N,stride=N"
@@ -105,6 +111,7 @@ static Expected<CompileOptions> readOptions() {
     return usageError("--all-schedules and --tuning exclude each other");
   options.tuning = tuning;
   options.allSchedules = allSchedules;
+  options.plainSums = plainSums;
   options.dumpDirectory = dumpDirectory;
   if (jobs.getNumOccurrences() && jobs == 0)
     return usageError("--jobs: at least 1 is needed, 0 was given");

@@ -64,6 +64,7 @@ struct ConvertGraphToPlanPass
     }
     kernels::Schedules wanted =
         allSchedules ? kernels::Schedules::getAll() : schedules;
+    wanted.setPlainSums(plainSums || schedules.hasPlainSums());
     if (failed(convertModule(getOperation(), *chosen, wanted, emitRemarks)))
       signalPassFailure();
   }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: lathe-opt %s --split-input-file --graph-form-groups \
 // RUN:   --convert-graph-to-plan=capability=avx512 | FileCheck %s
+// RUN: lathe-opt %s --split-input-file --graph-form-groups \
+// RUN:   --convert-graph-to-plan="capability=avx512 plain-sums" \
+// RUN:   | FileCheck %s --check-prefix=PLAIN
 
 // Padding is written out once; then windows are strided reads. A row of the
 // window is one loop. Seven pixels of a row by two vectors of channels.
@@ -80,6 +83,9 @@ func.func @depthwise(%x: tensor<1x50x32xf32> {graph.name = "x"})
 // Winograd's filtering, in tiles of four: 36 samples of 49 tiles. The weight is
 // stored as samples too.
 
+// PLAIN-LABEL: plan.program @winograd
+// PLAIN-NOT: winograd =
+// PLAIN: tile.kernel @conv_3x3_128x128_relu(
 // CHECK: plan.program @winograd
 // CHECK: plan.constant {{.*}} pack <blocks = [64, 1, 1, 1], outer = [2, 3, 0, 1], inner = [2, 3, 0, 1], winograd = [4, 2, 3]>
 // CHECK: plan.alloc : <f32, () -> (36, 49, 128)>
