@@ -42,20 +42,25 @@ bool Emitter::findEpilogue(scf::ForOp op, TileEpilogue &epilogue) {
   epilogue.loop = *loop;
   epilogue.steps = (*upper - *lower) / step;
   llvm::SmallPtrSet<Operation *, 16> dependent;
-  for (Operation *next = op->getNextNode(); next && next->getNextNode();
-       next = next->getNextNode()) {
-    bool depends = llvm::any_of(next->getOperands(), [&](Value operand) {
+  auto isDependent = [&](Operation *user) {
+    return llvm::any_of(user->getOperands(), [&](Value operand) {
       return operand == op.getResult(0) ||
              dependent.contains(operand.getDefiningOp());
     });
+  };
+  for (Operation *next = op->getNextNode(); next && next->getNextNode();
+       next = next->getNextNode()) {
+    bool depends = isDependent(next);
     if (auto store = dyn_cast<tile::StoreOp>(next)) {
       if (!depends || !isStoredInRows(store, shape))
         return false;
       epilogue.stores.push_back(store);
       continue;
     }
+    if (next->getNumRegions() != 0 || next->getNumResults() != 1)
+      return false;
     bool isScalar = !isa<RankedTensorType>(next->getResult(0).getType());
-    if (next->getNumRegions() != 0 || (!isScalar && !isDeferrable(next)))
+    if (!isScalar && !isDeferrable(next))
       return false;
     if (auto load = dyn_cast<tile::LoadOp>(next);
         load && isStoredTo(load, kernel))
@@ -68,7 +73,9 @@ bool Emitter::findEpilogue(scf::ForOp op, TileEpilogue &epilogue) {
       return false;
     dependent.insert(next);
   }
-  return !epilogue.stores.empty();
+  // What a loop around this one carries is the whole tile.
+  return !epilogue.stores.empty() &&
+         !isDependent(op->getBlock()->getTerminator());
 }
 
 /// `rows` rows of the block's results from `row` on, both counted in it.

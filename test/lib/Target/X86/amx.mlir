@@ -218,6 +218,87 @@ tile.kernel @overlapped(%x: !tile.buffer<bf16>, %w: !tile.buffer<bf16>,
   tile.return
 }
 
+// What follows the sums is done after all products if a loop is in it, which may
+// have no result,
+// CHECK-LABEL: func.func @twice.programs(
+// CHECK-NOT: llvm.loop_annotation
+// CHECK: return
+tile.kernel @twice(%x: !tile.buffer<bf16>, %w: !tile.buffer<bf16>,
+    %y: !tile.buffer<f32> {tile.written})
+    schedule <strategy = "contract", tile = [64, 64, 0]> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c64 = arith.constant 64 : index
+  %c96 = arith.constant 96 : index
+  %zero = arith.constant dense<0.0> : tensor<64x64xf32>
+  %xv = tile.view %x sizes [64, 96] strides [96, 1]
+    : !tile.buffer<bf16> -> !tile.view<64x96xbf16, [96, 1]>
+  %wv = tile.view %w sizes [48, 64, 2] strides [128, 2, 1]
+    : !tile.buffer<bf16> -> !tile.view<48x64x2xbf16, [128, 2, 1]>
+  %yv = tile.view %y sizes [128, 64] strides [64, 1]
+    : !tile.buffer<f32> -> !tile.view<128x64xf32, [64, 1]>
+  %sum = scf.for %k = %c0 to %c96 step %c2 iter_args(%acc = %zero)
+      -> (tensor<64x64xf32>) {
+    %a = tile.load %xv[%c0, %k] dims [0, 1]
+      : !tile.view<64x96xbf16, [96, 1]> -> tensor<64x2xbf16>
+    %pair = arith.divui %k, %c2 : index
+    %b = tile.load %wv[%pair, %c0, %c0] dims [2, 1]
+      : !tile.view<48x64x2xbf16, [128, 2, 1]> -> tensor<2x64xbf16>
+    %d = tile.mma %a, %b, %acc
+      : tensor<64x2xbf16>, tensor<2x64xbf16>, tensor<64x64xf32>
+    scf.yield %d : tensor<64x64xf32>
+  }
+  scf.for %i = %c0 to %c2 step %c1 {
+    %row = arith.muli %i, %c64 : index
+    tile.store %sum, %yv[%row, %c0] dims [0, 1]
+      : tensor<64x64xf32>, !tile.view<128x64xf32, [64, 1]>
+  }
+  tile.return
+}
+
+// or if they are carried on, as whole tiles.
+// CHECK-LABEL: func.func @carried.programs(
+// CHECK-NOT: llvm.loop_annotation
+// CHECK: return
+tile.kernel @carried(%x: !tile.buffer<bf16>, %w: !tile.buffer<bf16>,
+    %y: !tile.buffer<f32> {tile.written})
+    schedule <strategy = "contract", tile = [64, 64, 0]> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c64 = arith.constant 64 : index
+  %c96 = arith.constant 96 : index
+  %zero = arith.constant dense<0.0> : tensor<64x64xf32>
+  %xv = tile.view %x sizes [64, 96] strides [96, 1]
+    : !tile.buffer<bf16> -> !tile.view<64x96xbf16, [96, 1]>
+  %wv = tile.view %w sizes [48, 64, 2] strides [128, 2, 1]
+    : !tile.buffer<bf16> -> !tile.view<48x64x2xbf16, [128, 2, 1]>
+  %yv = tile.view %y sizes [128, 64] strides [64, 1]
+    : !tile.buffer<f32> -> !tile.view<128x64xf32, [64, 1]>
+  %last = scf.for %i = %c0 to %c2 step %c1 iter_args(%before = %zero)
+      -> (tensor<64x64xf32>) {
+    %sum = scf.for %k = %c0 to %c96 step %c2 iter_args(%acc = %zero)
+        -> (tensor<64x64xf32>) {
+      %a = tile.load %xv[%c0, %k] dims [0, 1]
+        : !tile.view<64x96xbf16, [96, 1]> -> tensor<64x2xbf16>
+      %pair = arith.divui %k, %c2 : index
+      %b = tile.load %wv[%pair, %c0, %c0] dims [2, 1]
+        : !tile.view<48x64x2xbf16, [128, 2, 1]> -> tensor<2x64xbf16>
+      %d = tile.mma %a, %b, %acc
+        : tensor<64x2xbf16>, tensor<2x64xbf16>, tensor<64x64xf32>
+      scf.yield %d : tensor<64x64xf32>
+    }
+    %double = arith.addf %sum, %sum : tensor<64x64xf32>
+    tile.store %double, %yv[%c0, %c0] dims [0, 1]
+      : tensor<64x64xf32>, !tile.view<128x64xf32, [64, 1]>
+    scf.yield %double : tensor<64x64xf32>
+  }
+  tile.store %last, %yv[%c64, %c0] dims [0, 1]
+    : tensor<64x64xf32>, !tile.view<128x64xf32, [64, 1]>
+  tile.return
+}
+
 // Codes of four bits: sixteen rows of words are written to scratch, those of
 // the low and of the high halves in turn, and then multiplied.
 // CHECK-LABEL: func.func @nibbles.programs(

@@ -146,6 +146,19 @@ def check_scores(generator):
     assert np.abs(result - expected).max() <= 1e-5 * 32
 
 
+def check_sums_kept(generator):
+    """Sums that a loop stores, or carries, are whole."""
+    x = generator.standard_normal((64, 96)).astype(BF16)
+    weight = generator.standard_normal((96, 64)).astype(BF16)
+    product = x.astype(np.float64) @ weight.astype(np.float64)
+    for name, factor in (("twice", 1), ("carried", 2)):
+        result = np.zeros((128, 64), np.float32)
+        Kernels(kernel_of(name), "avx512-amx").run(
+            name, [x, pack(weight, 1), result])
+        expected = factor * np.concatenate([product, product])
+        assert np.abs(result - expected).max() <= 1e-5 * 96, name
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         emulator = load_emulator(folder)
@@ -158,6 +171,7 @@ def main():
             check_linear(96, 130, 64, name, generator)
         check_nibbles(generator)
         check_scores(generator)
+        check_sums_kept(generator)
         del emulator
 
 
