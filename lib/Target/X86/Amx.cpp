@@ -229,8 +229,7 @@ Value Emitter::decodeWords(scf::ForOp op, const TileLoop &loop, Value end) {
   for (Operation &inner : op.getBody()->without_terminator())
     if (inner.getResult(0).getType().isIndex())
       b.clone(inner, mapping);
-  if (extent(loop.mma().getResult(), 0) <= kTileRows)
-    prefetchWords(op);
+  prefetchWords(op);
   Value first = arith::DivUIOp::create(b, decode.getInductionVar(),
                                        index(loop.step / words));
   for (int64_t column = 0; column < width; column += unit.lanes)

@@ -55,6 +55,13 @@ static int64_t bytesOf(tile::LoadOp load) {
   return bytes;
 }
 
+/// Whether caches do not hold what multiplies of `rows` rows read with `load`.
+static bool isStreamed(tile::LoadOp load, int64_t rows) {
+  bool isFloat = isa<FloatType>(load.getType().getElementType());
+  return bytesOf(load) >=
+         (isFloat && rows > kBriefRows ? kHugeBytes : kLargeBytes);
+}
+
 /// Whether `value` depends on the program's position along `axis`.
 static bool dependsOnProgram(Value value, unsigned axis) {
   Operation *op = value.getDefiningOp();
@@ -92,22 +99,22 @@ void Emitter::prefetchWeights(scf::ForOp loop) {
   for (tile::LoadOp load : loads) {
     if (rows > kBriefRows)
       prefetchNextPanel(load);
-    if (rows > kFewRows)
-      continue;
-    bool isBrief = rows <= kBriefRows;
-    bool isFloat = isa<FloatType>(load.getType().getElementType());
-    if (bytesOf(load) >= (isFloat && !isBrief ? kHugeBytes : kLargeBytes))
-      prefetchLoad(load, loop, isBrief ? kAheadBytes : 2 * kAheadBytes);
+    if (rows <= kFewRows && isStreamed(load, rows))
+      prefetchLoad(load, loop,
+                   rows <= kBriefRows ? kAheadBytes : 2 * kAheadBytes);
   }
 }
 
-/// The same for a loop that decodes its words ahead, on tiles of few rows.
+/// The same for a loop that decodes its words to tiles; the fewest rows that
+/// those have are few.
 void Emitter::prefetchWords(scf::ForOp loop) {
   llvm::SetVector<tile::LoadOp> loads;
   for (auto mma : loop.getBody()->getOps<tile::MmaOp>())
-    collectLoads(mma, loop, loads);
+    if (extent(mma.getAcc(), 0) <= kTileRows)
+      collectLoads(mma, loop, loads);
   for (tile::LoadOp load : loads)
-    prefetchLoad(load, loop, 2 * kAheadBytes);
+    if (isStreamed(load, kTileRows))
+      prefetchLoad(load, loop, 2 * kAheadBytes);
 }
 
 /// Where the loop reads memory in a row, asks for each line of what it will

@@ -303,6 +303,7 @@ tile.kernel @carried(%x: !tile.buffer<bf16>, %w: !tile.buffer<bf16>,
 // the low and of the high halves in turn, and then multiplied.
 // CHECK-LABEL: func.func @nibbles.programs(
 // CHECK: scf.for {{.*}} = %c0 to %c64 step %c4
+// CHECK-NOT: llvm.intr.prefetch
 // CHECK: arith.andi
 // CHECK: arith.shrui
 // CHECK: scf.for {{.*}} = %c0 to %c64 step %c32
@@ -331,6 +332,52 @@ tile.kernel @nibbles(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
     %word = arith.divui %s, %c4 : index
     %b = tile.load %wv[%word, %c0, %c0] dims [2, 1]
       : !tile.view<16x32x4xi8, [128, 4, 1]> -> tensor<4x32xi8>
+    %k = arith.muli %s, %c2 : index
+    %a0 = tile.load %xv[%c0, %k] dims [0, 1]
+      : !tile.view<16x128xi8, [128, 1]> -> tensor<16x4xi8>
+    %b0 = arith.andi %b, %low : tensor<4x32xi8>
+    %d0 = tile.mma %a0, %b0, %acc {unsigned_b}
+      : tensor<16x4xi8>, tensor<4x32xi8>, tensor<16x32xi32>
+    %k1 = arith.addi %k, %c4 : index
+    %a1 = tile.load %xv[%c0, %k1] dims [0, 1]
+      : !tile.view<16x128xi8, [128, 1]> -> tensor<16x4xi8>
+    %b1 = arith.shrui %b, %four : tensor<4x32xi8>
+    %d1 = tile.mma %a1, %b1, %d0 {unsigned_b}
+      : tensor<16x4xi8>, tensor<4x32xi8>, tensor<16x32xi32>
+    scf.yield %d1 : tensor<16x32xi32>
+  }
+  tile.store %sum, %yv[%c0, %c0] dims [0, 1]
+    : tensor<16x32xi32>, !tile.view<16x32xi32, [32, 1]>
+  tile.return
+}
+
+// Words that no cache holds, 4 MB, are asked for two pages ahead.
+// CHECK-LABEL: func.func @streamed.programs(
+// CHECK: scf.for {{.*}} = %c0 to %c64 step %c4
+// CHECK: llvm.getelementptr {{.*}}[8192]
+// CHECK-NEXT: llvm.intr.prefetch
+// CHECK: arith.andi
+tile.kernel @streamed(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
+    %y: !tile.buffer<i32> {tile.written})
+    schedule <strategy = "contract", tile = [16, 32, 0]> {
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  %c4 = arith.constant 4 : index
+  %c64 = arith.constant 64 : index
+  %zero = arith.constant dense<0> : tensor<16x32xi32>
+  %low = arith.constant dense<15> : tensor<4x32xi8>
+  %four = arith.constant dense<4> : tensor<4x32xi8>
+  %xv = tile.view %x sizes [16, 128] strides [128, 1]
+    : !tile.buffer<i8> -> !tile.view<16x128xi8, [128, 1]>
+  %wv = tile.view %w sizes [32768, 32, 4] strides [128, 4, 1]
+    : !tile.buffer<i8> -> !tile.view<32768x32x4xi8, [128, 4, 1]>
+  %yv = tile.view %y sizes [16, 32] strides [32, 1]
+    : !tile.buffer<i32> -> !tile.view<16x32xi32, [32, 1]>
+  %sum = scf.for %s = %c0 to %c64 step %c4 iter_args(%acc = %zero)
+      -> (tensor<16x32xi32>) {
+    %word = arith.divui %s, %c4 : index
+    %b = tile.load %wv[%word, %c0, %c0] dims [2, 1]
+      : !tile.view<32768x32x4xi8, [128, 4, 1]> -> tensor<4x32xi8>
     %k = arith.muli %s, %c2 : index
     %a0 = tile.load %xv[%c0, %k] dims [0, 1]
       : !tile.view<16x128xi8, [128, 1]> -> tensor<16x4xi8>
