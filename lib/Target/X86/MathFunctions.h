@@ -11,7 +11,7 @@
 // `exp2` that are subnormal are zero, which spares Intel's processors a trap
 // to microcode; `erf` is off by 3.1e-4 at most, x * erf(x / sqrt(2)) / 2 by
 // 9.1e-5, which rounding to bf16 hides. `isNarrow` (the attribute `narrow`)
-// says that it does: then `exp2` is off by 7.5e-5 of its value, a quotient by
+// says that it does: then `exp2` is off by 7.6e-5 of its value, a quotient by
 // 2^-14.
 
 #ifndef LATHE_LIB_TARGET_X86_MATHFUNCTIONS_H

@@ -21,7 +21,19 @@ def X86LowerTilePass : Pass<"x86-lower-tile", "::mlir::ModuleOp"> {
 
     Numeric contract: sums over k and reductions are reassociated; a multiply
     and its add are fused. 16-bit floats are computed in f32 and rounded after
-    each op. Else exact.
+    each op. Else exact, but for what this pass allows --x86-lower-math, with
+    f32 ops whose results are rounded to bf16:
+
+    - `math.erf` (the flag `afn`) if sums, products, minima and maxima lie
+      between: off by 3.1e-4.
+    - `math.exp2` (the attribute `narrow`) if only factors, and terms that are
+      not negative, lie between: off by 7.6e-5 of its value. If the powers
+      themselves are rounded to bf16 for a multiply, their sum, which softmax
+      divides by, may stay f32; it is off by as much.
+    - `1 / x` (the attribute `narrow`) if only factors lie between: off by 2^-14
+      of its value.
+
+    Rounding to bf16 is off by up to 2^-8 of the value.
   }];
   let options = [
     Option<"level", "level", "std::string", "\"avx512-vnni\"",
@@ -35,10 +47,14 @@ def X86LowerTilePass : Pass<"x86-lower-tile", "::mlir::ModuleOp"> {
 def X86LowerMathPass : Pass<"x86-lower-math", "::mlir::ModuleOp"> {
   let summary = "Lowers math ops on vectors to polynomials";
   let description = [{
-    No op that would become a call of libm is left. Numeric contract: at most
-    4 ulp on f32, whatever its size; infinities, NaN and zeros as the C library
-    has them. Angles from 2^40 on are reduced one by one, by a function that
-    the pass adds to the module.
+    No op that would become a call of libm is left. Numeric contract: at most 4
+    ulp on f32, whatever its size; infinities, NaN and zeros as the C library
+    has them. Less is asked of ops that say so: with the flag `afn`, `math.erf`
+    is off by at most 3.1e-4, and subnormal results of `math.exp2` may be zero;
+    with the attribute `narrow`, `math.exp2` is off by at most 7.6e-5 of its
+    value, and `arith.divf` by 2^-14 (both on 16 lanes of AVX-512 alone). Angles
+    from 2^40 on are reduced one by one, by a function that the pass adds to the
+    module.
   }];
   let options = [
     Option<"avx512", "avx512", "bool", "false",

@@ -115,7 +115,8 @@ static scf::ForOp createProgramLoop(ImplicitLocOpBuilder &b, ValueRange grid,
   return loop;
 }
 
-/// Whether all that becomes of a tile is rounded to bf16.
+/// Whether all that becomes of a tile is rounded to bf16, whatever happens to
+/// its relative error before.
 static bool endsNarrow(Value tile) {
   return llvm::all_of(tile.getUsers(), [](Operation *user) {
     if (isa<arith::TruncFOp>(user))
@@ -126,37 +127,55 @@ static bool endsNarrow(Value tile) {
   });
 }
 
-/// The same for a tile that is not negative, where its relative error stays as
-/// it is: sums cancel nothing. A sum of all is rough like its terms.
-static bool endsNarrowByFactors(Value tile) {
-  return llvm::all_of(tile.getUses(), [](OpOperand &use) {
-    Operation *user = use.getOwner();
-    if (isa<tile::ReduceOp>(user))
-      return cast<tile::ReduceOp>(user).getKind() == tile::Combine::Add;
-    if (isa<arith::TruncFOp>(user))
-      return getElementTypeOrSelf(user->getResult(0)).isBF16();
-    if (isa<arith::AddFOp>(user) &&
-        !matchPattern(user->getOperand(1 - use.getOperandNumber()),
-                      m_OneFloat()))
-      return false;
-    return isa<arith::AddFOp, arith::MulFOp, arith::DivFOp>(user) &&
-           endsNarrowByFactors(user->getResult(0));
+static bool isNonNegativeConstant(Value tile) {
+  APFloat value(0.0);
+  return matchPattern(tile, m_ConstantFloat(&value)) && !value.isNegative();
+}
+
+/// Whether a multiply takes the tile, rounded to bf16.
+static bool isMultipliedNarrow(Value tile) {
+  return llvm::any_of(tile.getUsers(), [](Operation *user) {
+    return isa<arith::TruncFOp>(user) &&
+           getElementTypeOrSelf(user->getResult(0)).isBF16() &&
+           llvm::any_of(user->getUsers(), llvm::IsaPred<tile::MmaOp>);
   });
 }
 
-/// Allows rough functions where results are stored as bf16: GELU's erf, the
-/// powers of attention and of logistic functions, and reciprocals.
+/// Whether all that becomes of a tile is rounded to bf16, and only after steps
+/// that leave its relative error as it is: factors, and terms of the same sign.
+/// A sum of all may leave the kernel as it is, beside a product of the same
+/// elements rounded to bf16: softmax divides that product by it.
+static bool endsNarrowByFactors(Value tile, bool isNonNegative) {
+  return llvm::all_of(tile.getUses(), [&](OpOperand &use) {
+    Operation *user = use.getOwner();
+    if (auto sum = dyn_cast<tile::ReduceOp>(user))
+      return isNonNegative && sum.getKind() == tile::Combine::Add &&
+             isMultipliedNarrow(tile);
+    if (isa<arith::TruncFOp>(user))
+      return getElementTypeOrSelf(user->getResult(0)).isBF16();
+    if (!isa<arith::AddFOp, arith::MulFOp, arith::DivFOp>(user))
+      return false;
+    bool staysNonNegative =
+        isNonNegative &&
+        isNonNegativeConstant(user->getOperand(1 - use.getOperandNumber()));
+    return (staysNonNegative || !isa<arith::AddFOp>(user)) &&
+           endsNarrowByFactors(user->getResult(0), staysNonNegative);
+  });
+}
+
+/// Allows rough functions where results are stored as bf16: GELU's erf, whose
+/// error is absolute, and the powers of attention and of logistic functions,
+/// and reciprocals, whose errors are relative.
 static void markRough(tile::KernelOp kernel) {
   kernel.walk([](Operation *op) {
     if (auto erf = dyn_cast<math::ErfOp>(op); erf && endsNarrow(erf))
       erf.setFastmath(erf.getFastmath() | arith::FastMathFlags::afn);
+    bool isPower = isa<math::Exp2Op>(op);
     bool isReciprocal =
         isa<arith::DivFOp>(op) && matchPattern(op->getOperand(0), m_OneFloat());
-    if (op->getNumResults() != 1 ||
-        !getElementTypeOrSelf(op->getResult(0)).isF32())
-      return;
-    if ((isa<math::Exp2Op>(op) && endsNarrowByFactors(op->getResult(0))) ||
-        (isReciprocal && endsNarrow(op->getResult(0))))
+    if ((isPower || isReciprocal) &&
+        getElementTypeOrSelf(op->getResult(0)).isF32() &&
+        endsNarrowByFactors(op->getResult(0), /*isNonNegative=*/isPower))
       op->setAttr(kNarrowAttr, UnitAttr::get(op->getContext()));
   });
 }

@@ -396,3 +396,105 @@ tile.kernel @streamed(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
     : tensor<16x32xi32>, !tile.view<16x32xi32, [32, 1]>
   tile.return
 }
+
+// Attention: a mask that all queries share starts the accumulators, one column of
+// tiles. Weights are made once, by rough powers, for their sum and in pairs of
+// rows for the product.
+// CHECK-LABEL: func.func @softmax.programs(
+// CHECK-COUNT-4: llvm.x86.tdpbf16ps.internal
+// CHECK: scf.for {{.*}} = %c0 to %c64 step %c2
+// CHECK: math.exp2 {{.*}} {narrow}
+// CHECK: llvm.x86.avx512bf16.cvtne2ps2bf16.512
+// CHECK: arith.addf
+// CHECK: scf.yield
+// CHECK-NOT: math.exp2
+// CHECK: llvm.x86.tdpbf16ps.internal
+// CHECK: arith.divf
+tile.kernel @softmax(%q: !tile.buffer<f32>, %k: !tile.buffer<bf16>,
+    %v: !tile.buffer<bf16>, %m: !tile.buffer<f32>,
+    %y: !tile.buffer<f32> {tile.written})
+    schedule <strategy = "attention", tile = [32, 64, 0]> {
+  %c0 = arith.constant 0 : index
+  %qv = tile.view %q sizes [32, 32] strides [32, 1]
+    : !tile.buffer<f32> -> !tile.view<32x32xf32, [32, 1]>
+  %kv = tile.view %k sizes [64, 32] strides [32, 1]
+    : !tile.buffer<bf16> -> !tile.view<64x32xbf16, [32, 1]>
+  %vv = tile.view %v sizes [64, 16] strides [16, 1]
+    : !tile.buffer<bf16> -> !tile.view<64x16xbf16, [16, 1]>
+  %mv = tile.view %m sizes [64] strides [1]
+    : !tile.buffer<f32> -> !tile.view<64xf32, [1]>
+  %yv = tile.view %y sizes [32, 16] strides [16, 1]
+    : !tile.buffer<f32> -> !tile.view<32x16xf32, [16, 1]>
+  %zero = arith.constant dense<0.0> : tensor<16x32xf32>
+  %one = arith.constant dense<1.0> : tensor<32xf32>
+  %wide = tile.load %qv[%c0, %c0] dims [1, 0]
+    : !tile.view<32x32xf32, [32, 1]> -> tensor<32x32xf32>
+  %queries = arith.truncf %wide : tensor<32x32xf32> to tensor<32x32xbf16>
+  %keys = tile.load %kv[%c0, %c0] dims [0, 1]
+    : !tile.view<64x32xbf16, [32, 1]> -> tensor<64x32xbf16>
+  %start = tile.load %mv[%c0] dims [0, -1]
+    : !tile.view<64xf32, [1]> -> tensor<64x32xf32>
+  %logits = tile.mma %keys, %queries, %start
+    : tensor<64x32xbf16>, tensor<32x32xbf16>, tensor<64x32xf32>
+  %most = tile.reduce max %logits axis 0 : tensor<64x32xf32> -> tensor<32xf32>
+  %down = tile.broadcast %most dims [1] : tensor<32xf32> -> tensor<64x32xf32>
+  %shifted = arith.subf %logits, %down : tensor<64x32xf32>
+  %weights = math.exp2 %shifted : tensor<64x32xf32>
+  %sum = tile.reduce add %weights axis 0 : tensor<64x32xf32> -> tensor<32xf32>
+  %rounded = arith.truncf %weights : tensor<64x32xf32> to tensor<64x32xbf16>
+  %values = tile.load %vv[%c0, %c0] dims [1, 0]
+    : !tile.view<64x16xbf16, [16, 1]> -> tensor<16x64xbf16>
+  %product = tile.mma %values, %rounded, %zero
+    : tensor<16x64xbf16>, tensor<64x32xbf16>, tensor<16x32xf32>
+  %inverse = arith.divf %one, %sum : tensor<32xf32>
+  %factor = tile.broadcast %inverse dims [1] : tensor<32xf32> -> tensor<16x32xf32>
+  %result = arith.mulf %product, %factor : tensor<16x32xf32>
+  tile.store %result, %yv[%c0, %c0] dims [1, 0]
+    : tensor<16x32xf32>, !tile.view<32x16xf32, [16, 1]>
+  tile.return
+}
+
+// The same without a sum, by rough reciprocals; a constant starts accumulators.
+// CHECK-LABEL: func.func @logistic.programs(
+// CHECK-COUNT-4: llvm.x86.tdpbf16ps.internal
+// CHECK: math.exp2 {{.*}} {narrow}
+// CHECK: arith.divf {{.*}} {narrow}
+// CHECK: llvm.x86.avx512bf16.cvtne2ps2bf16.512
+// CHECK: llvm.x86.tdpbf16ps.internal
+tile.kernel @logistic(%q: !tile.buffer<f32>, %k: !tile.buffer<bf16>,
+    %v: !tile.buffer<bf16>, %m: !tile.buffer<f32>,
+    %y: !tile.buffer<f32> {tile.written})
+    schedule <strategy = "attention", tile = [32, 64, 0]> {
+  %c0 = arith.constant 0 : index
+  %qv = tile.view %q sizes [32, 32] strides [32, 1]
+    : !tile.buffer<f32> -> !tile.view<32x32xf32, [32, 1]>
+  %kv = tile.view %k sizes [64, 32] strides [32, 1]
+    : !tile.buffer<bf16> -> !tile.view<64x32xbf16, [32, 1]>
+  %vv = tile.view %v sizes [64, 16] strides [16, 1]
+    : !tile.buffer<bf16> -> !tile.view<64x16xbf16, [16, 1]>
+  %mv = tile.view %m sizes [64] strides [1]
+    : !tile.buffer<f32> -> !tile.view<64xf32, [1]>
+  %yv = tile.view %y sizes [32, 16] strides [16, 1]
+    : !tile.buffer<f32> -> !tile.view<32x16xf32, [16, 1]>
+  %zero = arith.constant dense<0.0> : tensor<16x32xf32>
+  %one = arith.constant dense<1.0> : tensor<64x32xf32>
+  %wide = tile.load %qv[%c0, %c0] dims [1, 0]
+    : !tile.view<32x32xf32, [32, 1]> -> tensor<32x32xf32>
+  %queries = arith.truncf %wide : tensor<32x32xf32> to tensor<32x32xbf16>
+  %keys = tile.load %kv[%c0, %c0] dims [0, 1]
+    : !tile.view<64x32xbf16, [32, 1]> -> tensor<64x32xbf16>
+  %start = arith.constant dense<1.5> : tensor<64x32xf32>
+  %logits = tile.mma %keys, %queries, %start
+    : tensor<64x32xbf16>, tensor<32x32xbf16>, tensor<64x32xf32>
+  %power = math.exp2 %logits : tensor<64x32xf32>
+  %above = arith.addf %power, %one : tensor<64x32xf32>
+  %weights = arith.divf %one, %above : tensor<64x32xf32>
+  %rounded = arith.truncf %weights : tensor<64x32xf32> to tensor<64x32xbf16>
+  %values = tile.load %vv[%c0, %c0] dims [1, 0]
+    : !tile.view<64x16xbf16, [16, 1]> -> tensor<16x64xbf16>
+  %product = tile.mma %values, %rounded, %zero
+    : tensor<16x64xbf16>, tensor<64x32xbf16>, tensor<16x32xf32>
+  tile.store %product, %yv[%c0, %c0] dims [1, 0]
+    : tensor<16x32xf32>, !tile.view<32x16xf32, [16, 1]>
+  tile.return
+}

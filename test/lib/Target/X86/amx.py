@@ -1,8 +1,8 @@
 # RUN: %python %s
 # REQUIRES: avx512_bf16, !sanitize
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Linear layers on AMX tiles against NumPy, between guard pages. Where the machine
-has no AMX, Inputs/amx_emulator.c stands in for it."""
+"""Linear layers and attention on AMX tiles against NumPy, between guard pages.
+Where the machine has no AMX, Inputs/amx_emulator.c stands in for it."""
 
 import ctypes
 import itertools
@@ -159,6 +159,30 @@ def check_sums_kept(generator):
         assert np.abs(result - expected).max() <= 1e-5 * 96, name
 
 
+def check_attention(generator):
+    """Sums and products of rough weights, and accumulators of equal rows."""
+    query = generator.standard_normal((32, 32)).astype(np.float32)
+    key = generator.standard_normal((64, 32)).astype(BF16)
+    value = generator.standard_normal((64, 16)).astype(BF16)
+    mask = (4 * generator.standard_normal(64)).astype(np.float32)
+    mask[::7] = -np.inf
+    q, k, v = (array.astype(BF16).astype(np.float64) for array in (query, key, value))
+    for name in ("softmax", "logistic"):
+        result = np.zeros((32, 16), np.float32)
+        Kernels(kernel_of(name), "avx512-amx").run(name, [query, key, value, mask, result])
+        if name == "softmax":
+            logits = q @ k.T + mask
+            weights = np.exp2(logits - logits.max(axis=1, keepdims=True))
+            weights /= weights.sum(axis=1, keepdims=True)
+        else:
+            weights = 1 / (1 + np.exp2(q @ k.T + 1.5))
+        # Weights rounded to bf16; beside it rough powers, and rough sums or
+        # reciprocals, of 7.6e-5 each; logits in f32.
+        tolerance = (2.0 ** -8 + 2e-4) * (weights @ np.abs(v)) + 1e-30
+        error = np.abs(result - weights @ v)
+        assert (error <= tolerance).all(), (name, (error / tolerance).max())
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         emulator = load_emulator(folder)
@@ -172,6 +196,7 @@ def main():
         check_nibbles(generator)
         check_scores(generator)
         check_sums_kept(generator)
+        check_attention(generator)
         del emulator
 
 

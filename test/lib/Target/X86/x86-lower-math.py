@@ -224,6 +224,60 @@ def check_double(level):
     np.testing.assert_array_equal(y, np.fmod(x, divisors))
 
 
+def narrow_kernel(name, op):
+    return f"""
+tile.kernel @{name}(%x: !tile.buffer<f32>, %y: !tile.buffer<f32> {{tile.written}})
+    schedule <strategy = "pointwise", tile = [64]> {{
+  %c64 = arith.constant 64 : index
+  %one = arith.constant dense<1.0> : tensor<64xf32>
+  %i = tile.program_id 0
+  %at = arith.muli %i, %c64 : index
+  %xv = tile.view %x sizes [{SIZE}] strides [1]
+    : !tile.buffer<f32> -> !tile.view<{SIZE}xf32, [1]>
+  %t = tile.load %xv[%at] dims [0] : !tile.view<{SIZE}xf32, [1]> -> tensor<64xf32>
+  %r = {op} {{narrow}} : tensor<64xf32>
+  %yv = tile.view %y sizes [{SIZE}] strides [1]
+    : !tile.buffer<f32> -> !tile.view<{SIZE}xf32, [1]>
+  tile.store %r, %yv[%at] dims [0] : tensor<64xf32>, !tile.view<{SIZE}xf32, [1]>
+  tile.return
+}}"""
+
+
+def check_narrow(level):
+    """What becomes bf16 may be rough: the relative errors of Passes.td."""
+    kernels = Kernels(narrow_kernel("power", "math.exp2 %t") +
+                      narrow_kernel("inverse", "arith.divf %one, %t"), level)
+    rng = np.random.default_rng(4)
+    inf, nan, tiny = np.float32("inf"), np.float32("nan"), np.float32(1e-40)
+    y = np.zeros(SIZE, np.float32)
+
+    x = rng.uniform(-126, 127, SIZE).astype(np.float32)
+    x[::2] /= 100
+    x[:8] = [0, -0.0, inf, -inf, nan, tiny, -126, 1]
+    kernels.run("power", [x, y], grid=[SIZE // 64])
+    np.testing.assert_allclose(y, np.exp2(x.astype(np.float64)), rtol=7.6e-5,
+                               err_msg=level)
+    # Subnormal results may round once more.
+    x = rng.uniform(-150, -126, SIZE).astype(np.float32)
+    kernels.run("power", [x, y], grid=[SIZE // 64])
+    np.testing.assert_allclose(y, np.exp2(x.astype(np.float64)), rtol=7.6e-5,
+                               atol=2.0**-149, err_msg=level)
+
+    x = np.exp(rng.uniform(-87, 87, SIZE)).astype(np.float32)
+    x *= rng.choice(np.float32([-1, 1]), SIZE)
+    x[:8] = [0, -0.0, inf, -inf, nan, tiny, -tiny, 3]
+    kernels.run("inverse", [x, y], grid=[SIZE // 64])
+    with np.errstate(divide="ignore", over="ignore"):
+        want = np.float32(1) / x
+    np.testing.assert_allclose(y, want, rtol=2.0**-14, err_msg=level)
+    assert (np.signbit(y) == np.signbit(want))[~np.isnan(want)].all(), level
+    # Numbers whose reciprocals are subnormal, and the other way round.
+    x[:4] = [2.0**-127, -2.0**-127, 2.0**127, 3e38]
+    kernels.run("inverse", [x, y], grid=[SIZE // 64])
+    np.testing.assert_allclose(y[:4], np.float32(1) / x[:4], rtol=2.0**-14,
+                               atol=2.0**-149, err_msg=level)
+
+
 def main():
     text = "".join(kernel(entry[0], 1) for entry in UNARY)
     text += "".join(kernel(entry[0], 2) for entry in BINARY)
@@ -245,6 +299,7 @@ def main():
         check_special(kernels)
         check_large_angles(kernels)
         check_remainders(kernels)
+        check_narrow(level)
         check_double(level)
 
 
