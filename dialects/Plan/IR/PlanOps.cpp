@@ -106,6 +106,20 @@ LogicalResult ProgramOp::verify() {
 // Steps
 //===----------------------------------------------------------------------===//
 
+/// Checks the filters that Winograd's filtering samples; the rank is right.
+static LogicalResult verifyFilters(ConstantOp op, PackAttr pack) {
+  ShapedType type = op.getValue().getShapedType();
+  if (op.getEncoding() || !type.getElementType().isF32())
+    return op.emitOpError(
+               "'winograd' samples f32 values without encoding, got ")
+           << type << (op.getEncoding() ? " with an encoding" : "");
+  for (int64_t dim : pack.getWinograd().drop_front())
+    if (type.getDimSize(dim) != 3)
+      return op.emitOpError("'winograd' samples filters of 3x3, dim ")
+             << dim << " of the value is " << type.getDimSize(dim) << " long";
+  return success();
+}
+
 LogicalResult ConstantOp::verify() {
   if (getEncoding().has_value() != getEncodedBuffer().has_value())
     return emitOpError("'encoding' and 'buffer' go together");
@@ -114,6 +128,9 @@ LogicalResult ConstantOp::verify() {
       !getEncoding())
     return emitOpError("'pack' has ") << getPack()->getBlocks().size()
                                       << " dims, the value " << logical.size();
+  if (getPack() && !getPack()->getWinograd().empty() &&
+      failed(verifyFilters(*this, *getPack())))
+    return failure();
   if (!llvm::all_of(getType().getDims().getResults(),
                     llvm::IsaPred<AffineConstantExpr>))
     return emitOpError("must have constant dims, got ") << getType();
