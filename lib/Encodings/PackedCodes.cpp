@@ -219,7 +219,7 @@ SmallVector<EncodedBuffer> lathe::getPackedBuffers(const PackedFormat &format,
 llvm::Error
 lathe::encodePacked(const PackedFormat &format, RankedTensorType logical,
                     ArrayRef<char> dense, ArrayRef<float> moments,
-                    const FindScales &findScales,
+                    llvm::function_ref<FindScales()> getSearch,
                     SmallVectorImpl<SmallVector<char, 0>> &buffers) {
   if (llvm::Error error = checkWeight(format, logical))
     return error;
@@ -238,7 +238,8 @@ lathe::encodePacked(const PackedFormat &format, RankedTensorType logical,
   buffers.clear();
   for (const EncodedBuffer &buffer : getPackedBuffers(format, logical))
     buffers.emplace_back(getNumBytes(buffer.type), 0);
-  return Encoder(format, logical, dense, findScales, buffers)
+  FindScales search = getSearch();
+  return Encoder(format, logical, dense, search, buffers)
       .run(compensation ? &*compensation : nullptr);
 }
 

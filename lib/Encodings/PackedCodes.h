@@ -70,10 +70,12 @@ getPackedBuffers(const PackedFormat &format, mlir::RankedTensorType logical);
 
 /// Rounds to nearest or, with moments, by Compensation.h. Refuses types other
 /// than static matrices of floats, and weights with NaN or infinity.
+/// `getSearch` is called once the type and the size of `dense` are known to be
+/// right.
 llvm::Error
 encodePacked(const PackedFormat &format, mlir::RankedTensorType logical,
              llvm::ArrayRef<char> dense, llvm::ArrayRef<float> moments,
-             const FindScales &findScales,
+             llvm::function_ref<FindScales()> getSearch,
              llvm::SmallVectorImpl<llvm::SmallVector<char, 0>> &buffers);
 
 llvm::Error unpackPacked(const PackedFormat &format,
@@ -109,9 +111,11 @@ struct PackedModel : graph::EncodingInterface::ExternalModel<ModelT, AttrT> {
   encode(mlir::Attribute attr, mlir::RankedTensorType logical,
          llvm::ArrayRef<char> dense, llvm::ArrayRef<float> moments,
          llvm::SmallVectorImpl<llvm::SmallVector<char, 0>> &buffers) const {
-    return encodePacked(
-        formatOf(attr), logical, dense, moments,
-        ModelT::getSearch(mlir::cast<AttrT>(attr), logical, dense), buffers);
+    auto getSearch = [&] {
+      return ModelT::getSearch(mlir::cast<AttrT>(attr), logical, dense);
+    };
+    return encodePacked(formatOf(attr), logical, dense, moments, getSearch,
+                        buffers);
   }
   llvm::Error unpack(mlir::Attribute attr, mlir::RankedTensorType logical,
                      llvm::ArrayRef<llvm::ArrayRef<char>> buffers,

@@ -179,6 +179,13 @@ TEST_F(TernaryTest, RefusesWhatItCannotHold) {
   EXPECT_EQ(message, "#graph.ternary: the weight holds NaN or infinity");
   EXPECT_TRUE(pass(getType({1, 2}, 1, 0), {1.0f}).empty());
   EXPECT_EQ(message, "#graph.ternary: the weight has 4 bytes, expected 8");
+  for (unsigned bits : {1, 4, 8}) {
+    auto type = RankedTensorType::get({4, 4}, IntegerType::get(&context, bits),
+                                      TernaryAttr::get(&context, 1, 0));
+    std::vector<char> bytes(16 * bits / 8);
+    EXPECT_EQ(llvm::toString(encodingOf(type).encode(type, bytes, {}, buffers)),
+              "#graph.ternary: holds static matrices of f32, f16 or bf16");
+  }
 }
 
 } // namespace
