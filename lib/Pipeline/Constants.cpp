@@ -5,6 +5,7 @@
 #include "lib/Kernels/Winograd.h"
 #include "lib/Pipeline/Calibration.h"
 #include "mlir/IR/BuiltinAttributes.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <cmath>
 
@@ -213,6 +214,30 @@ static std::optional<double> getRelativeError(RankedTensorType type,
   return norm == 0.0 ? 0.0 : std::sqrt(difference / norm);
 }
 
+/// Bits per element that programs read of the value of `op` in its encoding,
+/// each of its buffers in each packing counted once, padding included.
+static double getStoredBits(plan::ConstantOp op) {
+  llvm::SmallSetVector<std::pair<Attribute, Attribute>, 8> seen;
+  int64_t bytes = 0;
+  auto add = [&](plan::ConstantOp other) {
+    if (other.getValue() != op.getValue() ||
+        other.getEncodingAttr() != op.getEncodingAttr() ||
+        !seen.insert({other.getEncodedBufferAttr(), other.getPackAttr()}))
+      return;
+    int64_t count = 1;
+    for (AffineExpr dim : other.getType().getDims().getResults())
+      count *= cast<AffineConstantExpr>(dim).getValue();
+    bytes += count * getElementBytes(other.getType().getElementType());
+  };
+  Block *programs = op->getParentOfType<plan::ProgramOp>()->getBlock();
+  for (auto program : programs->getOps<plan::ProgramOp>())
+    llvm::for_each(program.getBody().getOps<plan::ConstantOp>(), add);
+  int64_t elements = op.getValue().getNumElements();
+  return elements
+             ? 8.0 * static_cast<double>(bytes) / static_cast<double>(elements)
+             : 0.0;
+}
+
 void ConstantMaterializer::stateError(plan::ConstantOp op,
                                       ArrayRef<char> bytes) {
   auto encoding = cast<graph::EncodingInterface>(encodedWith);
@@ -227,7 +252,7 @@ void ConstantMaterializer::stateError(plan::ConstantOp op,
     emitRemark(op.getLoc())
         << "weight stored as " << encodedWith
         << llvm::formatv(", {0:f2} bits an element, relative error {1:e2}",
-                         encoding.getBitsPerElement(type), *error)
+                         getStoredBits(op), *error)
                .str();
 }
 

@@ -30,9 +30,10 @@ void packElements(llvm::ArrayRef<char> dense, llvm::ArrayRef<int64_t> logical,
 /// of one encoding are asked for one after the other.
 class ConstantMaterializer {
 public:
-  /// With `emitRemarks`, each encoded weight's error is stated: the Frobenius
-  /// norm of what decoding its bytes gives less the weight, over the weight's.
-  /// With `calibration`, weights round by it.
+  /// With `emitRemarks`, the bits of an encoded weight that the bundle holds
+  /// are stated, and its error: the Frobenius norm of what decoding its bytes
+  /// gives less the weight, over the weight's. With `calibration`, weights
+  /// round by it.
   ConstantMaterializer(bool emitRemarks, Calibration *calibration)
       : emitRemarks(emitRemarks), calibration(calibration) {}
 
