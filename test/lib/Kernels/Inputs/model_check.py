@@ -71,15 +71,15 @@ class Model:
 
     def check(self, *feeds, expected=None, selection=None, options=()):
         """Compiles once, then runs and compares each feed. `selection` must be that of
-        the attention in the optimized graph."""
+        the attention in the optimized graph. Returns what the compiler said."""
         model = self.build()
         reference = ReferenceEvaluator(model)
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "model")
             onnx.save(model, path + ".onnx")
-            run("lathe", "compile", path + ".onnx", "-o", path + ".lathe",
-                "--target", "x86:cpu=" + LEVEL, *options,
-                *(["--dump-ir", path] if selection else []))
+            done = run("lathe", "compile", path + ".onnx", "-o", path + ".lathe",
+                       "--target", "x86:cpu=" + LEVEL, *options,
+                       *(["--dump-ir", path] if selection else []))
             if selection:
                 with open(os.path.join(path, "2-optimize.mlir")) as text:
                     assert f"select(#graph.{selection}" in text.read(), selection
@@ -90,6 +90,7 @@ class Model:
                 wanted = expected or dict(zip(
                     [o.name for o in self.outputs], reference.run(None, feed)))
                 self.compare(np.load(path + ".out.npz"), wanted, feed)
+        return done.stdout + done.stderr
 
     def compare(self, got, wanted, feed):
         failures = []
