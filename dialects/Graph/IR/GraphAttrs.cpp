@@ -142,9 +142,13 @@ LogicalResult BlockAttr::verify(function_ref<InFlightDiagnostic()> error,
 LogicalResult
 BlockAttr::verifyEncoding(ArrayRef<int64_t> shape, Type,
                           function_ref<InFlightDiagnostic()> error) const {
-  if (shape.size() != 2)
-    return error() << *this << " is for matrices, not for rank "
-                   << shape.size();
+  if (failed(verifyMatrix(error, *this, shape)))
+    return failure();
+  // Lists hold indices of 16 bits.
+  constexpr int64_t most = 65536;
+  if (int64_t k = shape[1 - getAxis()]; k > most)
+    return error() << *this << " holds at most " << most
+                   << " elements a column, got " << k;
   return success();
 }
 

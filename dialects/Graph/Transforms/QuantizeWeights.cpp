@@ -23,9 +23,6 @@ namespace lathe::graph {
 using namespace mlir;
 using namespace lathe::graph;
 
-/// Indices of blocks have 16 bits.
-static constexpr int64_t kMostBlockRows = 65536;
-
 namespace {
 struct QuantizeWeightsPass
     : lathe::graph::impl::QuantizeWeightsPassBase<QuantizeWeightsPass> {
@@ -87,6 +84,20 @@ static double getDensity(ElementsAttr value, int64_t axis, int64_t size) {
                 : 0.0;
 }
 
+/// The type with an encoding; null, with the reason, if that is not for it.
+static RankedTensorType getStoredType(Location loc, RankedTensorType type,
+                                      Attribute encoding,
+                                      std::string &refusal) {
+  ScopedDiagnosticHandler handler(loc.getContext(),
+                                  [&](Diagnostic &diagnostic) {
+                                    refusal = diagnostic.str();
+                                    return success();
+                                  });
+  return RankedTensorType::getChecked([&] { return emitError(loc); },
+                                      type.getShape(), type.getElementType(),
+                                      encoding);
+}
+
 /// The weight with its encoding; null, with a remark, if it keeps its own.
 Value QuantizeWeightsPass::quantize(ContractOp op, Value weight,
                                     const WeightFormat &format) {
@@ -110,20 +121,20 @@ Value QuantizeWeightsPass::quantize(ContractOp op, Value weight,
   int64_t axis = transpose ? 0 : 1;
   WeightFormat chosen = format;
   if (format.kind == WeightFormat::Kind::Block) {
-    if (type.getDimSize(1 - axis) > kMostBlockRows)
-      return keep("it has more than " + Twine(kMostBlockRows) +
-                  " elements a column");
     // What is zero already needs no room.
     chosen.density =
         std::min(format.density,
                  getDensity(constant.getValue(), axis, format.blockSize));
   }
+  std::string refusal;
+  RankedTensorType stored = getStoredType(
+      op.getLoc(), type, chosen.getEncoding(&getContext(), axis), refusal);
+  if (!stored)
+    return keep(refusal);
   OpBuilder builder(constant);
   // Calibrations and remarks name layers.
   auto encoded = ConstantOp::create(
-      builder, builder.getFusedLoc({constant.getLoc(), op.getLoc()}),
-      RankedTensorType::get(type.getShape(), type.getElementType(),
-                            chosen.getEncoding(&getContext(), axis)),
+      builder, builder.getFusedLoc({constant.getLoc(), op.getLoc()}), stored,
       constant.getValue());
   ++numQuantized;
   if (!transpose)

@@ -21,8 +21,6 @@ using namespace lathe::graph;
 
 namespace {
 
-constexpr int64_t kMostRows = 65536;
-
 llvm::Error refuse(const Twine &message) {
   return llvm::createStringError(llvm::inconvertibleErrorCode(),
                                  "#graph.block: " + message);
@@ -58,13 +56,10 @@ struct Layout {
   }
 };
 
-llvm::Error checkWeight(RankedTensorType type, BlockAttr encoding) {
+llvm::Error checkWeight(RankedTensorType type) {
   if (!type.hasStaticShape() || type.getRank() != 2 ||
       !isWeightElement(type.getElementType()))
     return refuse("holds static matrices of f32, f16 or bf16");
-  if (int64_t k = type.getDimSize(1 - encoding.getAxis()); k > kMostRows)
-    return refuse("has indices of 16 bits, not for " + Twine(k) +
-                  " elements a column");
   return llvm::Error::success();
 }
 
@@ -236,7 +231,7 @@ struct BlockModel : EncodingInterface::ExternalModel<BlockModel, BlockAttr> {
                      ArrayRef<char> dense, ArrayRef<float> moments,
                      SmallVectorImpl<SmallVector<char, 0>> &buffers) const {
     auto encoding = cast<BlockAttr>(attr);
-    if (llvm::Error error = checkWeight(logical, encoding))
+    if (llvm::Error error = checkWeight(logical))
       return error;
     int64_t width = logical.getElementTypeBitWidth() / 8;
     if (llvm::Error error = checkSize("the weight", dense.size(),
@@ -262,7 +257,7 @@ struct BlockModel : EncodingInterface::ExternalModel<BlockModel, BlockAttr> {
                      ArrayRef<ArrayRef<char>> buffers,
                      SmallVectorImpl<char> &dense) const {
     auto encoding = cast<BlockAttr>(attr);
-    if (llvm::Error error = checkWeight(logical, encoding))
+    if (llvm::Error error = checkWeight(logical))
       return error;
     SmallVector<EncodedBuffer> wanted = getBuffers(attr, logical);
     if (buffers.size() != wanted.size())
@@ -305,6 +300,9 @@ struct BlockModel : EncodingInterface::ExternalModel<BlockModel, BlockAttr> {
   std::optional<int64_t> getColumnDim(Attribute attr) const {
     return cast<BlockAttr>(attr).getAxis();
   }
+
+  /// Blocks are ranked over all columns.
+  bool hasIndependentColumns(Attribute) const { return false; }
 
   std::optional<IntegerForm> getIntegerForm(Attribute attr) const {
     if (!cast<BlockAttr>(attr).getType().isInteger(8))

@@ -6,8 +6,7 @@
 // The blocks of the largest sum of squares are kept, round(d * their number) of
 // them; with moments of the inputs, squares count by what the product loses
 // and the others make up for the loss (Pruning.h). A weight that has no more
-// blocks than that keeps them all. Weights with NaN or infinity, or with more
-// than 65536 k, are refused.
+// blocks than that keeps them all. Weights with NaN or infinity are refused.
 
 #ifndef LATHE_LIB_ENCODINGS_BLOCK_BLOCK_H
 #define LATHE_LIB_ENCODINGS_BLOCK_BLOCK_H

@@ -4,6 +4,7 @@
 """Weights of blocks: pruning and the kernels against the same in NumPy."""
 
 import os
+import re
 import sys
 import tempfile
 
@@ -48,7 +49,7 @@ def quantized(x):
 
 
 def check(k, n, rows, density, size=4, decoded=False, transposed=False, empty=(),
-          batch=False, lists=None):
+          batch=False, lists=None, bits=None):
     model = Model()
     x = model.input("x", F, ["b", "m", k] if batch else ["m", k])
     weight = RNG.normal(size=(k, n)).astype("f4")
@@ -75,6 +76,9 @@ def check(k, n, rows, density, size=4, decoded=False, transposed=False, empty=()
         if lists is not None:
             assert ("kernel @linear_blocks" in said) == lists, said
             assert ("multiplied as a dense weight" in said) != lists, said
+        if bits is not None:
+            stored = float(re.search(r"stored as #graph.block.*, (\S+) bits an", said)[1])
+            assert bits[0] <= stored <= bits[1], (stored, bits)
         for m in rows:
             data = RNG.normal(size=(2, m, k) if batch else (m, k)).astype("f4")
             if m > 1:
@@ -94,6 +98,35 @@ def check(k, n, rows, density, size=4, decoded=False, transposed=False, empty=()
             off = np.abs(got - want)
             assert (off <= bound + step * 1.01).all(), (spec, k, n, m, off.max())
             assert off.sum() <= bound.sum() + off.size * step * 0.01, (spec, k, n, m)
+
+
+def check_siblings(weights, density=None):
+    """Layers of one input are pruned one by one, though one product reads them."""
+    k = weights[0].shape[0]
+    model = Model()
+    x = model.input("x", F, ["m", k])
+    query, key, value = (model.node("MatMul", [x, model.constant(w)]) for w in weights)
+    y = model.node("MatMul", [query, model.node("Transpose", [key], perm=[1, 0])])
+    y = model.node("MatMul", [y, value])
+    model.output(y, F, 2)
+    data = RNG.normal(size=(9, k)).astype("f4")
+    query, key, value = (
+        data.astype("f8") @ (w if density is None else prune(w, 4, density)) for w in weights)
+    want = query @ key.T @ value
+    size = np.abs(want).max()
+    assert size > 0
+    spec = "block4x1" + (f":{density}" if density else "") + ":float"
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model")
+        onnx.save(model.build(), path + ".onnx")
+        run("lathe", "compile", path + ".onnx", "-o", path + ".lathe", "--weights", spec,
+            "--target", "x86:cpu=" + LEVEL)
+        np.savez(path + ".in.npz", x=data)
+        run("lathe", "run", path + ".lathe", "--inputs", path + ".in.npz", "--outputs",
+            path + ".out.npz", "--guard")
+        got = np.load(path + ".out.npz")[y]
+    # Three sums of k products in f32, one after the other.
+    assert np.abs(got - want).max() <= 2e-5 * size, (spec, np.abs(got - want).max(), size)
 
 
 def check_damaged(decoded):
@@ -142,4 +175,18 @@ if __name__ == "__main__":
         check(320, 64, [7], 0.2, empty=[0, 3, 15], decoded=decoded, lists=True)
         check(320, 70, [1, 7, 40], 1.0, decoded=decoded, lists=False)
         check(300, 64, [3], 0.05, batch=True, decoded=decoded)
+        # 128 columns are whole panels: nothing but the elements, scales and sums.
+        exact = (32, 32) if decoded else (8 + 64 / 320, 8 + 64 / 320)
+        check(320, 128, [5], 1.0, decoded=decoded, lists=False,
+              bits=(exact[0] - 0.01, exact[1] + 0.01))
+        check(768, 128, [5], 0.1, decoded=decoded, lists=True,
+              bits=(3.6, 3.9) if decoded else (1.2, 1.6))
         check_damaged(decoded)
+    # The first has the smallest elements by far; all have a block that is not whole.
+    check_siblings([RNG.normal(size=(256, 66)).astype("f4") * F(s) for s in (0.1, 1, 1)],
+                   density=0.1)
+    # Two blocks of each row, next to each other, of which every one is needed.
+    sparse = [RNG.normal(size=(1024, 6)).astype("f4") for _ in range(3)]
+    for weight in sparse:
+        weight[:, :4] = 0
+    check_siblings(sparse)

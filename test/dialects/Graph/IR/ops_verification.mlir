@@ -287,3 +287,13 @@ func.func private @block_type(tensor<64x64xf32, #graph.block<axis = 1, density =
 
 // expected-error @+1 {{is for matrices, not for rank 3}}
 func.func private @block_rank(tensor<2x64x64xf32, #graph.block<axis = 1, density = 0.5, type = f32>>)
+
+// -----
+
+// expected-error @+1 {{holds at most 65536 elements a column, got 65537}}
+func.func private @block_tall(tensor<65537x64xf32, #graph.block<axis = 1, density = 0.5, type = f32>>)
+
+// -----
+
+// The other dim may be as long as it likes.
+func.func private @block_wide(tensor<65537x64xf32, #graph.block<axis = 0, density = 0.5, type = f32>>)

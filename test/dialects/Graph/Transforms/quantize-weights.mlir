@@ -16,7 +16,10 @@
 // RUN:   | FileCheck %t/model.mlir --check-prefix=TERNARY-GROUPS
 // RUN: lathe-opt %t/blocks.mlir \
 // RUN:   --graph-quantize-weights="min-elements=16 weights=%t/blocks.txt" \
-// RUN:   | FileCheck %t/blocks.mlir
+// RUN:   --remark-policy=all --remarks-filter=graph-quantize-weights \
+// RUN:   > %t/blocks.out 2> %t/blocks.err
+// RUN: FileCheck %t/blocks.mlir < %t/blocks.out
+// RUN: FileCheck %t/blocks.mlir --check-prefix=TALL < %t/blocks.err
 // RUN: lathe-opt %t/layers.mlir \
 // RUN:   --graph-quantize-weights="min-elements=16 weights=%t/plan.txt" \
 // RUN:   | FileCheck %t/layers.mlir
@@ -26,6 +29,10 @@
 // RUN:   | FileCheck %t/attention.mlir
 // RUN: lathe-opt %t/attention.mlir \
 // RUN:   --graph-quantize-weights="min-elements=16 weights=ternary" \
+// RUN:   --graph-merge-qkv --mlir-print-local-scope \
+// RUN:   | FileCheck %t/attention.mlir --check-prefix=APART
+// RUN: lathe-opt %t/attention.mlir \
+// RUN:   --graph-quantize-weights="min-elements=16 weights=block4x1:0.5" \
 // RUN:   --graph-merge-qkv --mlir-print-local-scope \
 // RUN:   | FileCheck %t/attention.mlir --check-prefix=APART
 // RUN: not lathe-opt %t/layers.mlir --graph-quantize-weights=weights=%t/lost.txt \
@@ -69,6 +76,7 @@ encoder/*  int4:32
 pruned     block4x1
 halved     block4x1:0.5
 floats     block8x1:0.25:float
+tall       block4x1
 
 //--- blocks.mlir
 // A weight that is sparse already keeps its density, if less was asked.
@@ -97,6 +105,18 @@ func.func @blocks(%x: tensor<?x4xf32>)
   return %0, %1, %2 : tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>
 }
 
+// What an encoding cannot hold stays.
+// TALL: weight is not quantized: {{.*}} holds at most 65536 elements a column, got 65537
+// CHECK-LABEL: func.func @tall(
+// CHECK: graph.contract %{{.*}} [#graph.branch<>] : (tensor<?x65537xf32>, tensor<65537x8xf32>)
+func.func @tall(%x: tensor<?x65537xf32>) -> tensor<?x8xf32> {
+  %w = graph.constant dense_resource<t> : tensor<65537x8xf32>
+    : tensor<65537x8xf32>
+  %0 = graph.contract %x, %w [#graph.branch<>]
+    : (tensor<?x65537xf32>, tensor<65537x8xf32>) -> tensor<?x8xf32> loc("tall")
+  return %0 : tensor<?x8xf32>
+}
+
 //--- values.txt
 */attention/self/value/*   int8
 */layer.5/*                int8:64
@@ -109,7 +129,7 @@ func.func @blocks(%x: tensor<?x4xf32>)
 // CHECK-DAG: graph.constant dense_resource<v> {{.*}} tensor<8x8xf32, #graph.int8<axis = 1, group = 128>>
 // CHECK-DAG: graph.constant dense_resource<o> {{.*}} tensor<8x8xf32, #graph.int8<axis = 1, group = 64>>
 // CHECK-COUNT-3: graph.contract
-// Weights of one scale each stay apart.
+// Weights of one scale each stay apart, and those of blocks that rank by weight.
 // APART-LABEL: func.func @attention(
 // APART-NOT: #graph.concat
 func.func @attention(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
