@@ -3,6 +3,7 @@
 #include "tools/lathe/Commands.h"
 #include "tools/lathe/CompileArguments.h"
 #include "tools/lathe/Report.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 
 using namespace llvm;
@@ -135,11 +136,13 @@ static Error run() {
   Expected<CompileOptions> options = readOptions();
   if (!options)
     return options.takeError();
-  if (Error error = checkOutput(output, {model, tuning, calibration}))
+  const StringRef plan =
+      sys::fs::is_regular_file(weights) ? StringRef(weights) : StringRef();
+  if (Error error = checkOutput(output, {model, tuning, calibration, plan}))
     return error;
   if (!reportPath.empty())
     if (Error error =
-            checkOutput(reportPath, {model, tuning, calibration, output}))
+            checkOutput(reportPath, {model, tuning, calibration, plan, output}))
       return error;
   // The linker in this process resets every cl::opt when it runs.
   const std::string modelPath = model, bundlePath = output;

@@ -174,13 +174,21 @@ static Error run() {
   Expected<Tuner> tuner = Tuner::create(options, std::move(sizes));
   if (!tuner)
     return tuner.takeError();
-  if (Error error = tuner->measure(*budget, progress))
-    return error;
+  if (!tuner->hasAlternatives() && *isCompiled)
+    return failure(options.bundle +
+                   ": the bundle holds one schedule of each kernel; compile it "
+                   "with --all-schedules");
+  if (tuner->hasAlternatives())
+    if (Error error = tuner->measure(*budget, progress))
+      return error;
   progress.clear();
   tuner->addTo(table);
   if (Error error = table.write(output))
     return error;
-  printWorkloads(*tuner);
+  if (tuner->hasAlternatives())
+    printWorkloads(*tuner);
+  else
+    outs() << "nothing to measure: each kernel has one schedule\n";
   outs() << output << ": " << table.size() << " workloads\n";
   return Error::success();
 }

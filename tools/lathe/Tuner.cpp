@@ -78,10 +78,6 @@ Error Tuner::openAlternatives(const SessionOptions &options) {
     known.insert(kernel.second.schedule);
     most = std::max<size_t>(most, known.size());
   }
-  if (most < 2)
-    return failure(options.bundle +
-                   ": the bundle holds one schedule of each kernel; compile it "
-                   "with --all-schedules");
   for (size_t i = 1; i < most; ++i) {
     SessionOptions other = options;
     other.alternative = i;

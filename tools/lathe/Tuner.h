@@ -40,10 +40,12 @@ struct TunedWorkload {
 
 class Tuner {
 public:
-  /// `sizes` are the dims to measure at, one run for each. The bundle must hold
-  /// alternatives; an error says how it is made.
+  /// `sizes` are the dims to measure at, one run for each. There is
+  /// something to measure if the bundle holds alternatives.
   static llvm::Expected<Tuner> create(const SessionOptions &options,
                                       std::vector<SymbolSizes> sizes);
+
+  bool hasAlternatives() const { return sessions.size() > 1; }
 
   /// Measures for about `budget` seconds, at least a few rounds, then judges.
   llvm::Error measure(double budget, Progress &progress);

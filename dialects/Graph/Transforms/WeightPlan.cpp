@@ -16,6 +16,12 @@ static Error fail(StringRef text, const Twine &why) {
                    "ternary[:GROUP][:float] and block4x1[:DENSITY][:float]");
 }
 
+/// Decimal, so that a digit is there: `to_float` takes "" for 0, and "0x1".
+static bool isDensity(StringRef word, double &share) {
+  return word.find_first_of("0123456789") != StringRef::npos &&
+         word.find_first_of("xX") == StringRef::npos && to_float(word, share);
+}
+
 std::string WeightFormat::parseWord(StringRef word, StringRef name) {
   int64_t number;
   double share;
@@ -25,7 +31,7 @@ std::string WeightFormat::parseWord(StringRef word, StringRef name) {
     quantizesInputs = false;
   } else if (word == "zeros" && kind == Kind::Int4) {
     hasZeros = true;
-  } else if (kind == Kind::Block && to_float(word, share)) {
+  } else if (kind == Kind::Block && isDensity(word, share)) {
     if (!(share >= 0.0 && share <= 1.0))
       return ("a density is in 0..1, not " + word).str();
     density = share;
@@ -64,7 +70,7 @@ Expected<WeightFormat> WeightFormat::parse(StringRef text) {
   bool hasNumber = false;
   for (auto [i, word] : enumerate(ArrayRef(words).drop_front())) {
     double number;
-    bool isNumber = to_float(word, number);
+    bool isNumber = isDensity(word, number);
     if (is_contained(ArrayRef(words).slice(1, i), word) ||
         (hasNumber && isNumber))
       return fail(text, "'" + word + "' is one too many");

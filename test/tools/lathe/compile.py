@@ -139,8 +139,12 @@ def check_names():
 def check_targets_of_writing():
     """Nothing but a regular file is replaced, and no file that is read."""
     os.mkfifo("pipe")
+    with open("plan.txt", "w") as file:
+        file.write("* int8\n")
     before = open("m.onnx", "rb").read()
     for arguments, what in ((["pipe"], "pipe: exists and is no regular file"),
+                            (["plan.txt", "--weights", "plan.txt"],
+                             "plan.txt: is read by this command"),
                             (["m.onnx"], "m.onnx: is read by this command"),
                             (["y.lathe", "--report", "y.lathe"], "y.lathe: is written"),
                             (["y.lathe", "--report", "./y.lathe"], "y.lathe: is written"),

@@ -89,6 +89,15 @@ def check_refusals(entry):
     lathe("compile", "m.onnx", "-o", "plain.lathe", *X86)
     message = lathe("tune", "plain.lathe", "--shape", "m=2", "-o", "t.json", code=1)
     assert "--all-schedules" in message
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])], "relu",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["m"])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["m"])])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]),
+              "relu.onnx")
+    message = lathe("tune", "relu.onnx", "--shape", "m=2", "-o", "none-yet.json")
+    assert "each kernel has one schedule" in message, message
+    assert json.load(open("none-yet.json"))["workloads"] == []
     message = lathe("tune", "m.onnx", "-o", "t.json", "--budget", "soon", code=2)
     assert "30s" in message
     # Sizes are missing or wrong: said before anything is compiled.

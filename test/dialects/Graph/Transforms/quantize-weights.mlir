@@ -52,6 +52,9 @@
 // RUN:   --graph-quantize-weights=weights=block4x1:1.5 2>&1 \
 // RUN:   | FileCheck %s --check-prefix=DENSITY
 // RUN: not lathe-opt %t/model.mlir \
+// RUN:   --graph-quantize-weights=weights=block4x1: 2>&1 \
+// RUN:   | FileCheck %s --check-prefix=NO-DENSITY
+// RUN: not lathe-opt %t/model.mlir \
 // RUN:   --graph-quantize-weights=weights=block5x1:0.5 2>&1 \
 // RUN:   | FileCheck %s --check-prefix=BLOCK
 // RUN: not lathe-opt %t/model.mlir --graph-quantize-weights=weights=int8:zeros \
@@ -63,6 +66,7 @@
 // UNKNOWN: weight format 'int5': 'int5' is no encoding; there are {{.*}}, or a file with a layer pattern
 // GROUP: weight format 'int4:9': a group is a multiple of 8 in 8..1024, not 9
 // TERNARY-GROUP: weight format 'ternary:24': a group is a multiple of 16 in 16..1024, not 24
+// NO-DENSITY: weight format 'block4x1:': '' says nothing about block4x1
 // DENSITY: weight format 'block4x1:1.5': a density is in 0..1, not 1.5
 // BLOCK: weight format 'block5x1:0.5': 'block5x1' is no encoding
 // ZEROS: weight format 'int8:zeros': 'zeros' says nothing about int8
