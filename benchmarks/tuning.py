@@ -81,7 +81,10 @@ def main():
     work = [(minilm.make_model(), shape) for shape in minilm.SHAPES]
     work += [(model, "batch=1") for _, model in vision.find_models(
         options.folder, ["resnet50", "mobilenet_v3_large"])]
-    rows = [measure(model, shape, options) for model, shape in work]
+    rows = []
+    for model, shape in work:
+        rows.append(measure(model, shape, options))
+        print(*rows[-1], file=sys.stderr)
     harness.print_table(["model", "shape", "tuning", "workloads", "agree on",
                          "tuned to untuned"], rows)
     return 0
