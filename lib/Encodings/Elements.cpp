@@ -2,6 +2,9 @@
 
 #include "lib/Encodings/Elements.h"
 
+#include "dialects/Tile/IR/Tile.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/APFloat.h"
 
 #include <cstring>
@@ -42,4 +45,17 @@ void lathe::storeElement(Type type, float value, char *bytes) {
                llvm::APFloat::rmNearestTiesToEven, &lost);
   auto half = static_cast<uint16_t>(wide.bitcastToAPInt().getZExtValue());
   std::memcpy(bytes, &half, sizeof(half));
+}
+
+Value lathe::decodeScaled(OpBuilder &builder, Location loc, Value codes,
+                          Value scales, Type elementType) {
+  auto shape = cast<RankedTensorType>(codes.getType()).getShape();
+  auto wide = RankedTensorType::get(shape, builder.getF32Type());
+  Value value = arith::SIToFPOp::create(builder, loc, wide, codes);
+  Value scale = tile::BroadcastOp::create(builder, loc, wide, scales,
+                                          builder.getDenseI64ArrayAttr(1));
+  value = arith::MulFOp::create(builder, loc, value, scale);
+  if (elementType.isF32())
+    return value;
+  return arith::TruncFOp::create(builder, loc, wide.clone(elementType), value);
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Elements of dense weights as floats, whatever they are stored as.
+// Elements of weights as floats, whatever they are stored as: in memory, and in
+// tiles of a kernel.
 
 #ifndef LATHE_LIB_ENCODINGS_ELEMENTS_H
 #define LATHE_LIB_ENCODINGS_ELEMENTS_H
 
-#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Builders.h"
 
 namespace lathe {
 
@@ -17,6 +18,12 @@ float loadElement(mlir::Type type, const char *bytes);
 
 /// Writes `value` rounded to nearest even; beyond the range of f16, infinity.
 void storeElement(mlir::Type type, float value, char *bytes);
+
+/// Decodes a [k, n] tile of codes with [n] scales to `elementType`, in f32
+/// until then.
+mlir::Value decodeScaled(mlir::OpBuilder &builder, mlir::Location loc,
+                         mlir::Value codes, mlir::Value scales,
+                         mlir::Type elementType);
 
 } // namespace lathe
 

@@ -338,14 +338,3 @@ Value lathe::decodePacked(const PackedFormat &format, OpBuilder &builder,
     return value;
   return arith::TruncFOp::create(builder, loc, wide.clone(elementType), value);
 }
-
-double lathe::getPackedBits(const PackedFormat &format,
-                            RankedTensorType logical) {
-  if (logical.getNumElements() == 0)
-    return static_cast<double>(format.bits);
-  int64_t bytes = 0;
-  for (const EncodedBuffer &buffer : getPackedBuffers(format, logical))
-    bytes += getNumBytes(buffer.type);
-  return 8.0 * static_cast<double>(bytes) /
-         static_cast<double>(logical.getNumElements());
-}

@@ -93,9 +93,6 @@ mlir::Value decodePacked(const PackedFormat &format, mlir::OpBuilder &builder,
                          mlir::Location loc, mlir::ValueRange tiles,
                          int64_t part, mlir::Type elementType);
 
-double getPackedBits(const PackedFormat &format,
-                     mlir::RankedTensorType logical);
-
 /// The external model of an attribute. `ModelT` has
 ///
 ///   static PackedFormat getFormat(AttrT);
@@ -137,10 +134,6 @@ struct PackedModel : graph::EncodingInterface::ExternalModel<ModelT, AttrT> {
                      mlir::Location loc, mlir::ValueRange tiles, int64_t part,
                      mlir::Type elementType) const {
     return decodePacked(formatOf(attr), builder, loc, tiles, part, elementType);
-  }
-  double getBitsPerElement(mlir::Attribute attr,
-                           mlir::RankedTensorType logical) const {
-    return getPackedBits(formatOf(attr), logical);
   }
 
 private:

@@ -82,9 +82,7 @@ def Graph_EncodingInterface : AttrInterface<"EncodingInterface"> {
       i8. Elementwise on i8, so that it works on whole words of codes.
     }], "::mlir::Value", "decodeInteger",
       (ins "::mlir::OpBuilder &":$builder, "::mlir::Location":$loc,
-           "::mlir::Value":$codes, "int64_t":$part), [{}], [{ return codes; }]>,
-    InterfaceMethod<"Stored bits per logical element, scales included.",
-      "double", "getBitsPerElement", (ins "::mlir::RankedTensorType":$logical)>
+           "::mlir::Value":$codes, "int64_t":$part), [{}], [{ return codes; }]>
   ];
 }
 

@@ -316,31 +316,15 @@ struct BlockModel : EncodingInterface::ExternalModel<BlockModel, BlockAttr> {
 
   Value decode(Attribute attr, OpBuilder &builder, Location loc,
                ValueRange tiles, int64_t, Type elementType) const {
-    Value value = tiles[kBlockDense];
-    auto shape = cast<RankedTensorType>(value.getType()).getShape();
-    auto wide = RankedTensorType::get(shape, builder.getF32Type());
-    if (cast<BlockAttr>(attr).getType().isInteger(8)) {
-      value = arith::SIToFPOp::create(builder, loc, wide, value);
-      Value scale =
-          tile::BroadcastOp::create(builder, loc, wide, tiles[kBlockScales],
-                                    builder.getDenseI64ArrayAttr(1));
-      value = arith::MulFOp::create(builder, loc, value, scale);
-    }
+    Value values = tiles[kBlockDense];
+    if (cast<BlockAttr>(attr).getType().isInteger(8))
+      return decodeScaled(builder, loc, values, tiles[kBlockScales],
+                          elementType);
     if (elementType.isF32())
-      return value;
-    return arith::TruncFOp::create(builder, loc, wide.clone(elementType),
-                                   value);
-  }
-
-  double getBitsPerElement(Attribute attr, RankedTensorType logical) const {
-    if (logical.getNumElements() == 0)
-      return 0.0;
-    int64_t bytes = 0;
-    for (auto [i, buffer] : llvm::enumerate(getBuffers(attr, logical)))
-      if (i != kBlockDense)
-        bytes += getBytes(buffer);
-    return 8.0 * static_cast<double>(bytes) /
-           static_cast<double>(logical.getNumElements());
+      return values;
+    auto type = cast<RankedTensorType>(values.getType());
+    return arith::TruncFOp::create(builder, loc, type.clone(elementType),
+                                   values);
   }
 
 private:

@@ -201,24 +201,8 @@ struct Int8Model : EncodingInterface::ExternalModel<Int8Model, Int8Attr> {
 
   Value decode(Attribute, OpBuilder &builder, Location loc, ValueRange tiles,
                int64_t, Type elementType) const {
-    Value codes = tiles[kInt8Codes], scales = tiles[kInt8Scales];
-    auto shape = cast<RankedTensorType>(codes.getType()).getShape();
-    auto wide = RankedTensorType::get(shape, builder.getF32Type());
-    Value value = arith::SIToFPOp::create(builder, loc, wide, codes);
-    Value scale = tile::BroadcastOp::create(builder, loc, wide, scales,
-                                            builder.getDenseI64ArrayAttr(1));
-    value = arith::MulFOp::create(builder, loc, value, scale);
-    if (elementType.isF32())
-      return value;
-    return arith::TruncFOp::create(builder, loc, wide.clone(elementType),
-                                   value);
-  }
-
-  double getBitsPerElement(Attribute attr, RankedTensorType logical) const {
-    Slices slices(logical, cast<Int8Attr>(attr));
-    if (slices.getSize() == 0)
-      return 8.0;
-    return 8.0 + 64.0 * slices.getNumScales() / slices.getSize();
+    return decodeScaled(builder, loc, tiles[kInt8Codes], tiles[kInt8Scales],
+                        elementType);
   }
 };
 

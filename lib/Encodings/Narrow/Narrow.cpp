@@ -124,8 +124,6 @@ struct NarrowModel : EncodingInterface::ExternalModel<NarrowModel, NarrowAttr> {
     return arith::ExtFOp::create(builder, loc, type.clone(elementType),
                                  tiles[0]);
   }
-
-  double getBitsPerElement(Attribute, RankedTensorType) const { return 16.0; }
 };
 
 } // namespace

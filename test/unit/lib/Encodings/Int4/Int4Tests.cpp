@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "dialects/Graph/IR/Graph.h"
-#include "dialects/Tile/IR/Tile.h"
 #include "lib/Encodings/Elements.h"
-#include "lib/Encodings/Encodings.h"
 #include "lib/Encodings/PackedCodes.h"
+#include "test/unit/lib/Encodings/EncodingTest.h"
 
-#include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
-#include "gtest/gtest.h"
 
 #include <cmath>
-#include <random>
 
 using namespace mlir;
 using namespace lathe;
@@ -19,59 +14,18 @@ using namespace lathe::graph;
 
 namespace {
 
-class Int4Test : public testing::Test {
+class Int4Test : public EncodingTest {
 protected:
-  Int4Test() {
-    DialectRegistry registry;
-    registry.insert<GraphDialect, tile::TileDialect>();
-    registerEncodings(registry);
-    context.appendDialectRegistry(registry);
-    context.loadAllAvailableDialects();
-  }
-
   RankedTensorType getType(ArrayRef<int64_t> shape, int64_t axis, int64_t group,
                            bool zeros) {
     return RankedTensorType::get(shape, Float32Type::get(&context),
                                  Int4Attr::get(&context, axis, group, zeros));
   }
 
-  static EncodingInterface encodingOf(RankedTensorType type) {
-    return cast<EncodingInterface>(type.getEncoding());
-  }
-
-  /// Encodes, or returns the message of the refusal.
-  std::string encode(RankedTensorType type, ArrayRef<float> values,
-                     ArrayRef<float> moments = {}) {
-    ArrayRef<char> bytes(reinterpret_cast<const char *>(values.data()),
-                         values.size() * sizeof(float));
-    llvm::Error error = encodingOf(type).encode(type, bytes, moments, buffers);
-    return error ? llvm::toString(std::move(error)) : "";
-  }
-
-  std::vector<float> unpack(RankedTensorType type) {
-    SmallVector<ArrayRef<char>> views(buffers.begin(), buffers.end());
-    SmallVector<char> dense;
-    EXPECT_FALSE(bool(encodingOf(type).unpack(type, views, dense)));
-    auto *values = reinterpret_cast<const float *>(dense.data());
-    return {values, values + dense.size() / sizeof(float)};
-  }
-
   float getScale(int64_t at) {
     return loadElement(BFloat16Type::get(&context),
                        &buffers[kPackedScales][at * 2]);
   }
-
-  std::vector<float> makeWeight(RankedTensorType type) {
-    std::normal_distribution<float> normal;
-    std::vector<float> weight(type.getNumElements());
-    for (float &value : weight)
-      value = normal(random);
-    return weight;
-  }
-
-  MLIRContext context;
-  SmallVector<SmallVector<char, 0>> buffers;
-  std::mt19937 random{1};
 };
 
 double getSquares(ArrayRef<float> a, ArrayRef<float> b) {
@@ -100,7 +54,6 @@ TEST_F(Int4Test, BuffersFollowTheWeight) {
   }
   RankedTensorType type = getType({4096, 64}, 1, 128, false);
   EXPECT_EQ(encodingOf(type).getBuffers(type).size(), 2u);
-  EXPECT_EQ(encodingOf(type).getBitsPerElement(type), 4.125);
 }
 
 TEST_F(Int4Test, PartsAreWhereTheBufferSays) {

@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "dialects/Graph/IR/Graph.h"
-#include "dialects/Tile/IR/Tile.h"
-#include "lib/Encodings/Encodings.h"
 #include "lib/Encodings/PackedCodes.h"
-
-#include "mlir/IR/Builders.h"
-#include "gtest/gtest.h"
+#include "test/unit/lib/Encodings/EncodingTest.h"
 
 #include <cmath>
-#include <cstring>
-#include <random>
 
 using namespace mlir;
 using namespace lathe;
@@ -18,57 +11,22 @@ using namespace lathe::graph;
 
 namespace {
 
-class TernaryTest : public testing::Test {
+class TernaryTest : public EncodingTest {
 protected:
-  TernaryTest() {
-    DialectRegistry registry;
-    registry.insert<GraphDialect, tile::TileDialect>();
-    registerEncodings(registry);
-    context.appendDialectRegistry(registry);
-    context.loadAllAvailableDialects();
-  }
-
   RankedTensorType getType(ArrayRef<int64_t> shape, int64_t axis,
                            int64_t group) {
     return RankedTensorType::get(shape, Float32Type::get(&context),
                                  TernaryAttr::get(&context, axis, group));
   }
 
-  static EncodingInterface encodingOf(RankedTensorType type) {
-    return cast<EncodingInterface>(type.getEncoding());
-  }
-
   /// What comes back of a weight; empty, with `message`, if it is refused.
   std::vector<float> pass(RankedTensorType type, ArrayRef<float> values,
                           ArrayRef<float> moments = {}) {
-    ArrayRef<char> bytes(reinterpret_cast<const char *>(values.data()),
-                         values.size() * sizeof(float));
-    if (llvm::Error error =
-            encodingOf(type).encode(type, bytes, moments, buffers)) {
-      message = llvm::toString(std::move(error));
-      return {};
-    }
-    SmallVector<ArrayRef<char>> views(buffers.begin(), buffers.end());
-    SmallVector<char> dense;
-    EXPECT_FALSE(bool(encodingOf(type).unpack(type, views, dense)));
-    std::vector<float> result(dense.size() / sizeof(float));
-    if (!result.empty())
-      std::memcpy(result.data(), dense.data(), dense.size());
-    return result;
+    message = encode(type, values, moments);
+    return message.empty() ? unpack(type) : std::vector<float>();
   }
 
-  std::vector<float> makeGaussian(int64_t count) {
-    std::normal_distribution<float> normal;
-    std::vector<float> weight(count);
-    for (float &value : weight)
-      value = normal(random);
-    return weight;
-  }
-
-  MLIRContext context;
-  SmallVector<SmallVector<char, 0>> buffers;
   std::string message;
-  std::mt19937 random{1};
 };
 
 double getSquares(ArrayRef<float> a, ArrayRef<float> b) {
@@ -92,7 +50,6 @@ TEST_F(TernaryTest, BuffersFollowTheWeight) {
   EXPECT_EQ(list[kPackedScales].type.getShape(), (ArrayRef<int64_t>{40}));
   EXPECT_EQ(list[kPackedScales].group, 0);
   type = getType({4096, 64}, 1, 128);
-  EXPECT_EQ(encodingOf(type).getBitsPerElement(type), 2.25);
 }
 
 TEST_F(TernaryTest, TernaryWeightsAreKept) {
@@ -123,7 +80,7 @@ TEST_F(TernaryTest, TernaryWeightsAreKept) {
 
 TEST_F(TernaryTest, PartsAreWhereTheBufferSays) {
   RankedTensorType type = getType({37, 3}, 1, 16);
-  std::vector<float> dense = pass(type, makeGaussian(37 * 3));
+  std::vector<float> dense = pass(type, makeWeight(37 * 3));
   EncodedBuffer codes = encodingOf(type).getBuffers(type)[kPackedCodes];
   auto *scales = reinterpret_cast<const float *>(buffers[kPackedScales].data());
   for (int64_t s = 0; s < codes.type.getDimSize(0); ++s)
@@ -140,13 +97,13 @@ TEST_F(TernaryTest, PartsAreWhereTheBufferSays) {
 }
 
 TEST_F(TernaryTest, GroupsErrAsLittleAsThreeValuesCan) {
-  std::vector<float> weight = makeGaussian(512 * 70), nothing(512 * 70);
+  std::vector<float> weight = makeWeight(512 * 70), nothing(512 * 70);
   std::vector<float> dense = pass(getType({512, 70}, 1, 128), weight);
   // Three steps leave 19.0 % of a Gaussian's energy (Max, 1960).
   EXPECT_LE(getSquares(weight, dense), 0.191 * getSquares(weight, nothing));
   // The only other choice of scales that could be better: all others.
   RankedTensorType one = getType({16, 1}, 1, 16);
-  std::vector<float> column = makeGaussian(16);
+  std::vector<float> column = makeWeight(16);
   double least = getSquares(column, pass(one, column));
   for (float scale = 0.01f; scale < 3.0f; scale += 0.01f) {
     std::vector<float> other;
@@ -158,7 +115,7 @@ TEST_F(TernaryTest, GroupsErrAsLittleAsThreeValuesCan) {
 }
 
 TEST_F(TernaryTest, WithoutGroupsItRoundsAsTrained) {
-  std::vector<float> weight = makeGaussian(96 * 20);
+  std::vector<float> weight = makeWeight(96 * 20);
   double sum = 0.0;
   for (float value : weight)
     sum += std::fabs(value);
