@@ -22,31 +22,30 @@ static bool isDensity(StringRef word, double &share) {
          word.find_first_of("xX") == StringRef::npos && to_float(word, share);
 }
 
-std::string WeightFormat::parseWord(StringRef word, StringRef name) {
+Error WeightFormat::parseWord(StringRef word, StringRef name) {
   int64_t number;
   double share;
   if (kind == Kind::Keep)
-    return ("'keep' takes no '" + word + "'").str();
+    return makeError("'keep' takes no '" + word + "'");
   if (word == "float") {
     quantizesInputs = false;
   } else if (word == "zeros" && kind == Kind::Int4) {
     hasZeros = true;
   } else if (kind == Kind::Block && isDensity(word, share)) {
     if (!(share >= 0.0 && share <= 1.0))
-      return ("a density is in 0..1, not " + word).str();
+      return makeError("a density is in 0..1, not " + word);
     density = share;
   } else if (kind != Kind::Block && to_integer(word, number, 10)) {
     int64_t unit = kind == Kind::Ternary ? 16 : 8;
     if (number < unit || number > 1024 || number % unit != 0)
-      return ("a group is a multiple of " + Twine(unit) + " in " + Twine(unit) +
-              "..1024, not " + word)
-          .str();
+      return makeError("a group is a multiple of " + Twine(unit) + " in " +
+                       Twine(unit) + "..1024, not " + word);
     group = number;
     hasGroups = true;
   } else {
-    return ("'" + word + "' says nothing about " + name).str();
+    return makeError("'" + word + "' says nothing about " + name);
   }
-  return "";
+  return Error::success();
 }
 
 Expected<WeightFormat> WeightFormat::parse(StringRef text) {
@@ -75,8 +74,8 @@ Expected<WeightFormat> WeightFormat::parse(StringRef text) {
         (hasNumber && isNumber))
       return fail(text, "'" + word + "' is one too many");
     hasNumber |= isNumber;
-    if (std::string why = format.parseWord(word, name); !why.empty())
-      return fail(text, why);
+    if (Error error = format.parseWord(word, name))
+      return fail(text, toString(std::move(error)));
   }
   return format;
 }
@@ -118,7 +117,9 @@ Expected<WeightPlan> WeightPlan::parse(StringRef path, StringRef text) {
   plan.path = path.str();
   plan.text = std::make_shared<const std::string>(text);
   SmallVector<StringRef> lines;
-  StringRef(*plan.text).split(lines, '\n');
+  StringRef rest = *plan.text;
+  rest.consume_front("\xEF\xBB\xBF"); // the mark that some editors leave
+  rest.split(lines, '\n');
   for (auto [i, whole] : enumerate(lines)) {
     auto failAt = [&, line = i + 1](const Twine &why) {
       return makeError(path + ":" + Twine(line) + ": " + why);
@@ -147,6 +148,14 @@ Expected<WeightPlan> WeightPlan::parse(StringRef path, StringRef text) {
 
 Expected<WeightPlan> WeightPlan::read(StringRef formatOrFile) {
   Expected<WeightFormat> format = WeightFormat::parse(formatOrFile);
+  if (!format && !formatOrFile.contains(':') &&
+      formatOrFile.find_first_of("./") != StringRef::npos &&
+      !sys::fs::exists(formatOrFile)) {
+    consumeError(format.takeError());
+    return makeError("'" + formatOrFile +
+                     "' is no weight format, and there is "
+                     "no such file");
+  }
   if (!format && sys::fs::is_regular_file(formatOrFile)) {
     consumeError(format.takeError());
     auto file = MappedFile::open(formatOrFile);

@@ -55,8 +55,9 @@ struct WeightFormat {
   mlir::Attribute getQuantizer(mlir::MLIRContext *context, int64_t k) const;
 
 private:
-  /// Reads one of the words after the encoding's name; why not, if it is none.
-  std::string parseWord(llvm::StringRef word, llvm::StringRef name);
+  /// Reads one of the words after the encoding's name; the error says why it
+  /// is none.
+  llvm::Error parseWord(llvm::StringRef word, llvm::StringRef name);
 };
 
 class WeightPlan {

@@ -53,15 +53,41 @@ def error(weight, x):
     return np.linalg.norm(got - want) / np.linalg.norm(want)
 
 
+def take_moments(*samples, model="m.onnx", fails=False):
+    tool = os.path.join(SOURCE, "tools", "calibrate", "moments.py")
+    done = subprocess.run([sys.executable, tool, model, "-o", "m.safetensors", *samples],
+                          capture_output=True, text=True)
+    assert (done.returncode == 1) == fails, done.stderr
+    return done.stderr
+
+
+def check_bad_samples():
+    """Each mistake gets one line that names the file, and no traceback."""
+    def refused(why, *samples, **kwargs):
+        text = take_moments(*samples, fails=True, **kwargs)
+        assert why in text and text.count("\n") == 1, text
+
+    refused("gone.onnx: ", "s0.npz", model="gone.onnx")
+    refused("gone.npz: ", "gone.npz")
+    refused("m.onnx: no .npz file", "m.onnx")
+    np.savez("b.npz", z=draw(4))
+    refused("b.npz: no array named 'x'; it has z", "b.npz")
+    np.savez("b.npz", x=draw(4)[:, 1:])
+    refused("b.npz: ", "b.npz")
+    np.savez("b.npz", x=draw(4) * np.nan)
+    refused("b.npz: what 'x' holds is not finite", "b.npz")
+    np.savez("b.npz", x=draw(0))
+    refused("'layer' read no row", "b.npz")
+    np.savez("b.npz", x=draw(4), unused=draw(1))
+    take_moments("b.npz")
+
+
 def main():
     weight = RNG.standard_normal((K, N)).astype(np.float32)
     make_model("m.onnx", weight)
     for i in range(3):
         np.savez(f"s{i}.npz", x=draw(200))
-    tool = os.path.join(SOURCE, "tools", "calibrate", "moments.py")
-    subprocess.run([sys.executable, tool, "m.onnx", "-o", "m.safetensors",
-                    *(f"s{i}.npz" for i in range(3))], check=True,
-                   stdout=subprocess.DEVNULL)
+    take_moments(*(f"s{i}.npz" for i in range(3)))
     x = draw(100)
     for weights in ("int4:32", "int4:64", "ternary:32"):
         compile_model("--weights", weights)
@@ -81,6 +107,7 @@ def main():
     text = compile_model("--weights", "int4", "--calibration", "flat.safetensors",
                          fails=True)
     assert "moments are square and of f32" in text, text
+    check_bad_samples()
 
 
 if __name__ == "__main__":

@@ -43,6 +43,8 @@
 // RUN:   2>&1 | FileCheck %s --check-prefix=FEW
 // RUN: not lathe-opt %t/model.mlir --graph-quantize-weights=weights=int5 2>&1 \
 // RUN:   | FileCheck %s --check-prefix=UNKNOWN
+// RUN: not lathe-opt %t/model.mlir --graph-quantize-weights=weights=%t/gone.txt \
+// RUN:   2>&1 | FileCheck %s --check-prefix=GONE
 // RUN: not lathe-opt %t/model.mlir --graph-quantize-weights=weights=int4:9 2>&1 \
 // RUN:   | FileCheck %s --check-prefix=GROUP
 // RUN: not lathe-opt %t/model.mlir \
@@ -64,6 +66,7 @@
 // ODD: odd.txt:1: weight format 'int3': 'int3' is no encoding; there are keep, int8[:GROUP][:float], int4[:GROUP][:zeros][:float], ternary[:GROUP][:float] and block4x1[:DENSITY][:float]
 // FEW: few.txt:3: a line holds a layer pattern and a weight format, not '*'
 // UNKNOWN: weight format 'int5': 'int5' is no encoding; there are {{.*}}, or a file with a layer pattern
+// GONE: gone.txt' is no weight format, and there is no such file
 // GROUP: weight format 'int4:9': a group is a multiple of 8 in 8..1024, not 9
 // TERNARY-GROUP: weight format 'ternary:24': a group is a multiple of 16 in 16..1024, not 24
 // NO-DENSITY: weight format 'block4x1:': '' says nothing about block4x1
