@@ -282,6 +282,11 @@ typedef struct lathe_kernel_info_t {
   /* What it computes, for which class of sizes; kernels that share it differ in
    * their schedule only. "" if it has no alternatives. */
   const char *workload;
+  /* Of one program, on a device with threads; else 0. */
+  uint32_t threads;
+  /* Memory that the threads of a program share, in bytes, beside what the code
+   * itself reserves. */
+  uint32_t shared_bytes;
 } lathe_kernel_info_t;
 LATHE_API LATHE_MUST_CHECK lathe_status_t
 lathe_bundle_kernel(const lathe_bundle_t *bundle, size_t variant, size_t kernel,

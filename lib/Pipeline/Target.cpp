@@ -88,10 +88,17 @@ Error lathe::compileKernels(
   auto module = parseSourceString<ModuleOp>(kernels, &context);
   if (!module)
     return llvm::createStringError("the kernels do not survive serialization");
-  Expected<SmallVector<char>> code =
+  Expected<TargetObject> object =
       variant.target->compile(*module, variant.level, TargetOptions());
-  if (!code)
-    return code.takeError();
-  variant.code = std::move(*code);
+  if (!object)
+    return object.takeError();
+  variant.code = std::move(object->code);
+  for (std::unique_ptr<bundle::KernelT> &kernel : variant.kernels) {
+    auto needs = object->needs.find(kernel->symbol);
+    if (needs == object->needs.end())
+      continue;
+    kernel->threads = needs->second.threads;
+    kernel->shared = needs->second.sharedBytes;
+  }
   return Error::success();
 }

@@ -10,6 +10,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include <memory>
@@ -55,6 +56,21 @@ struct TargetLevel {
   TargetCapabilities capabilities;
 };
 
+/// What a launch of a kernel gives each of its programs. Zeros on a device
+/// whose programs have no threads.
+struct KernelNeeds {
+  unsigned threads = 0;
+  unsigned sharedBytes = 0;
+};
+
+/// What a target makes of a module of kernels.
+struct TargetObject {
+  /// The loadable object, whose symbols are the kernels' names.
+  llvm::SmallVector<char> code;
+  /// By a kernel's name; one that is not here needs nothing.
+  llvm::StringMap<KernelNeeds> needs;
+};
+
 /// Choices that change the generated code.
 struct TargetOptions {
   /// 0 to 3, for the back end's own optimizer.
@@ -89,12 +105,12 @@ public:
   virtual bool gainsOver(const TargetLevel &lower, const TargetLevel &level,
                          mlir::ModuleOp module) const = 0;
 
-  /// Compiles the `tile.kernel` ops of `module` to one loadable object, whose
-  /// symbols are the kernels' names. `module` is consumed: what is left of it
-  /// afterwards is unspecified. The same input gives the same bytes, in any
-  /// process, on any thread. The error's text names the kernel and the op;
-  /// details went to the context's diagnostics.
-  virtual llvm::Expected<llvm::SmallVector<char>>
+  /// Compiles the `tile.kernel` ops of `module` to one loadable object.
+  /// `module` is consumed: what is left of it afterwards is unspecified. The
+  /// same input gives the same bytes, in any process, on any thread. The
+  /// error's text names the kernel and the op; details went to the context's
+  /// diagnostics.
+  virtual llvm::Expected<TargetObject>
   compile(mlir::ModuleOp module, const TargetLevel &level,
           const TargetOptions &options) const = 0;
 };

@@ -37,10 +37,12 @@ constexpr uint32_t absentOperand = 0xFFFFFFFF;
 
 /// Limits that readers enforce; a writer beyond them has a defect.
 constexpr uint32_t maxRank = 16;
-constexpr uint32_t maxOperands = 256; // of a launch or built-in
-constexpr uint32_t maxScalars = 256;  // of a launch
-constexpr uint32_t maxCallDepth = 64; // of entries that run entries
-constexpr uint32_t maxCalls = 4096;   // below one entry, each counted apart
+constexpr uint32_t maxOperands = 256;         // of a launch or built-in
+constexpr uint32_t maxScalars = 256;          // of a launch
+constexpr uint32_t maxThreads = 1024;         // of a program
+constexpr uint32_t maxSharedBytes = 1u << 20; // of a program
+constexpr uint32_t maxCallDepth = 64;         // of entries that run entries
+constexpr uint32_t maxCalls = 4096; // below one entry, each counted apart
 
 } // namespace lathe::bundle
 

@@ -376,6 +376,8 @@ static Status getKernel(const lathe_bundle_t *self, size_t variantIndex,
   value.workload = textOf(kernel->workload());
   value.num_buffers = kernel->buffers();
   value.num_scalars = kernel->scalars();
+  value.threads = kernel->threads();
+  value.shared_bytes = kernel->shared();
   return copyInfo(value, "lathe_kernel_info_t", info);
 }
 

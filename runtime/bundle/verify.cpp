@@ -221,6 +221,12 @@ static Status verifyKernels(const Variant &variant, WorkBudget &budget) {
                    "are allowed",
                    textOf(kernel.symbol()), kernel.buffers(), kernel.scalars(),
                    maxOperands);
+    if (kernel.threads() > maxThreads || kernel.shared() > maxSharedBytes)
+      return error(LATHE_CORRUPT,
+                   "kernel '%s' asks for %u threads and %u bytes of shared "
+                   "memory; %u and %u are allowed",
+                   textOf(kernel.symbol()), kernel.threads(), kernel.shared(),
+                   maxThreads, maxSharedBytes);
   }
   return ok();
 }

@@ -106,7 +106,7 @@ static llvm::Error run() {
   if (!object)
     return object.takeError();
 
-  return writeFile(path, *object);
+  return writeFile(path, object->code);
 }
 
 int main(int argc, char **argv) {

@@ -157,11 +157,17 @@ static void printKernels(const Contents &contents) {
   for (size_t v = 0; v < contents.info.num_variants; ++v) {
     lathe_variant_info_t variant = contents.variant(v);
     heading(Twine("\nkernels of ") + variant.level);
-    Table table({"symbol", ">buffers", ">scalars", "schedule"});
+    Table table(
+        {"symbol", ">buffers", ">scalars", ">threads", ">shared", "schedule"});
     for (size_t k = 0; k < variant.num_kernels; ++k) {
       lathe_kernel_info_t info = contents.kernel(v, k);
+      auto unlessHost = [&](std::string text) {
+        return info.threads ? text : std::string("-");
+      };
       table.addRow({info.symbol, std::to_string(info.num_buffers),
-                    std::to_string(info.num_scalars), info.schedule});
+                    std::to_string(info.num_scalars),
+                    unlessHost(std::to_string(info.threads)),
+                    unlessHost(formatBytes(info.shared_bytes)), info.schedule});
     }
     table.print(outs(), 2);
   }
@@ -241,6 +247,10 @@ static void writeVariant(json::OStream &out, const Contents &contents,
           out.attribute("scalars", kernel.num_scalars);
           out.attribute("schedule", kernel.schedule);
           out.attribute("workload", kernel.workload);
+          if (kernel.threads) {
+            out.attribute("threads", kernel.threads);
+            out.attribute("shared_bytes", kernel.shared_bytes);
+          }
         });
     });
   });

@@ -29,7 +29,7 @@ public:
   void registerDialects(mlir::DialectRegistry &registry) const override;
   bool gainsOver(const TargetLevel &lower, const TargetLevel &level,
                  mlir::ModuleOp module) const override;
-  llvm::Expected<llvm::SmallVector<char>>
+  llvm::Expected<TargetObject>
   compile(mlir::ModuleOp module, const TargetLevel &level,
           const TargetOptions &options) const override;
 
@@ -77,7 +77,7 @@ bool X86Target::gainsOver(const TargetLevel &lower, const TargetLevel &level,
       .wasInterrupted();
 }
 
-llvm::Expected<llvm::SmallVector<char>>
+llvm::Expected<TargetObject>
 X86Target::compile(mlir::ModuleOp module, const TargetLevel &level,
                    const TargetOptions &options) const {
   const x86::Level *known = x86::lookupLevel(level.name);
@@ -96,7 +96,10 @@ X86Target::compile(mlir::ModuleOp module, const TargetLevel &level,
   auto object = x86::emitObject(module, *known, options);
   if (!object)
     return object.takeError();
-  return x86::linkShared(*object);
+  auto code = x86::linkShared(*object);
+  if (!code)
+    return code.takeError();
+  return TargetObject{std::move(*code), {}};
 }
 
 void lathe::registerX86Target(TargetRegistry &registry) {

@@ -29,6 +29,8 @@ TestBundle sample() {
   b.check({n}, "n must not be negative");
   b.launch(b.kernel("add", 3, 1), programs, {count}, {x, x}, {sum});
   b.launch(b.kernel("scale", 2, 2), b.constant(1), {four, four}, {w}, {sum});
+  b.variant().kernels[1]->threads = 128;
+  b.variant().kernels[1]->shared = 4096;
   b.output("y", y);
   b.manifest.provenance.emplace_back(new KeyValueT);
   b.manifest.provenance[0]->key = "source";
@@ -96,6 +98,8 @@ TEST(Bundle, TellsWhatIsInside) {
   auto kernel = LATHE_INIT(lathe_kernel_info_t);
   ASSERT_EQ(take(lathe_bundle_kernel(raw, 0, 1, &kernel)), "");
   EXPECT_STREQ(kernel.symbol, "scale");
+  EXPECT_EQ(kernel.threads, 128u);
+  EXPECT_EQ(kernel.shared_bytes, 4096u);
   EXPECT_NE(take(lathe_bundle_kernel(raw, 0, 2, &kernel)), "");
 
   size_t index;
@@ -219,6 +223,10 @@ TEST(Bundle, RefusesWrongManifests) {
        [](TestBundle &b) { b.entry().inputs[0]->dims[0] = b.symbol("m"); }},
       {"kernel 0 has no symbol",
        [](TestBundle &b) { b.variant().kernels[0]->symbol = ""; }},
+      {"kernel 'add' asks for 1025 threads and 0 bytes",
+       [](TestBundle &b) { b.variant().kernels[0]->threads = 1025; }},
+      {"kernel 'scale' asks for 128 threads and 1048577 bytes",
+       [](TestBundle &b) { b.variant().kernels[1]->shared = 1048577; }},
       {"0 programs for 1 entries",
        [](TestBundle &b) { b.variant().programs.clear(); }},
       {"buffer 0: input 5 is out of range",
