@@ -70,4 +70,6 @@ void lathe::buildOptimizePipeline(OpPassManager &passes,
   functions.addPass(graph::createFormGroupsPass());
   if (isNarrow)
     functions.addPass(graph::createNarrowActivationsPass({asked.precision}));
+  else if (!asked.weights.empty())
+    functions.addPass(graph::createNarrowActivationsPass({"bf16", true}));
 }

@@ -59,6 +59,44 @@ static bool isNarrowable(Value value) {
          });
 }
 
+/// The contraction that a group is for, if all of its products are integer.
+static ContractOp getQuantizedRoot(GroupOp group) {
+  auto root = dyn_cast_or_null<ContractOp>(group.getRoot());
+  if (!root || !llvm::all_of(root.getBranches(), [](Attribute branch) {
+        return cast<BranchAttr>(branch).getQuantizer() != nullptr;
+      }))
+    return nullptr;
+  return root;
+}
+
+/// Whether all that becomes of `value`, in a group, are the first `count`
+/// operands of its root.
+static bool endsInOperands(Value value, Operation *root, unsigned count) {
+  return llvm::all_of(value.getUses(), [&](OpOperand &use) {
+    Operation *user = use.getOwner();
+    if (user == root)
+      return use.getOperandNumber() < count;
+    return !isa<YieldOp>(user) &&
+           llvm::all_of(user->getResults(), [&](Value result) {
+             return endsInOperands(result, root, count);
+           });
+  });
+}
+
+/// Whether 8 bits are left of `value` anyhow: only quantized inputs are made of
+/// it, or it is made of them, and queries, keys and values are made of it.
+static bool isQuantizedTensor(OpResult value) {
+  bool isProduct = getQuantizedRoot(cast<GroupOp>(value.getOwner())) != nullptr;
+  return llvm::all_of(value.getUses(), [&](OpOperand &use) {
+    auto group = cast<GroupOp>(use.getOwner());
+    Value argument = group.getBody().getArgument(use.getOperandNumber());
+    if (ContractOp root = getQuantizedRoot(group))
+      return endsInOperands(argument, root, 1);
+    auto attention = dyn_cast_or_null<AttentionOp>(group.getRoot());
+    return isProduct && attention && endsInOperands(argument, attention, 3);
+  });
+}
+
 /// A constant of rank 0.
 static Value createScalar(OpBuilder &builder, Location loc, Type element,
                           double value) {
@@ -68,25 +106,33 @@ static Value createScalar(OpBuilder &builder, Location loc, Type element,
       DenseElementsAttr::get(type, builder.getFloatAttr(element, value)));
 }
 
-/// The last step of the group that writes `value` rounds it. What is beyond
-/// the narrow type becomes its largest number and not infinity: masks are made
-/// of the lowest f32, and a row of infinities has no softmax.
-static void narrowResult(GroupOp group, OpResult value, FloatType narrow) {
-  YieldOp yield = group.getYield();
-  OpOperand &yielded = yield->getOpOperand(value.getResultNumber());
-  OpBuilder builder(yield);
-  Location loc = yield.getLoc();
+/// `value` with what is beyond the narrow type brought to its largest number.
+static Value clampTo(FloatType narrow, OpBuilder &builder, Location loc,
+                     Value value) {
   Type wide = getElementTypeOrSelf(value);
   llvm::APFloat largest = llvm::APFloat::getLargest(narrow.getFloatSemantics());
   bool lost;
   largest.convert(llvm::APFloat::IEEEdouble(),
                   llvm::APFloat::rmNearestTiesToEven, &lost);
   double bound = largest.convertToDouble();
+  value = MaxOp::create(builder, loc, value.getType(), value,
+                        createScalar(builder, loc, wide, -bound));
+  return MinOp::create(builder, loc, value.getType(), value,
+                       createScalar(builder, loc, wide, bound));
+}
+
+/// The last step of the group that writes `value` rounds it. With `clamps`,
+/// nothing becomes infinite: masks are made of the lowest f32, and a row of
+/// infinities has no softmax.
+static void narrowResult(GroupOp group, OpResult value, FloatType narrow,
+                         bool clamps) {
+  YieldOp yield = group.getYield();
+  OpOperand &yielded = yield->getOpOperand(value.getResultNumber());
+  OpBuilder builder(yield);
+  Location loc = yield.getLoc();
   Value result = yielded.get();
-  result = MaxOp::create(builder, loc, result.getType(), result,
-                         createScalar(builder, loc, wide, -bound));
-  result = MinOp::create(builder, loc, result.getType(), result,
-                         createScalar(builder, loc, wide, bound));
+  if (clamps)
+    result = clampTo(narrow, builder, loc, result);
   yielded.set(CastOp::create(builder, loc, result, narrow));
   value.setType(yielded.get().getType());
 }
@@ -116,12 +162,13 @@ void NarrowActivationsPass::runOnOperation() {
     return signalPassFailure();
   for (GroupOp group : getOperation().getOps<GroupOp>())
     for (OpResult value : group.getResults()) {
-      if (!isNarrowable(value)) {
+      if (!isNarrowable(value) ||
+          (onlyQuantized && !isQuantizedTensor(value))) {
         ++numKept;
         continue;
       }
       Type wide = getElementTypeOrSelf(value);
-      narrowResult(group, value, *narrow);
+      narrowResult(group, value, *narrow, /*clamps=*/!onlyQuantized);
       for (OpOperand &use : value.getUses())
         widenArgument(use, wide);
       ++numNarrowed;

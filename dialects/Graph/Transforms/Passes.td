@@ -369,12 +369,20 @@ def NarrowActivationsPass
     outputs, constants, attention masks and what convolutions and pools read
     keep their types.
 
+    With `only-quantized`, only tensors of which eight bits are left anyhow:
+    those that groups of integer products alone read, to quantize them, and
+    queries, keys and values that are integer products. Norms and residual sums
+    read what they did.
+
     Numeric contract: every tensor between groups is rounded once, to nearest
     even; numbers beyond the type's range, and infinities, become its largest
-    number.
+    number (infinities with `only-quantized`).
   }];
-  let options = [Option<"type", "type", "std::string", "\"bf16\"",
-                        "bf16 or f16">];
+  let options = [
+    Option<"type", "type", "std::string", "\"bf16\"", "bf16 or f16">,
+    Option<"onlyQuantized", "only-quantized", "bool", "false",
+           "Only what integer products read, or attention reads of them">
+  ];
   let statistics = [
     Statistic<"numNarrowed", "narrowed", "tensors narrowed">,
     Statistic<"numKept", "kept", "results of groups that kept their type">

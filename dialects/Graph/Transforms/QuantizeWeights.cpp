@@ -127,8 +127,9 @@ Value QuantizeWeightsPass::quantize(ContractOp op, Value weight,
                  getDensity(constant.getValue(), axis, format.blockSize));
   }
   std::string refusal;
-  RankedTensorType stored = getStoredType(
-      op.getLoc(), type, chosen.getEncoding(&getContext(), axis), refusal);
+  Attribute encoding =
+      chosen.getEncoding(&getContext(), axis, type.getDimSize(1 - axis));
+  RankedTensorType stored = getStoredType(op.getLoc(), type, encoding, refusal);
   if (!stored)
     return keep(refusal);
   OpBuilder builder(constant);

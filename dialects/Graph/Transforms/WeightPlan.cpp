@@ -80,17 +80,29 @@ Expected<WeightFormat> WeightFormat::parse(StringRef text) {
   return format;
 }
 
+int64_t WeightFormat::getGroup(int64_t k) const {
+  if (group)
+    return *group;
+  if (kind != Kind::Int8)
+    return 128;
+  // Each group costs as much as 16 of its k beside the products. Longer ones
+  // save little of that, and err more. AMX takes 64 k at once.
+  constexpr int64_t most = 384, unit = 64;
+  int64_t count = std::max<int64_t>(divideCeil(k, most), 1);
+  return std::max<int64_t>(alignTo(divideCeil(k, count), unit), unit);
+}
+
 mlir::Attribute WeightFormat::getEncoding(mlir::MLIRContext *context,
-                                          int64_t axis) const {
+                                          int64_t axis, int64_t k) const {
   switch (kind) {
   case Kind::Keep:
     return {};
   case Kind::Int8:
-    return Int8Attr::get(context, axis, group);
+    return Int8Attr::get(context, axis, getGroup(k));
   case Kind::Int4:
-    return Int4Attr::get(context, axis, group, hasZeros);
+    return Int4Attr::get(context, axis, getGroup(k), hasZeros);
   case Kind::Ternary:
-    return TernaryAttr::get(context, axis, hasGroups ? group : 0);
+    return TernaryAttr::get(context, axis, hasGroups ? getGroup(k) : 0);
   case Kind::Block: {
     mlir::Type type = mlir::Float32Type::get(context);
     if (quantizesInputs)
@@ -109,7 +121,7 @@ mlir::Attribute WeightFormat::getQuantizer(mlir::MLIRContext *context,
   if (kind == Kind::Block)
     return DynamicInt8Attr::get(context, llvm::alignTo(k, 4), false);
   // Codes of a few bits are unsigned, so that inputs are signed.
-  return DynamicInt8Attr::get(context, group, kind != Kind::Int8);
+  return DynamicInt8Attr::get(context, getGroup(k), kind != Kind::Int8);
 }
 
 Expected<WeightPlan> WeightPlan::parse(StringRef path, StringRef text) {

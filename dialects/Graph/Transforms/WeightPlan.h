@@ -3,8 +3,10 @@
 // Which linear weight is stored how: one format for all of them, or a file.
 //
 //   keep                        as the model says
-//   int8[:GROUP][:float]        #graph.int8, groups of 128 unless said
-//   int4[:GROUP][:zeros][:float]  #graph.int4, the same; with zero points
+//   int8[:GROUP][:float]        #graph.int8, groups of at most 384 unless said:
+//                               as few as cover k, of one size
+//   int4[:GROUP][:zeros][:float]  #graph.int4, of 128 unless said; with zero
+//                               points
 //   ternary[:GROUP][:float]     #graph.ternary, one scale unless there are
 //                               groups
 //   block4x1[:DENSITY][:float]    #graph.block of 4 columns by one k, also 8
@@ -38,8 +40,8 @@ struct WeightFormat {
   enum class Kind { Keep, Int8, Int4, Ternary, Block };
 
   Kind kind = Kind::Keep;
-  int64_t group = 128;   ///< Elements of k that share a scale, here and
-                         ///< in inputs.
+  /// Elements of k that share a scale, here and in inputs, if that is said.
+  std::optional<int64_t> group;
   bool hasGroups = true; ///< Else all weights of a layer share one.
   bool hasZeros = false;
   bool quantizesInputs = true;
@@ -49,8 +51,12 @@ struct WeightFormat {
   /// Reads one of the forms above. An error says what is allowed.
   static llvm::Expected<WeightFormat> parse(llvm::StringRef text);
 
-  /// The encoding of a weight whose columns lie along `axis`; null for "keep".
-  mlir::Attribute getEncoding(mlir::MLIRContext *context, int64_t axis) const;
+  /// `group`, or what stands for it where a column is `k` long.
+  int64_t getGroup(int64_t k) const;
+  /// The encoding of a weight whose columns, `k` long, lie along `axis`; null
+  /// for "keep".
+  mlir::Attribute getEncoding(mlir::MLIRContext *context, int64_t axis,
+                              int64_t k) const;
   /// The quantizer of its inputs, `k` to a row; null for none.
   mlir::Attribute getQuantizer(mlir::MLIRContext *context, int64_t k) const;
 

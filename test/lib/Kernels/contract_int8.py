@@ -17,15 +17,19 @@ RNG = np.random.default_rng(29)
 F = np.float32
 
 
-GROUP = 128
+def default_group(k):
+    """Of at most 384, as few as cover k, of one size, a multiple of 64."""
+    count = -(-k // 384)
+    return -(-k // (count * 64)) * 64
 
 
-def quantized_product(x, w):
+def quantized_product(x, w, group=None):
     """Per group of k: a scale and an offset for each row of x, a scale for each
     column of w."""
     total = np.zeros((x.shape[0], w.shape[1]))
-    for first in range(0, w.shape[0], GROUP):
-        xg, wg = x[:, first:first + GROUP], w[first:first + GROUP]
+    group = group or default_group(w.shape[0])
+    for first in range(0, w.shape[0], group):
+        xg, wg = x[:, first:first + group], w[first:first + group]
         low = xg.min(axis=1, keepdims=True)
         high = xg.max(axis=1, keepdims=True)
         rows = (high - low) / F(255)
@@ -37,7 +41,19 @@ def quantized_product(x, w):
     return total
 
 
-def check(k, n, rows, center=0):
+def round_to_bf16(x):
+    bits = x.view(np.uint32)
+    return ((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000).view(F)
+
+
+def run_model(path, data):
+    np.savez(path + ".in.npz", x=data)
+    run("lathe", "run", path + ".lathe", "--inputs", path + ".in.npz",
+        "--outputs", path + ".out.npz", "--guard")
+    return np.load(path + ".out.npz")
+
+
+def check(k, n, rows, center=0, group=None):
     model = Model()
     x = model.input("x", F, ["m", k])
     weight = RNG.normal(size=(k, n)).astype("f4")
@@ -49,15 +65,13 @@ def check(k, n, rows, center=0):
         path = os.path.join(folder, "model")
         onnx.save(model.build(), path + ".onnx")
         run("lathe", "compile", path + ".onnx", "-o", path + ".lathe",
-            "--weights", "int8", "--target", "x86:cpu=" + LEVEL)
+            "--weights", f"int8:{group}" if group else "int8",
+            "--target", "x86:cpu=" + LEVEL)
         for m in rows:
             data = (center + RNG.normal(size=(m, k))).astype("f4")
             data[m // 2] = 0 if m > 1 else data[0]
-            np.savez(path + ".in.npz", x=data)
-            run("lathe", "run", path + ".lathe", "--inputs", path + ".in.npz",
-                "--outputs", path + ".out.npz", "--guard")
-            got = np.load(path + ".out.npz")[y]
-            want = quantized_product(data, weight) + bias
+            got = run_model(path, data)[y]
+            want = quantized_product(data, weight, group) + bias
             # A quotient on the border between two codes may round either way.
             step = np.ptp(data) / 255 * np.abs(weight).max()
             assert got.shape == want.shape
@@ -65,11 +79,43 @@ def check(k, n, rows, center=0):
             assert np.mean(np.abs(got - want)) <= step * 0.01, (k, n, m)
 
 
+def check_layers(k, hidden, n, rows):
+    """What one layer alone reads of another is rounded to bf16, and an output
+    is not."""
+    model = Model()
+    x = model.input("x", F, ["m", k])
+    first = RNG.normal(size=(k, hidden)).astype("f4")
+    second = RNG.normal(size=(hidden, n)).astype("f4")
+    y = model.node("MatMul", [x, model.constant(first)])
+    h = model.node("Relu", [y])
+    y = model.node("MatMul", [h, model.constant(second)])
+    model.output(y, F, 2)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model")
+        onnx.save(model.build(), path + ".onnx")
+        run("lathe", "compile", path + ".onnx", "-o", path + ".lathe",
+            "--weights", "int8", "--target", "x86:cpu=" + LEVEL)
+        for m in rows:
+            data = RNG.normal(size=(m, k)).astype("f4")
+            inner = np.maximum(quantized_product(data, first), 0).astype(F)
+            want = quantized_product(round_to_bf16(inner), second)
+            got = run_model(path, data)[y]
+            # Sums in f32 may round to another bf16, and that to another code:
+            # a few of the codes, each by one.
+            step = inner.max() / 255 * np.abs(second).max()
+            assert np.abs(got - want).max() <= step * 3, (k, hidden, n, m)
+            assert np.mean(np.abs(got - want)) <= step * 0.1, (k, hidden, n, m)
+
+
 if __name__ == "__main__":
     check(64, 64, [1, 7])
     check(3, 2000, [1, 2])
     check(386, 130, [1, 5, 100])
+    check(384, 70, [1, 9])
+    check(1000, 66, [7])
+    check(386, 130, [1, 5], group=128)
     check(512, 64, [13])
     # Far from zero: the range of a group cut short is that of its values.
     check(129, 64, [1, 6], center=20)
     check(200, 40, [5], center=-50)
+    check_layers(192, 400, 70, [1, 9])

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: lathe-opt %s --graph-form-groups --graph-narrow-activations \
 // RUN:   | FileCheck %s
+// RUN: lathe-opt %s --graph-form-groups \
+// RUN:   --graph-narrow-activations=only-quantized \
+// RUN:   | FileCheck %s --check-prefix=QUANTIZED
 // RUN: not lathe-opt %s --graph-narrow-activations=type=f8 2>&1 \
 // RUN:   | FileCheck %s --check-prefix=ERROR
 
@@ -59,4 +62,67 @@ func.func @output(%x: tensor<3x8xf32>) -> (tensor<3x8xf32>, tensor<3xf32>) {
   %1 = graph.reduce max %0 axes [1]
     : tensor<3x8xf32> -> tensor<3xf32>
   return %0, %1 : tensor<3x8xf32>, tensor<3xf32>
+}
+
+// What integer products alone read, without a bound; not the residual sum.
+// QUANTIZED-LABEL: func.func @layer(
+// QUANTIZED-NOT: bf16
+// QUANTIZED-LABEL: func.func @quantized(
+// QUANTIZED: graph.group contract
+// QUANTIZED-SAME: -> tensor<3x64xbf16>
+// QUANTIZED: %[[EXP:.*]] = graph.exp
+// QUANTIZED-NEXT: graph.cast %[[EXP]]
+// QUANTIZED: graph.group contract
+// QUANTIZED-SAME: -> tensor<3x64xf32>
+// QUANTIZED: graph.cast
+// QUANTIZED: graph.group contract
+// QUANTIZED-SAME: -> tensor<3x64xf32>
+// QUANTIZED-NOT: bf16
+func.func @quantized(%x: tensor<3x64xf32>) -> tensor<3x64xf32> {
+  %w = graph.constant dense_resource<q>
+    : tensor<64x64xf32> : tensor<64x64xf32, #graph.int8<axis = 1, group = 64>>
+  %0 = graph.contract %x, %w
+    [#graph.branch<quantizer = #graph.dynamic_int8<group = 64>>]
+    : (tensor<3x64xf32>, tensor<64x64xf32, #graph.int8<axis = 1, group = 64>>)
+    -> tensor<3x64xf32>
+  %1 = graph.exp %0 : tensor<3x64xf32>
+  %2 = graph.contract %1, %w
+    [#graph.branch<quantizer = #graph.dynamic_int8<group = 64>>]
+    : (tensor<3x64xf32>, tensor<64x64xf32, #graph.int8<axis = 1, group = 64>>)
+    -> tensor<3x64xf32>
+  %3 = graph.contract %2, %w
+    [#graph.branch<quantizer = #graph.dynamic_int8<group = 64>>]
+    : (tensor<3x64xf32>, tensor<64x64xf32, #graph.int8<axis = 1, group = 64>>)
+    -> tensor<3x64xf32>
+  %4 = graph.add %3, %2
+    : (tensor<3x64xf32>, tensor<3x64xf32>) -> tensor<3x64xf32>
+  return %4 : tensor<3x64xf32>
+}
+
+// Queries, keys and values that are integer products, but not a mask.
+// QUANTIZED-LABEL: func.func @attention(
+// QUANTIZED: graph.group contract
+// QUANTIZED-SAME: -> tensor<2x3x64x64xbf16>
+// QUANTIZED: graph.group contract
+// QUANTIZED-SAME: -> tensor<2x3x64x64xf32>
+// QUANTIZED: graph.group attention
+// QUANTIZED-SAME: -> tensor<2x3x64x64xf32>
+func.func @attention(%x: tensor<2x3x64x64xf32>) -> tensor<2x3x64x64xf32> {
+  %w = graph.constant dense_resource<q>
+    : tensor<64x64xf32> : tensor<64x64xf32, #graph.int8<axis = 1, group = 64>>
+  %0 = graph.contract %x, %w
+    [#graph.branch<quantizer = #graph.dynamic_int8<group = 64>>]
+    : (tensor<2x3x64x64xf32>,
+       tensor<64x64xf32, #graph.int8<axis = 1, group = 64>>)
+    -> tensor<2x3x64x64xf32>
+  %1 = graph.contract %x, %w
+    [#graph.branch<quantizer = #graph.dynamic_int8<group = 64>>]
+    : (tensor<2x3x64x64xf32>,
+       tensor<64x64xf32, #graph.int8<axis = 1, group = 64>>)
+    -> tensor<2x3x64x64xf32>
+  %2 = graph.attention %0, %0, %0 mask %1 score(#graph.softmax<scale = 1.0>)
+      select(#graph.dense)
+    : (tensor<2x3x64x64xf32>, tensor<2x3x64x64xf32>, tensor<2x3x64x64xf32>,
+       tensor<2x3x64x64xf32>) -> tensor<2x3x64x64xf32>
+  return %2 : tensor<2x3x64x64xf32>
 }

@@ -133,7 +133,7 @@ func.func @tall(%x: tensor<?x65537xf32>) -> tensor<?x8xf32> {
 // Only what is stored alike merges: the value projection stays by itself.
 // CHECK-LABEL: func.func @attention(
 // CHECK-DAG: #graph.concat<axis = 1, [dense_resource<q> {{.*}}, dense_resource<k> {{.*}}]> {{.*}} : tensor<8x16xf32, #graph.int4<axis = 1, group = 64, zeros = true>>
-// CHECK-DAG: graph.constant dense_resource<v> {{.*}} tensor<8x8xf32, #graph.int8<axis = 1, group = 128>>
+// CHECK-DAG: graph.constant dense_resource<v> {{.*}} tensor<8x8xf32, #graph.int8<axis = 1, group = 64>>
 // CHECK-DAG: graph.constant dense_resource<o> {{.*}} tensor<8x8xf32, #graph.int8<axis = 1, group = 64>>
 // CHECK-COUNT-3: graph.contract
 // Weights of one scale each stay apart, and those of blocks that rank by weight.
@@ -198,11 +198,11 @@ func.func @layers(%x: tensor<?x8xf32>)
 
 //--- model.mlir
 // CHECK-LABEL: func.func @linear(
-// CHECK-DAG: %[[W:.*]] = graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32, #graph.int8<axis = 1, group = 128>>
-// CHECK-DAG: %[[V:.*]] = graph.constant dense_resource<v> : tensor<4x8xf32> : tensor<4x8xf32, #graph.int8<axis = 0, group = 128>>
-// CHECK: graph.contract %arg0, %[[W]] [#graph.branch<quantizer = #graph.dynamic_int8<group = 128>>]
+// CHECK-DAG: %[[W:.*]] = graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32, #graph.int8<axis = 1, group = 64>>
+// CHECK-DAG: %[[V:.*]] = graph.constant dense_resource<v> : tensor<4x8xf32> : tensor<4x8xf32, #graph.int8<axis = 0, group = 64>>
+// CHECK: graph.contract %arg0, %[[W]] [#graph.branch<quantizer = #graph.dynamic_int8<group = 64>>]
 // CHECK: %[[T:.*]] = graph.transpose %[[V]]
-// CHECK: graph.contract %arg0, %[[T]] [#graph.branch<quantizer = #graph.dynamic_int8<group = 128>>]
+// CHECK: graph.contract %arg0, %[[T]] [#graph.branch<quantizer = #graph.dynamic_int8<group = 64>>]
 // A small weight stays.
 // CHECK: graph.contract %arg0, %{{.*}} [#graph.branch<>]
 
@@ -239,7 +239,7 @@ func.func @linear(%x: tensor<?x8xf32>)
 // A weight that something else reads is stored twice.
 // CHECK-LABEL: func.func @tied(
 // CHECK-DAG: %[[D:.*]] = graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32>
-// CHECK-DAG: %[[E:.*]] = graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32, #graph.int8<axis = 1, group = 128>>
+// CHECK-DAG: %[[E:.*]] = graph.constant dense_resource<w> : tensor<8x4xf32> : tensor<8x4xf32, #graph.int8<axis = 1, group = 64>>
 // CHECK: graph.gather %[[D]]
 // CHECK: graph.contract %arg0, %[[E]]
 func.func @tied(%x: tensor<?x8xf32>, %i: tensor<2xi64>)
@@ -250,4 +250,33 @@ func.func @tied(%x: tensor<?x8xf32>, %i: tensor<2xi64>)
   %1 = graph.contract %x, %w [#graph.branch<>]
     : (tensor<?x8xf32>, tensor<8x4xf32>) -> tensor<?x4xf32>
   return %0, %1 : tensor<2x4xf32>, tensor<?x4xf32>
+}
+
+// Groups of int8 are of one size, at most 384; others of 128.
+// CHECK-LABEL: func.func @long(
+// CHECK-DAG: tensor<384x4xf32, #graph.int8<axis = 1, group = 384>>
+// CHECK-DAG: tensor<1000x4xf32, #graph.int8<axis = 1, group = 384>>
+// CHECK-DAG: tensor<1040x4xf32, #graph.int8<axis = 1, group = 384>>
+// CHECK-DAG: tensor<512x4xf32, #graph.int8<axis = 1, group = 256>>
+// TERNARY-LABEL: func.func @long(
+// TERNARY: #graph.dynamic_int8<group = 128, symmetric = true>
+func.func @long(%a: tensor<?x384xf32>, %b: tensor<?x1000xf32>,
+    %c: tensor<?x1040xf32>, %d: tensor<?x512xf32>)
+    -> (tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>) {
+  %u = graph.constant dense_resource<u> : tensor<384x4xf32> : tensor<384x4xf32>
+  %v = graph.constant dense_resource<v>
+    : tensor<1000x4xf32> : tensor<1000x4xf32>
+  %w = graph.constant dense_resource<w>
+    : tensor<1040x4xf32> : tensor<1040x4xf32>
+  %x = graph.constant dense_resource<x> : tensor<512x4xf32> : tensor<512x4xf32>
+  %0 = graph.contract %a, %u [#graph.branch<>]
+    : (tensor<?x384xf32>, tensor<384x4xf32>) -> tensor<?x4xf32>
+  %1 = graph.contract %b, %v [#graph.branch<>]
+    : (tensor<?x1000xf32>, tensor<1000x4xf32>) -> tensor<?x4xf32>
+  %2 = graph.contract %c, %w [#graph.branch<>]
+    : (tensor<?x1040xf32>, tensor<1040x4xf32>) -> tensor<?x4xf32>
+  %3 = graph.contract %d, %x [#graph.branch<>]
+    : (tensor<?x512xf32>, tensor<512x4xf32>) -> tensor<?x4xf32>
+  return %0, %1, %2, %3
+    : tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>
 }
