@@ -69,7 +69,7 @@ getMicroTiles(const Capability &capability, const Contraction &c,
               std::optional<int64_t> rows) {
   SmallVector<MicroTile, 3> listed;
   if (usesMatrixUnit(capability, c, rows)) {
-    listed = listMatrixTiles(capability, rows, kPanelColumns, !c.quantizer);
+    listed = listMatrixTiles(capability, rows, c.panelColumns, !c.quantizer);
   } else {
     ProductSizes sizes;
     sizes.rows = rows;
@@ -80,7 +80,7 @@ getMicroTiles(const Capability &capability, const Contraction &c,
     // Groups of rows see to it that long panels are read seldom.
     if (auto k = getConstantSize(c.k); k && sizes.rows)
       sizes.steps = std::min<int64_t>(*k, kFewSteps);
-    sizes.panelColumns = kPanelColumns;
+    sizes.panelColumns = c.panelColumns;
     listed = listMicroTiles(capability, sizes);
   }
   SmallVector<ContractSchedule> tiles;
@@ -94,14 +94,17 @@ getMicroTiles(const Capability &capability, const Contraction &c,
 }
 
 /// Row tiles whose input fills half of the second-level cache; 0 if k is not
-/// known.
+/// known, or so long that a group would have too few rows to read the weight
+/// for: it had better stay while all rows pass by.
 static int64_t getGroupTiles(const Capability &capability, const Contraction &c,
                              int64_t rows) {
   auto k = getConstantSize(c.k);
   if (!k || *k == 0 || !c.batch.empty())
     return 0;
+  constexpr int64_t fewRows = 64;
   int64_t bytesPerRow = *k * (c.quantizer ? 1 : c.narrowInput ? 2 : 4);
-  return std::max<int64_t>(capability.l2Bytes / 2 / (rows * bytesPerRow), 4);
+  int64_t nearRows = capability.l2Bytes / 2 / bytesPerRow;
+  return nearRows < fewRows ? 0 : std::max<int64_t>(nearRows / rows, 1);
 }
 
 static SmallVector<RowClass> getRowClasses(const Capability &capability,

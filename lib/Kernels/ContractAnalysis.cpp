@@ -321,6 +321,20 @@ static void findPairs(Contraction &c, graph::DimsOf dimsOf) {
   }
 }
 
+/// Narrower panels, where those do not hold more columns that do not exist. A
+/// matter of the weights only: all levels of a bundle read the same panels.
+static void setPanelColumns(Contraction &c) {
+  auto columns = getConstantSize(c.n);
+  if (columns &&
+      llvm::alignTo(*columns, kFloatPanelColumns) <=
+          llvm::alignTo(*columns, kPanelColumns) &&
+      llvm::all_of(c.branches, [](const ContractBranch &branch) {
+        return branch.kind == ContractKind::Mma && branch.packedOperand &&
+               !branch.encoding;
+      }))
+    c.panelColumns = kFloatPanelColumns;
+}
+
 std::optional<Contraction>
 lathe::kernels::analyzeContraction(graph::GroupOp group, graph::DimsOf dimsOf,
                                    std::string &reason) {
@@ -342,6 +356,7 @@ lathe::kernels::analyzeContraction(graph::GroupOp group, graph::DimsOf dimsOf,
     c.m = graph::getProduct(group.getContext(), rows);
     if (setAccesses(group, c, dims, /*mergeRows=*/true, dimsOf, reason)) {
       findPairs(c, dimsOf);
+      setPanelColumns(c);
       return c;
     }
   }
@@ -350,5 +365,6 @@ lathe::kernels::analyzeContraction(graph::GroupOp group, graph::DimsOf dimsOf,
   if (!setAccesses(group, c, dims, /*mergeRows=*/false, dimsOf, reason))
     return std::nullopt;
   findPairs(c, dimsOf);
+  setPanelColumns(c);
   return c;
 }

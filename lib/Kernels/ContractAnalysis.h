@@ -19,6 +19,10 @@ namespace lathe::kernels {
 /// Columns per panel of a packed weight, for every level of every CPU: kernels
 /// read narrower column tiles out of a panel.
 inline constexpr int64_t kPanelColumns = 64;
+/// The same for floats as they are: eight rows by three vectors load little
+/// more than six by four, divide the row counts that models have, and the
+/// panels are shorter (1 to 9 % of MiniLM, BERT-base and ViT-B/16).
+inline constexpr int64_t kFloatPanelColumns = 48;
 /// Consecutive k that an i8 dot product takes.
 inline constexpr int64_t kInt8Group = 4;
 /// Consecutive k that a bf16 dot product takes.
@@ -70,6 +74,8 @@ struct Contraction {
   std::optional<unsigned> narrowInput;
   graph::StridedView narrowView;
   llvm::SmallVector<ContractBranch, 1> branches;
+  /// Columns per panel of all branches' weights.
+  int64_t panelColumns = kPanelColumns;
   /// How quantized branches quantize the input; null if none does.
   graph::DynamicInt8Attr quantizer;
   /// From the root's result to (batch.., m, n).

@@ -129,7 +129,7 @@ void TileKernel::findPosition() {
   column = kernel.mul(columnTile, kernel.getIndex(schedule.columns));
   panel = columnTile;
   panelColumn = kernel.getIndex(0);
-  if (int64_t parts = kPanelColumns / schedule.columns; parts > 1) {
+  if (int64_t parts = c.panelColumns / schedule.columns; parts > 1) {
     Value count = kernel.getIndex(parts);
     panel = arith::DivUIOp::create(b, columnTile, count);
     Value part = arith::RemUIOp::create(b, columnTile, count);
@@ -201,7 +201,7 @@ Value TileKernel::loadPanel(const ContractBranch &branch,
   Packing packing;
   packing.blocks.assign(rank, 1);
   packing.blocks[kDim] = group;
-  packing.blocks[nDim] = kPanelColumns;
+  packing.blocks[nDim] = c.panelColumns;
   for (unsigned d = 0; d + 2 < rank; ++d) {
     packing.outer.push_back(d);
     packing.inner.push_back(d);
@@ -211,8 +211,9 @@ Value TileKernel::loadPanel(const ContractBranch &branch,
   ref.packing = std::move(packing);
 
   Dims stored(logical.begin(), logical.end() - 2);
-  Dims inner{logical[nDim].ceilDiv(kPanelColumns), logical[kDim].ceilDiv(group),
-             getAffineConstantExpr(kPanelColumns, context),
+  Dims inner{logical[nDim].ceilDiv(c.panelColumns),
+             logical[kDim].ceilDiv(group),
+             getAffineConstantExpr(c.panelColumns, context),
              getAffineConstantExpr(group, context)};
   stored.append(inner.begin(), inner.end());
   StridedView view = StridedView::getContiguous(context, stored);
@@ -243,9 +244,9 @@ Value TileKernel::loadColumns(const ContractBranch &branch,
   SmallVector<Value> bases{column};
   bool isInside = divides(schedule.columns, c.n);
   if (group) {
-    ref.packing = Packing{{1, kPanelColumns}, {1, 0}, {0, 1}};
-    dims = {c.n.ceilDiv(kPanelColumns), c.k.ceilDiv(buffer.group),
-            getAffineConstantExpr(kPanelColumns, b.getContext())};
+    ref.packing = Packing{{1, c.panelColumns}, {1, 0}, {0, 1}};
+    dims = {c.n.ceilDiv(c.panelColumns), c.k.ceilDiv(buffer.group),
+            getAffineConstantExpr(c.panelColumns, b.getContext())};
     bases = {panel, group, panelColumn};
     isInside = true;
   }

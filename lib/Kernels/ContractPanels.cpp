@@ -16,8 +16,8 @@ using graph::StridedView;
 
 Temporary lathe::kernels::getPanels(const Contraction &c,
                                     const ContractBranch &branch) {
-  Dims dims = c.getSpace(c.n.ceilDiv(kPanelColumns), c.k);
-  dims.push_back(getAffineConstantExpr(kPanelColumns, c.root->getContext()));
+  Dims dims = c.getSpace(c.n.ceilDiv(c.panelColumns), c.k);
+  dims.push_back(getAffineConstantExpr(c.panelColumns, c.root->getContext()));
   auto type = cast<RankedTensorType>(branch.weight.getType());
   return {type.getElementType(), dims};
 }
@@ -26,12 +26,12 @@ LogicalResult lathe::kernels::buildPanelsKernel(LaunchBuilder &launch,
                                                 const Contraction &c,
                                                 const ContractBranch &branch) {
   constexpr int64_t steps = 16;
-  KernelBuilder kernel = launch.addKernel("contract", {steps, kPanelColumns});
+  KernelBuilder kernel = launch.addKernel("contract", {steps, c.panelColumns});
   ImplicitLocOpBuilder &b = kernel.getBuilder();
   Value panel = kernel.getProgramId(0);
   SmallVector<Value> batch =
       kernel.delinearize(kernel.getProgramId(1), c.batch);
-  Value column = kernel.mul(panel, kernel.getIndex(kPanelColumns));
+  Value column = kernel.mul(panel, kernel.getIndex(c.panelColumns));
   BlockArgument buffer =
       kernel.getWrittenBuffer(BufferRef::temporary(*branch.panels));
   Temporary panels = getPanels(c, branch);
@@ -44,10 +44,10 @@ LogicalResult lathe::kernels::buildPanelsKernel(LaunchBuilder &launch,
     write.bases = read.bases;
     read.bases.append({k, column});
     read.extents = {{first, steps, inBounds},
-                    {first + 1, kPanelColumns, false}};
+                    {first + 1, c.panelColumns, false}};
     write.bases.append({panel, k, kernel.getIndex(0)});
     write.extents = {{first + 1, steps, inBounds},
-                     {first + 2, kPanelColumns, true}};
+                     {first + 2, c.panelColumns, true}};
     TileEvaluator evaluator(kernel, launch.getGroup(), launch.getContext(),
                             read);
     FailureOr<Value> tile = evaluator.evaluate(branch.weight, branch.access);
@@ -61,7 +61,7 @@ LogicalResult lathe::kernels::buildPanelsKernel(LaunchBuilder &launch,
   kernel.forEachTile(c.k, steps, {}, body);
   if (failed)
     return failure();
-  kernel.setGrid(
-      {c.n.ceilDiv(kPanelColumns), graph::getProduct(b.getContext(), c.batch)});
+  kernel.setGrid({c.n.ceilDiv(c.panelColumns),
+                  graph::getProduct(b.getContext(), c.batch)});
   return success();
 }

@@ -79,9 +79,9 @@ lathe::kernels::listMicroTiles(const Capability &capability,
   int64_t most = getMostAccumulators(capability);
   if (sizes.readsInputPerColumn) // They want registers as well.
     most = std::max<int64_t>(most / 2, 1);
-  for (int64_t vectors = 1; vectors <= most; vectors *= 2) {
-    if (vectors > 1 && vectors * lanes > sizes.panelColumns)
-      break;
+  for (int64_t vectors = 1; vectors <= most; ++vectors) {
+    if (vectors > 1 && sizes.panelColumns % (vectors * lanes) != 0)
+      continue;
     MicroTile chosen{1, vectors * lanes};
     for (int64_t count = most / vectors; count > 0; --count) {
       if (sizes.rows && count > std::max<int64_t>(*sizes.rows, 1))

@@ -34,7 +34,7 @@ struct ProductSizes {
   bool readsInputPerColumn = false;
 };
 
-/// For every number of vectors up to a panel (powers of two), the tile that
+/// For every number of vectors that divides a panel, the tile that
 /// takes the fewest cycles for all rows and columns, rounded up to whole tiles.
 /// The best one first; none that is far from it.
 ///

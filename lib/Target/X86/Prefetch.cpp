@@ -20,8 +20,8 @@ static constexpr int64_t kAheadBytes = 4096, kBriefRows = 2;
 /// Iterations whose weights are as far apart do not read memory in a row.
 static constexpr int64_t kMostPitchBytes = 1024;
 static constexpr int64_t kLineBytes = 64;
-/// Two panels at most half fill a second-level cache of 1 MB.
-static constexpr int64_t kPanelBytes = 256 << 10;
+/// A second-level cache of 1 MB holds a panel and most of the next one.
+static constexpr int64_t kPanelBytes = 640 << 10;
 /// Bits of a share as a fixed-point fraction. Fewer programs leave no time, and
 /// stream their weights as they come.
 static constexpr int64_t kShareBits = 20, kFewPrograms = 4;
