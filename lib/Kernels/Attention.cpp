@@ -80,7 +80,7 @@ static std::optional<AttentionShape> analyzeAttention(graph::GroupOp group,
     }
     shape.headsPerKey = *heads / *keyHeads;
   }
-  if (!createAttentionScore(shape.op)) {
+  if (!createAttentionScore(shape.op, /*keepsQuery=*/false)) {
     reason = "the score function has no kernel";
     return std::nullopt;
   }
@@ -90,6 +90,7 @@ static std::optional<AttentionShape> analyzeAttention(graph::GroupOp group,
     shape.headsPerList = *heads / shape.list.getHeads();
   shape.batch = query[0];
   shape.heads = query[1];
+  shape.keyHeads = key[1];
   shape.queries = query[2];
   shape.keys = key[2];
   shape.size = *size;
@@ -190,6 +191,23 @@ static SmallVector<QueryClass, 2> getClasses(const Capability &capability,
   return classes;
 }
 
+/// Lets kernels of many queries take V^T from a temporary. Returns the keys of
+/// its blocks, or 0 if none does.
+static int64_t transposeValues(MutableArrayRef<QueryClass> classes,
+                               const AttentionShape &shape) {
+  QueryClass &most = classes.back();
+  auto queries = getConstantSize(shape.queries);
+  if (!most.schedules.front().isNarrow ||
+      (queries && *queries <= most.schedules.front().lanes))
+    return 0; // One program for each head.
+  int64_t block = 0;
+  for (const AttentionSchedule &schedule : most.schedules)
+    block = std::max(block, schedule.keys);
+  for (AttentionSchedule &schedule : most.schedules)
+    schedule.valueBlock = block;
+  return block;
+}
+
 /// Of block lists, what the kernel does for all of its queries.
 static AffineExpr getFlops(const AttentionShape &shape,
                            const AttentionSchedule &schedule) {
@@ -199,6 +217,27 @@ static AffineExpr getFlops(const AttentionShape &shape,
         shape.batch * (shape.heads * getAttentionBlocks(shape, schedule).scores)
                           .floorDiv(shape.list.getHeads());
   return graph::canonicalizeSize(scores * (2 * (shape.size + shape.valueSize)));
+}
+
+/// The launch that writes V^T; few queries, which read V, need none of it.
+static LogicalResult addTransposedValues(graph::GroupOp group,
+                                         LoweringContext &context,
+                                         const AttentionShape &shape,
+                                         ArrayRef<QueryClass> classes,
+                                         int64_t block, LoweredGroup &lowered) {
+  lowered.temporaries.push_back(getTransposedValues(shape, block));
+  LaunchBuilder launch(group, context);
+  launch.setTemporaries(lowered.temporaries);
+  for (const QueryClass &queries : classes.drop_back()) {
+    KernelBuilder nothing = launch.addKernel("attention", {0});
+    nothing.addCondition(queries.condition);
+    nothing.setGrid({getAffineConstantExpr(0, group.getContext())});
+  }
+  if (failed(buildTransposedValues(launch, shape, block)))
+    return failure();
+  lowered.launches.push_back(launch.finish(
+      "attention_values_" + std::to_string(shape.valueSize), AffineExpr()));
+  return success();
 }
 
 static std::string getName(graph::GroupOp group, const AttentionShape &shape) {
@@ -235,9 +274,15 @@ public:
     auto shape = analyzeAttention(group, context.dimsOf, reason);
     if (!shape)
       return group.emitError("no attention: ") << reason;
-    LaunchBuilder launch(group, context);
     std::string name = getName(group, *shape);
     auto classes = getClasses(context.capability, *shape);
+    LoweredGroup lowered;
+    if (int64_t block = transposeValues(classes, *shape))
+      if (failed(addTransposedValues(group, context, *shape, classes, block,
+                                     lowered)))
+        return group.emitError("cannot build a kernel for ") << *shape->op;
+    LaunchBuilder launch(group, context);
+    launch.setTemporaries(lowered.temporaries);
     for (const QueryClass &queries : classes) {
       SmallVector<SmallVector<int64_t, 3>> tiles;
       for (const AttentionSchedule &schedule : queries.schedules)
@@ -252,7 +297,6 @@ public:
               "attention", name + ", " + queries.name.str(), tiles, build)))
         return group.emitError("cannot build a kernel for ") << *shape->op;
     }
-    LoweredGroup lowered;
     lowered.launches.push_back(launch.finish(
         name, getFlops(*shape, classes.back().schedules.front())));
     return lowered;

@@ -36,7 +36,8 @@ public:
   AttentionKernel(LaunchBuilder &launch, const AttentionShape &shape,
                   const AttentionSchedule &schedule, KernelBuilder &kernel)
       : launch(launch), shape(shape), schedule(schedule), kernel(kernel),
-        b(kernel.getBuilder()), op(shape.op), score(createAttentionScore(op)) {}
+        b(kernel.getBuilder()), op(shape.op),
+        score(createAttentionScore(op, schedule.isNarrow)) {}
 
   LogicalResult build();
 
@@ -45,7 +46,11 @@ private:
   KeyRange getKeyRange();
   KeyRange getWindowRange(graph::WindowAttr window);
   Value loadQuery();
-  Value toOperand(Value tile);
+  Value loadValues(const KeyBlock &block);
+  /// What is multiplied: rounded to bf16 where the schedule says so.
+  Value toOperand(Value tile) {
+    return schedule.isNarrow ? toBf16(b, tile) : tile;
+  }
   SmallVector<Value> buildAll(SmallVector<Value> state);
   SmallVector<Value> buildRange(Value begin, Value end, int64_t size,
                                 bool isEdge, SmallVector<Value> state);
@@ -76,6 +81,9 @@ private:
   Value clamp(Value value, Value low, Value high) {
     value = arith::MaxSIOp::create(b, value, low);
     return arith::MinSIOp::create(b, value, high);
+  }
+  Value roundDown(Value value, int64_t step) {
+    return kernel.mul(kernel.div(value, step), kernel.getIndex(step));
   }
   bool isAdditive(Value mask) const {
     return isa<FloatType>(
@@ -133,6 +141,13 @@ KeyRange AttentionKernel::getWindowRange(graph::WindowAttr window) {
     range.begin = clamp(arith::SubIOp::create(b, first, left), zero, range.end);
     range.wholeBegin =
         clamp(arith::SubIOp::create(b, last, left), range.begin, range.end);
+    if (schedule.valueBlock) {
+      range.begin = roundDown(range.begin, schedule.edgeKeys);
+      Value up =
+          kernel.add(range.wholeBegin, kernel.getIndex(schedule.keys - 1));
+      range.wholeBegin =
+          clamp(roundDown(up, schedule.keys), range.begin, range.end);
+    }
     wholeEnd = arith::MaxSIOp::create(b, wholeEnd, range.wholeBegin);
   }
   Value size = kernel.getIndex(schedule.keys);
@@ -244,21 +259,31 @@ Value AttentionKernel::loadQuery() {
                {{3, shape.size, true}, {2, schedule.lanes, queriesInBounds()}});
   if (failed(tile))
     return nullptr;
+  if (score->getQueryScale() == 1.0)
+    return toOperand(*tile);
   Value scale = kernel.getSplat({shape.size, schedule.lanes}, b.getF32Type(),
                                 score->getQueryScale());
   return toOperand(arith::MulFOp::create(b, *tile, scale));
 }
 
-/// What is multiplied: rounded to bf16 where the schedule says so.
-Value AttentionKernel::toOperand(Value tile) {
-  if (!schedule.isNarrow)
-    return tile;
-  Type bf16 = b.getBF16Type();
-  auto extended = tile.getDefiningOp<arith::ExtFOp>();
-  if (extended && getElementTypeOrSelf(extended.getIn()) == bf16)
-    return extended.getIn();
-  auto type = cast<RankedTensorType>(tile.getType());
-  return arith::TruncFOp::create(b, type.clone(bf16), tile);
+/// V^T of one block; null after an error.
+Value AttentionKernel::loadValues(const KeyBlock &block) {
+  if (!schedule.valueBlock) {
+    FailureOr<Value> tile = evaluate(
+        op.getValue(), {}, {batch, keyHead, block.first, kernel.getIndex(0)},
+        {{3, shape.valueSize, true}, {2, block.size, !block.end}});
+    return failed(tile) ? Value() : toOperand(*tile);
+  }
+  Temporary all = getTransposedValues(shape, schedule.valueBlock);
+  TileWindow window = getTransposedWindow(kernel, schedule.valueBlock, batch,
+                                          keyHead, block.first);
+  // Which is inside, and can be seen to be.
+  Value last = kernel.add(kernel.getSize(all.dims[2]), kernel.getIndex(-1));
+  window.bases[2] = clamp(window.bases[2], kernel.getIndex(0), last);
+  window.extents = {{3, shape.valueSize, true}, {4, block.size, true}};
+  return kernel.load(
+      kernel.getBuffer(BufferRef::temporary(0)),
+      graph::StridedView::getContiguous(b.getContext(), all.dims), window);
 }
 
 /// One block of keys; false after an error.
@@ -283,12 +308,11 @@ bool AttentionKernel::buildBlock(const KeyBlock &block,
   logits = score->finishLogits(kernel, logits, added);
   logits = hideKeys(logits, block, *mask);
   Value weights = score->apply(kernel, logits, state);
-  FailureOr<Value> values =
-      evaluate(op.getValue(), {}, keyBases, {{3, shape.valueSize, true}, rows});
-  if (failed(values))
+  Value values = loadValues(block);
+  if (!values)
     return false;
-  state.back() = tile::MmaOp::create(b, toOperand(*values), toOperand(weights),
-                                     state.back());
+  state.back() =
+      tile::MmaOp::create(b, values, toOperand(weights), state.back());
   return true;
 }
 

@@ -11,7 +11,8 @@
 //     O^T += V^T . P^T      [dv, lanes]
 //   O^T / sum               then the epilogue, and a transposed store
 //
-// Q, K and V are read where they lie, through any views. The online softmax is
+// Q, K and V are read where they lie, through any views; for a matrix unit and
+// many queries, another kernel writes V^T first. The online softmax is
 // that of Milakov and Gimelshein (arXiv 1805.02867), with the blocks of
 // FlashAttention (arXiv 2205.14135).
 
@@ -30,12 +31,16 @@ struct AttentionSchedule {
   int64_t edgeKeys = 16; ///< Keys of a block that is masked by position.
   /// Multiplies what is rounded to bf16, weights too, on a matrix unit.
   bool isNarrow = false;
+  /// V^T is there as `getTransposedValues` has it, in blocks of as many keys, a
+  /// multiple of `keys`. Blocks of keys then start at multiples of their sizes.
+  /// 0: V is read where it lies.
+  int64_t valueBlock = 0;
 };
 
 /// What the strategy knows about its group.
 struct AttentionShape {
   graph::AttentionOp op;
-  mlir::AffineExpr batch, heads, queries, keys;
+  mlir::AffineExpr batch, heads, keyHeads, queries, keys;
   int64_t headsPerKey = 1;  ///< Query heads that share a key head.
   int64_t headsPerList = 1; ///< Query heads that share a block list.
   int64_t size = 0, valueSize = 0;
@@ -51,6 +56,22 @@ struct AttentionShape {
 /// The table of the shape's block list for one schedule.
 AttentionBlocks getAttentionBlocks(const AttentionShape &shape,
                                    const AttentionSchedule &schedule);
+
+/// Rounded to bf16, or what was widened from it.
+mlir::Value toBf16(mlir::ImplicitLocOpBuilder &b, mlir::Value tile);
+
+/// V^T [batch, key heads, blocks, dv, `block` keys], of bf16. Of the last
+/// block, keys beyond the next multiple of 32 are not written.
+Temporary getTransposedValues(const AttentionShape &shape, int64_t block);
+/// Its window at a key; `extents` are the caller's.
+TileWindow getTransposedWindow(KernelBuilder &kernel, int64_t block,
+                               mlir::Value batch, mlir::Value head,
+                               mlir::Value key);
+/// Adds the kernel that writes it to `launch`, whose temporary it is. Fails
+/// with an error on the op.
+llvm::LogicalResult buildTransposedValues(LaunchBuilder &launch,
+                                          const AttentionShape &shape,
+                                          int64_t block);
 
 /// Adds the kernel to `launch`. Fails with an error on the op.
 llvm::LogicalResult buildAttentionKernel(LaunchBuilder &launch,

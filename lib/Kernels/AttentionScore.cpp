@@ -47,15 +47,20 @@ namespace {
 /// State: running maximum, running sum, output. Where logits are only products,
 /// they are taken times log2(e), for powers of two. Added masks stay as they
 /// are: the largest negative number would become infinite.
+///
+/// `exponentScale` is 1, or what logits are multiplied with where the largest
+/// is subtracted, in one step: then they are products of the query as it is.
 class SoftmaxScore : public AttentionScore {
 public:
-  SoftmaxScore(graph::SoftmaxAttr attr, bool isAdditive)
+  SoftmaxScore(graph::SoftmaxAttr attr, bool isAdditive, bool keepsQuery)
       : scale(attr.getScale()), cap(attr.getCap()),
-        isBinary(cap == 0.0 && !isAdditive) {}
+        isBinary(cap == 0.0 && !isAdditive),
+        exponentScale(keepsQuery && isBinary && scale > 0.0 ? scale * kLog2E
+                                                            : 1.0) {}
 
   double getQueryScale() const override {
     if (isBinary)
-      return scale * kLog2E;
+      return scale * kLog2E / exponentScale;
     return cap == 0.0 ? scale : scale / cap;
   }
 
@@ -85,7 +90,8 @@ public:
   SmallVector<Value> getInitialState(KernelBuilder &kernel, int64_t lanes,
                                      int64_t size) const override {
     Type f32 = kernel.getBuilder().getF32Type();
-    return {kernel.getSplat({lanes}, f32, kLowest),
+    double lowest = kLowest / std::max(exponentScale, 1.0);
+    return {kernel.getSplat({lanes}, f32, lowest),
             kernel.getSplat({lanes}, f32, 0),
             kernel.getSplat({size, lanes}, f32, 0)};
   }
@@ -95,10 +101,8 @@ public:
     ImplicitLocOpBuilder &b = kernel.getBuilder();
     Value blockMax = tile::ReduceOp::create(b, tile::Combine::Max, logits, 0);
     Value newMax = arith::MaximumFOp::create(b, state[0], blockMax);
-    Value shifted =
-        arith::SubFOp::create(b, logits, repeatDown(kernel, newMax, logits));
-    Value weights = power(kernel, shifted);
-    Value factor = power(kernel, arith::SubFOp::create(b, state[0], newMax));
+    Value weights = power(kernel, subtract(kernel, logits, newMax));
+    Value factor = power(kernel, subtract(kernel, state[0], newMax));
     Value sum = tile::ReduceOp::create(b, tile::Combine::Add, weights, 0);
     state[0] = newMax;
     state[1] = arith::AddFOp::create(
@@ -121,6 +125,21 @@ public:
   }
 
 private:
+  /// Exponents of `logits` less those of `most`, [lanes].
+  Value subtract(KernelBuilder &kernel, Value logits, Value most) const {
+    ImplicitLocOpBuilder &b = kernel.getBuilder();
+    bool isScaled = exponentScale != 1.0;
+    if (isScaled)
+      most = arith::MulFOp::create(b, most,
+                                   splatLike(kernel, most, -exponentScale));
+    if (typeOf(logits) != typeOf(most))
+      most = repeatDown(kernel, most, logits);
+    if (!isScaled)
+      return arith::SubFOp::create(b, logits, most);
+    Value factor = splatLike(kernel, logits, exponentScale);
+    return math::FmaOp::create(b, logits, factor, most);
+  }
+
   /// e^x for a logit that is not positive. A product rounds x to 24 bits: the
   /// error of e^x is |x| e^x 2^-24 then, less than that of e^0.
   Value power(KernelBuilder &kernel, Value x) const {
@@ -132,26 +151,40 @@ private:
 
   double scale, cap;
   bool isBinary;
+  double exponentScale;
 };
 
 /// State: output. Logits are negated, and for powers of two: the weight is
-/// 1 / (1 + 2^logit).
+/// 1 / (1 + 2^logit). Products of the query as it is are scaled when they are
+/// done, with the bias in the same step.
 class SigmoidScore : public AttentionScore {
 public:
-  explicit SigmoidScore(graph::SigmoidAttr attr)
-      : scale(attr.getScale()), bias(attr.getBias()) {}
+  SigmoidScore(graph::SigmoidAttr attr, bool isAdditive, bool keepsQuery)
+      : scale(attr.getScale()), bias(attr.getBias()),
+        isScaledLater(keepsQuery && !isAdditive) {}
 
-  double getQueryScale() const override { return -scale * kLog2E; }
+  double getQueryScale() const override {
+    return isScaledLater ? 1.0 : -scale * kLog2E;
+  }
 
   Value getStart(KernelBuilder &kernel, RankedTensorType type,
                  Value mask) const override {
-    Value start =
-        kernel.getSplat(type.getShape(), type.getElementType(), -bias * kLog2E);
+    Value start = kernel.getSplat(type.getShape(), type.getElementType(),
+                                  isScaledLater ? 0.0 : -bias * kLog2E);
     if (!mask)
       return start;
     ImplicitLocOpBuilder &b = kernel.getBuilder();
     mask = arith::MulFOp::create(b, mask, splatLike(kernel, mask, kLog2E));
     return arith::SubFOp::create(b, start, mask);
+  }
+
+  Value finishLogits(KernelBuilder &kernel, Value product,
+                     Value) const override {
+    if (!isScaledLater)
+      return product;
+    return math::FmaOp::create(kernel.getBuilder(), product,
+                               splatLike(kernel, product, -scale * kLog2E),
+                               splatLike(kernel, product, -bias * kLog2E));
   }
 
   double getHidden() const override { return kInfinity; }
@@ -166,7 +199,10 @@ public:
               MutableArrayRef<Value>) const override {
     ImplicitLocOpBuilder &b = kernel.getBuilder();
     Value one = splatLike(kernel, logits, 1);
-    Value power = powerOfTwo(b, logits);
+    // A test for logits beyond 87, of which powers are subnormal, would cost
+    // rough powers, which come with kept queries, one step of ten.
+    Value power =
+        isScaledLater ? math::Exp2Op::create(b, logits) : powerOfTwo(b, logits);
     return arith::DivFOp::create(b, one, arith::AddFOp::create(b, power, one));
   }
 
@@ -176,18 +212,20 @@ public:
 
 private:
   double scale, bias;
+  bool isScaledLater;
 };
 
 } // namespace
 
 std::unique_ptr<AttentionScore>
-lathe::kernels::createAttentionScore(graph::AttentionOp op) {
+lathe::kernels::createAttentionScore(graph::AttentionOp op, bool keepsQuery) {
   Attribute score = op.getScore();
+  bool isAdditive =
+      op.getMask() &&
+      isa<FloatType>(getElementTypeOrSelf(op.getMask().getType()));
   if (auto softmax = dyn_cast<graph::SoftmaxAttr>(score))
-    return std::make_unique<SoftmaxScore>(
-        softmax, op.getMask() && isa<FloatType>(getElementTypeOrSelf(
-                                     op.getMask().getType())));
+    return std::make_unique<SoftmaxScore>(softmax, isAdditive, keepsQuery);
   if (auto sigmoid = dyn_cast<graph::SigmoidAttr>(score))
-    return std::make_unique<SigmoidScore>(sigmoid);
+    return std::make_unique<SigmoidScore>(sigmoid, isAdditive, keepsQuery);
   return nullptr;
 }

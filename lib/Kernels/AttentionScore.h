@@ -42,8 +42,11 @@ public:
                              llvm::ArrayRef<mlir::Value> state) const = 0;
 };
 
-/// The score function of `op`, or null if it is not known.
-std::unique_ptr<AttentionScore> createAttentionScore(graph::AttentionOp op);
+/// The score function of `op`, or null if it is not known. If queries are
+/// multiplied as they are stored (`keepsQuery`), logits are scaled instead,
+/// where that costs nothing.
+std::unique_ptr<AttentionScore> createAttentionScore(graph::AttentionOp op,
+                                                     bool keepsQuery);
 
 } // namespace lathe::kernels
 

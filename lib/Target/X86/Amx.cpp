@@ -333,7 +333,31 @@ Value Emitter::pairOf(Value tile, const Position &position) {
     Value upper = arith::BitcastOp::create(b, halves, vec(tile, next));
     return vector::InterleaveOp::create(b, lower, upper);
   }
-  return packPair(vec(rounded.getIn(), position), vec(rounded.getIn(), next));
+  Value lower = vec(rounded.getIn(), position);
+  Value upper = vec(rounded.getIn(), next);
+  // Powers and reciprocals hold no NaN that rounding would carry out of.
+  Operation *made = rounded.getIn().getDefiningOp();
+  if (isa_and_nonnull<math::Exp2Op, arith::DivFOp>(made))
+    return packBits(lower, upper);
+  return packPair(lower, upper);
+}
+
+/// Both rounded to bf16, halves up: four integer operations, where the
+/// instruction that rounds and the shuffle after it take six.
+Value Emitter::packBits(Value lower, Value upper) {
+  auto constant = [&](int64_t value) {
+    return constantVec(b.getI32Type(), b.getI32IntegerAttr(value));
+  };
+  auto round = [&](Value x) -> Value {
+    x = arith::BitcastOp::create(b, vectorOf(b.getI32Type()), x);
+    return arith::AddIOp::create(b, x, constant(0x8000));
+  };
+  // (a & b) | c. LLVM would make a shuffle of these ops, which takes three.
+  Value table = LLVM::ConstantOp::create(b, b.getI32Type(), 0xEA);
+  lower = arith::ShRUIOp::create(b, round(lower), constant(16));
+  return callIntrinsic("llvm.x86.avx512.pternlog.d.512",
+                       vectorOf(b.getI32Type()),
+                       {round(upper), constant(-0x10000), lower, table});
 }
 
 /// Both rounded to bf16 by one instruction.
@@ -350,12 +374,16 @@ Value Emitter::packPair(Value lower, Value upper) {
 LogicalResult Emitter::materializePairs(Value tile) {
   SmallVector<int64_t> shape = shapeOf(tile);
   auto load = tile.getDefiningOp<tile::LoadOp>();
-  if (load && isStridedOperand(load))
-    if (failed(materialize(tile)))
-      return failure();
   Storage storage;
   storage.kind = Storage::Pairs;
   storage.memory = allocate(tile);
+  if (fillWords(tile, storage.memory)) {
+    tiles[tile] = storage;
+    return success();
+  }
+  if (load && isStridedOperand(load))
+    if (failed(materialize(tile)))
+      return failure();
   forEachInBox({shape[0] / 2, shape[1]}, 1, [&](const Position &position) {
     Coord row = mul(position.at[0], {Value(), 2}), column = position.at[1];
     Value words = pairOf(tile, {{row, column}, 1});
@@ -419,7 +447,7 @@ void Emitter::emitSummedPairs(Value tile, SummedPairs found) {
         auto [lower, upper] = rows[j - first];
         Coord place = mul({line, 0}, {Value(), shape[1]}) + j * unit.lanes;
         LLVM::StoreOp::create(
-            b, packPair(lower, upper),
+            b, packBits(lower, upper),
             offsetPointer(pairs.memory, b.getI32Type(), place), 4);
         next[j] = arith::AddFOp::create(b, next[j],
                                         arith::AddFOp::create(b, lower, upper));

@@ -274,6 +274,10 @@ private:
   llvm::SmallVector<std::array<mlir::Value, 2>>
   transposePairs(llvm::ArrayRef<mlir::Value> rows);
   void fillPairwise(mlir::Value tile, mlir::Value memory, int along);
+  /// Writes `tile` as pairs of rows if these are neighbors in memory; else
+  /// false.
+  bool fillWords(mlir::Value tile, mlir::Value memory);
+  mlir::Value wordsAlong(mlir::Value tile, Coord word, Coord column);
   void forEachSquare(llvm::ArrayRef<int64_t> shape, int rowDim, int columnDim,
                      int64_t columnLanes,
                      llvm::function_ref<void(Position, int64_t, int64_t)> body);
@@ -354,6 +358,7 @@ private:
   mlir::LogicalResult materializePairs(mlir::Value tile);
   mlir::Value pairOf(mlir::Value tile, const Position &position);
   mlir::Value packPair(mlir::Value lower, mlir::Value upper);
+  mlir::Value packBits(mlir::Value lower, mlir::Value upper);
   bool findSummedPairs(mlir::Value tile, SummedPairs &found);
   void emitSummedPairs(mlir::Value tile, SummedPairs found);
   mlir::LogicalResult emitTileDots(tile::MmaOp op);

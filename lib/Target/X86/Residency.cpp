@@ -45,6 +45,7 @@ static int64_t costOf(Value tile) {
               [](Operation *) { return 0; })
           .Case<arith::DivFOp, arith::DivSIOp, arith::DivUIOp, arith::RemFOp,
                 arith::RemSIOp, arith::RemUIOp>([](Operation *) { return 5; })
+          .Case<math::FmaOp>([](Operation *) { return 1; })
           .Default([](Operation *other) {
             return other->getDialect()->getNamespace() == "math" ? 8 : 1;
           });

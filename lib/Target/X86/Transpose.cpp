@@ -176,6 +176,46 @@ void Emitter::fillPairwise(Value tile, Value memory, int along) {
   forEachSquare(shape, along, last, 2 * unit.lanes, body);
 }
 
+bool Emitter::fillWords(Value tile, Value memory) {
+  auto load = tile.getDefiningOp<tile::LoadOp>();
+  SmallVector<int64_t> shape = shapeOf(tile);
+  int64_t lanes = unit.lanes;
+  if (!load || shape.size() != 2 ||
+      getElementTypeOrSelf(tile).getIntOrFloatBitWidth() != 16 ||
+      shape[0] % (2 * lanes) != 0 || shape[1] % lanes != 0)
+    return false;
+  Access access = accessOf(load);
+  if (access.dims[1] < 0 || findUnitDim(*access.view, access.dims, shape) != 0)
+    return false;
+  forEachSquare(
+      {shape[0] / 2, shape[1]}, 0, 1, lanes,
+      [&](Position place, int64_t, int64_t) {
+        SmallVector<Value> lines;
+        for (int64_t i = 0; i < lanes; ++i)
+          lines.push_back(wordsAlong(tile, place.at[0], place.at[1] + i));
+        lines = transposeSquare(lines);
+        for (int64_t i = 0; i < lanes; ++i) {
+          Coord at =
+              add(mul(place.at[0] + i, {Value(), shape[1]}), place.at[1]);
+          rawStore(lines[i], offsetPointer(memory, b.getI32Type(), at));
+        }
+      });
+  return true;
+}
+
+/// The elements of a column from row `2 * word` on, in pairs.
+Value Emitter::wordsAlong(Value tile, Coord word, Coord column) {
+  Value halves[2];
+  for (int64_t i : {0, 1}) {
+    Coord row = mul(word, {Value(), 2}) + i * unit.lanes;
+    Value half = vec(tile, {{row, column}, 0});
+    halves[i] = arith::BitcastOp::create(b, vectorOf(b.getI16Type()), half);
+  }
+  auto mask = llvm::to_vector(llvm::seq<int64_t>(0, 2 * unit.lanes));
+  Value both = vector::ShuffleOp::create(b, halves[0], halves[1], mask);
+  return vector::BitCastOp::create(b, vectorOf(b.getI32Type()), both);
+}
+
 bool Emitter::storeTransposed(tile::StoreOp op, const Access &access) {
   SmallVector<int64_t> shape = shapeOf(op.getTile());
   int last = static_cast<int>(shape.size()) - 1;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: lathe-opt %s --split-input-file --graph-form-groups \
 // RUN:   --convert-graph-to-plan=capability=avx512 | FileCheck %s
+// RUN: lathe-opt %s --split-input-file --graph-form-groups \
+// RUN:   --convert-graph-to-plan=capability=amx | FileCheck %s --check-prefix=AMX
 
 // Queries run along the lanes: 16 if there are no more, else 64. Q, K, V and
 // the result are read and written as the projections hold them.
@@ -131,4 +133,33 @@ func.func @listed(%q: tensor<1x2x128x8xf32> {graph.name = "q"})
     : (tensor<1x2x128x8xf32>, tensor<1x2x128x8xf32>, tensor<1x2x128x8xf32>)
       -> tensor<1x2x128x8xf32>
   return %0 : tensor<1x2x128x8xf32>
+}
+
+// -----
+
+// For a matrix unit V^T is written once, in blocks of 256 keys; few queries need
+// none of it. Q is as it is stored, and its product is scaled where the largest
+// is subtracted.
+
+// AMX: plan.program @narrow
+// AMX: plan.launch [#plan.choice<kernel = @attention_values_32, grid = {{.*}} -> (0, 1, 1), when = #{{[a-z0-9]*}}>,
+// AMX-SAME: #plan.choice<kernel = @attention_values_32_2, grid =
+// AMX: plan.launch [#plan.choice<kernel = @attention_softmax_32,
+// AMX: tile.kernel @attention_values_32_2(
+// AMX: tile.load {{.*}} dims [2, 3] {{.*}} -> tensor<32x32xbf16>
+// AMX: tile.store {{.*}} dims [4, 3]
+// AMX: tile.kernel @attention_softmax_32_2(
+// AMX: %[[Q:[0-9]+]] = tile.load {{.*}} dims [3, 2] {{.*}} -> tensor<32x64xbf16>
+// AMX: %[[S:[0-9]+]] = tile.mma %{{[0-9]+}}, %[[Q]],
+// AMX: math.fma %[[S]],
+// AMX: tile.load {{.*}} dims [3, 4] {{.*}} -> tensor<32x128xbf16>
+func.func @narrow(%x: tensor<?x3x?x32xbf16> {graph.name = "x",
+      graph.dims = affine_map<()[s0, s1] -> (s0, 3, s1, 32)>})
+    -> (tensor<?x3x?x32xbf16> {graph.name = "y"})
+    attributes {graph.symbols = ["batch", "seq"]} {
+  %0 = graph.attention %x, %x, %x score(#graph.softmax<scale = 0.5>)
+      select(#graph.dense)
+    : (tensor<?x3x?x32xbf16>, tensor<?x3x?x32xbf16>, tensor<?x3x?x32xbf16>)
+      -> tensor<?x3x?x32xbf16>
+  return %0 : tensor<?x3x?x32xbf16>
 }

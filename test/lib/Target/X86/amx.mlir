@@ -404,7 +404,7 @@ tile.kernel @streamed(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
 // CHECK-COUNT-4: llvm.x86.tdpbf16ps.internal
 // CHECK: scf.for {{.*}} = %c0 to %c64 step %c2
 // CHECK: math.exp2 {{.*}} {narrow}
-// CHECK: llvm.x86.avx512bf16.cvtne2ps2bf16.512
+// CHECK: llvm.x86.avx512.pternlog.d.512
 // CHECK: arith.addf
 // CHECK: scf.yield
 // CHECK-NOT: math.exp2
@@ -459,7 +459,7 @@ tile.kernel @softmax(%q: !tile.buffer<f32>, %k: !tile.buffer<bf16>,
 // CHECK-COUNT-4: llvm.x86.tdpbf16ps.internal
 // CHECK: math.exp2 {{.*}} {narrow}
 // CHECK: arith.divf {{.*}} {narrow}
-// CHECK: llvm.x86.avx512bf16.cvtne2ps2bf16.512
+// CHECK: llvm.x86.avx512.pternlog.d.512
 // CHECK: llvm.x86.tdpbf16ps.internal
 tile.kernel @logistic(%q: !tile.buffer<f32>, %k: !tile.buffer<bf16>,
     %v: !tile.buffer<bf16>, %m: !tile.buffer<f32>,

@@ -4,10 +4,8 @@
 """Linear layers and attention on AMX tiles against NumPy, between guard pages.
 Where the machine has no AMX, Inputs/amx_emulator.c stands in for it."""
 
-import ctypes
 import itertools
 import os
-import subprocess
 import sys
 import tempfile
 
@@ -16,7 +14,7 @@ import numpy as np
 
 FOLDER = os.path.join(os.path.dirname(__file__), "Inputs")
 sys.path.insert(0, FOLDER)
-from kernels import Kernels  # noqa: E402
+from kernels import Kernels, load_emulator  # noqa: E402
 
 BF16 = ml_dtypes.bfloat16
 
@@ -74,16 +72,6 @@ EPILOGUES = {
   %t = arith.truncf %s : tensor<{rows}x64xf32> to tensor<{rows}x64xbf16>""",
                "%t", "bf16", None),
 }
-
-
-def load_emulator(folder):
-    with open("/proc/cpuinfo") as info:
-        if "amx_bf16" in info.read():
-            return None
-    library = os.path.join(folder, "amx_emulator.so")
-    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", "-o", library,
-                    os.path.join(FOLDER, "amx_emulator.c"), "-lm"], check=True)
-    return ctypes.CDLL(library)
 
 
 def pack(weight, panels):

@@ -25,6 +25,17 @@ def levels():
     return found
 
 
+def load_emulator(folder):
+    """What executes AMX where the machine has none, built in `folder`; else None."""
+    with open("/proc/cpuinfo") as info:
+        if "amx_bf16" in info.read():
+            return None
+    library = os.path.join(folder, "amx_emulator.so")
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", "-o", library,
+                    os.path.join(os.path.dirname(__file__), "amx_emulator.c"), "-lm"], check=True)
+    return ctypes.CDLL(library)
+
+
 def build(text, level):
     """The bytes of the object that `text` compiles to."""
     with tempfile.TemporaryDirectory() as folder:
