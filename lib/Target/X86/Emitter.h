@@ -406,10 +406,17 @@ private:
   mlir::Value widen(mlir::Value vector);
   mlir::Value narrow(mlir::Value vector, mlir::Type element);
   mlir::Value permute(mlir::Value vector, llvm::ArrayRef<int64_t> lanes);
-  mlir::Value combineLanes(tile::Combine kind, mlir::Value vector);
+  bool isExtremeOfFloats(tile::ReduceOp op) const;
+  mlir::Value pick(tile::Combine kind, mlir::Value x, mlir::Value y);
+  mlir::Value nanVec(mlir::Value like);
+  using CombineFn = llvm::function_ref<mlir::Value(mlir::Value, mlir::Value)>;
+  mlir::Value combineLanes(CombineFn combine, mlir::Value vector);
   mlir::Value neutralVec(tile::Combine kind, mlir::Value tile,
                          const Position &position);
   mlir::Value reduceRow(tile::ReduceOp op, Position position);
+  mlir::Value finishRow(tile::ReduceOp op,
+                        llvm::SmallVectorImpl<mlir::Value> &chains,
+                        llvm::ArrayRef<mlir::Value> numbers);
   mlir::Value reducedVec(tile::ReduceOp op, const Position &result,
                          Coord coord);
   llvm::SmallVector<mlir::Value>

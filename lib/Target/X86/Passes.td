@@ -47,8 +47,9 @@ def X86LowerTilePass : Pass<"x86-lower-tile", "::mlir::ModuleOp"> {
 def X86LowerMathPass : Pass<"x86-lower-math", "::mlir::ModuleOp"> {
   let summary = "Lowers math ops on vectors to polynomials";
   let description = [{
-    No op that would become a call of libm is left. Numeric contract: at most 4
-    ulp on f32, whatever its size; infinities, NaN and zeros as the C library
+    No op that would become a call of libm is left, and conversions to i32 of
+    what was rounded to nearest even round themselves. Numeric contract: at most
+    4 ulp on f32, whatever its size; infinities, NaN and zeros as the C library
     has them. Less is asked of ops that say so: with the flag `afn`, `math.erf`
     is off by at most 3.1e-4, and subnormal results of `math.exp2` may be zero;
     with the attribute `narrow`, `math.exp2` is off by at most 7.6e-5 of its

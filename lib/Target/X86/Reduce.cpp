@@ -84,12 +84,12 @@ Value Emitter::permute(Value vector, ArrayRef<int64_t> lanes) {
 }
 
 /// Every lane becomes the combination of all lanes.
-Value Emitter::combineLanes(tile::Combine kind, Value vector) {
+Value Emitter::combineLanes(CombineFn combine, Value vector) {
   for (int64_t half = unit.lanes / 2; half; half /= 2) {
     SmallVector<int64_t> partner;
     for (int64_t lane = 0; lane < unit.lanes; ++lane)
       partner.push_back(lane ^ half);
-    vector = combine(kind, vector, permute(vector, partner));
+    vector = combine(vector, permute(vector, partner));
   }
   return vector;
 }
@@ -106,46 +106,117 @@ Value Emitter::neutralVec(tile::Combine kind, Value tile,
       b, mask, vector, constantVec(element, neutralOf(kind, element)));
 }
 
+/// Whether the largest or smallest of floats is looked for, and NaN by tests of
+/// two vectors at once beside the chain of comparisons, since an instruction
+/// that propagates NaN is missing. Results of tests are masks in registers of
+/// their own.
+bool Emitter::isExtremeOfFloats(tile::ReduceOp op) const {
+  return (op.getKind() == tile::Combine::Max ||
+          op.getKind() == tile::Combine::Min) &&
+         unit.registers == 32 &&
+         isa<FloatType>(op.getInput().getType().getElementType());
+}
+
+/// The larger or smaller of two numbers. LLVM finds the instruction for f32 by
+/// itself, but not where `x` was widened by integer shifts.
+Value Emitter::pick(tile::Combine kind, Value x, Value y) {
+  bool isMax = kind == tile::Combine::Max;
+  if (x.getType() == VectorType::get({16}, b.getF32Type())) {
+    constexpr int32_t currentRounding = 4;
+    Value rounding =
+        LLVM::ConstantOp::create(b, b.getI32IntegerAttr(currentRounding));
+    return callIntrinsic(isMax ? "llvm.x86.avx512.max.ps.512"
+                               : "llvm.x86.avx512.min.ps.512",
+                         x.getType(), {x, y, rounding});
+  }
+  auto isBetter = isMax ? arith::CmpFPredicate::OGT : arith::CmpFPredicate::OLT;
+  Value better = arith::CmpFOp::create(b, isBetter, x, y);
+  return arith::SelectOp::create(b, better, x, y);
+}
+
+/// NaN in all lanes.
+Value Emitter::nanVec(Value like) {
+  auto element = cast<FloatType>(getElementTypeOrSelf(like));
+  return constantVec(
+      element,
+      FloatAttr::get(element, APFloat::getNaN(element.getFloatSemantics())));
+}
+
+/// One vector from chains, each lane the combination of all lanes; NaN where
+/// `numbers`, if there are any, are not all true.
+Value Emitter::finishRow(tile::ReduceOp op, SmallVectorImpl<Value> &chains,
+                         ArrayRef<Value> numbers) {
+  auto join = [&](Value x, Value y) {
+    return numbers.empty() ? combine(op.getKind(), x, y)
+                           : pick(op.getKind(), x, y);
+  };
+  while (chains.size() > 1) {
+    Value last = chains.pop_back_val();
+    Value &partner = chains[chains.size() / 2];
+    partner = join(partner, last);
+  }
+  Value result = combineLanes(join, chains[0]);
+  if (numbers.empty())
+    return result;
+  Value all = numbers.front();
+  for (Value test : numbers.drop_front())
+    all = arith::AndIOp::create(b, all, test);
+  all = vector::ReductionOp::create(b, vector::CombiningKind::AND, all);
+  return arith::SelectOp::create(b, all, result, nanVec(result));
+}
+
 /// Combines the vectors of the row at `position` (whose last coordinate is 0).
 Value Emitter::reduceRow(tile::ReduceOp op, Position position) {
   Value input = op.getInput();
   int last = position.at.size() - 1;
   int64_t count = llvm::divideCeil(extent(input, last), unit.lanes);
+  int64_t width = std::min(count, kChains);
   position.lane = last;
-  auto at = [&](Coord column) {
-    position.at[last] = column;
-    return neutralVec(op.getKind(), input, position);
+  bool isExtreme = isExtremeOfFloats(op);
+  // Chains, then, of extremes, per two of them whether all were numbers.
+  auto add = [&](Coord first, int64_t vectors, MutableArrayRef<Value> state) {
+    Value before;
+    for (int64_t i = 0; i < vectors; ++i) {
+      position.at[last] = first + i * unit.lanes;
+      Value x = neutralVec(op.getKind(), input, position);
+      Value &chain = state[i];
+      if (!chain)
+        chain = x;
+      else
+        chain = isExtreme ? pick(op.getKind(), x, chain)
+                          : combine(op.getKind(), chain, x);
+      bool isPair = i % 2 == 1;
+      if (isExtreme && (isPair || i + 1 == vectors)) {
+        Value &numbers = state[width + i / 2];
+        Value test = arith::CmpFOp::create(b, arith::CmpFPredicate::ORD, x,
+                                           isPair ? before : x);
+        numbers = numbers ? arith::AndIOp::create(b, numbers, test) : test;
+      }
+      before = x;
+    }
   };
-  SmallVector<Value> chains;
-  int64_t done = std::min(count, kChains);
-  for (int64_t i = 0; i < done; ++i)
-    chains.push_back(at({Value(), i * unit.lanes}));
+  SmallVector<Value> state(width +
+                           (isExtreme ? llvm::divideCeil(width, 2) : 0));
+  add({}, width, state);
+  int64_t done = width;
   if (count >= 4 * kChains) {
     int64_t whole = count / kChains * kChains;
     auto loop = scf::ForOp::create(b, index(kChains * unit.lanes),
                                    index(whole * unit.lanes),
-                                   index(kChains * unit.lanes), chains);
+                                   index(kChains * unit.lanes), state);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     MemoScope scope(*this);
-    SmallVector<Value> next;
-    for (int64_t i = 0; i < kChains; ++i)
-      next.push_back(combine(op.getKind(), loop.getRegionIterArg(i),
-                             at({loop.getInductionVar(), i * unit.lanes})));
+    SmallVector<Value> next(loop.getRegionIterArgs());
+    add({loop.getInductionVar(), 0}, kChains, next);
     scf::YieldOp::create(b, next);
-    chains = loop.getResults();
+    state = loop.getResults();
     done = whole;
   }
-  for (int64_t i = done; i < count; ++i) {
-    Value &chain = chains[i % kChains];
-    chain = combine(op.getKind(), chain, at({Value(), i * unit.lanes}));
-  }
-  while (chains.size() > 1) {
-    Value last = chains.pop_back_val();
-    chains[chains.size() / 2] =
-        combine(op.getKind(), chains[chains.size() / 2], last);
-  }
-  return combineLanes(op.getKind(), chains[0]);
+  for (; done < count; done += width)
+    add({Value(), done * unit.lanes}, std::min(width, count - done), state);
+  SmallVector<Value> chains(ArrayRef(state).take_front(width));
+  return finishRow(op, chains, ArrayRef(state).drop_front(width));
 }
 
 /// The vector that position `result` of a reduction takes from `coord`.
@@ -159,35 +230,27 @@ Value Emitter::reducedVec(tile::ReduceOp op, const Position &result,
   return widen(vec(op.getInput(), position));
 }
 
-/// `reduceAcross` for the largest or smallest float. An instruction that
-/// propagates NaN is missing; tests of two vectors at once, beside the chain of
-/// comparisons, cost less than one in each of its steps.
+/// `reduceAcross` for the largest or smallest float.
 SmallVector<Value> Emitter::extremesAcross(tile::ReduceOp op,
                                            ArrayRef<Position> positions) {
-  auto isBetter = op.getKind() == tile::Combine::Max
-                      ? arith::CmpFPredicate::OGT
-                      : arith::CmpFPredicate::OLT;
-  auto pick = [&](Value x, Value y) -> Value {
-    Value better = arith::CmpFOp::create(b, isBetter, x, y);
-    return arith::SelectOp::create(b, better, x, y);
+  tile::Combine kind = op.getKind();
+  auto areNumbers = [&](Value x, Value y) -> Value {
+    return arith::CmpFOp::create(b, arith::CmpFPredicate::ORD, x, y);
   };
-  auto isAnyNan = [&](Value x, Value y) -> Value {
-    return arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, x, y);
-  };
-  // The best values, then where a NaN was seen.
+  // The best values, then where all were numbers.
   int64_t count = extent(op.getInput(), op.getAxis()), size = positions.size();
   SmallVector<Value> state;
   for (const Position &position : positions)
     state.push_back(reducedVec(op, position, {}));
   for (int64_t i = 0; i < size; ++i)
-    state.push_back(isAnyNan(state[i], state[i]));
+    state.push_back(areNumbers(state[i], state[i]));
   auto step = [&](Coord coord, bool isPair, MutableArrayRef<Value> values) {
     for (auto [i, position] : llvm::enumerate(positions)) {
       Value x = reducedVec(op, position, coord);
       Value y = isPair ? reducedVec(op, position, coord + 1) : x;
-      Value &best = values[i], &nan = values[size + i];
-      nan = arith::OrIOp::create(b, nan, isAnyNan(x, y));
-      best = pick(isPair ? pick(x, y) : x, best);
+      Value &best = values[i], &numbers = values[size + i];
+      numbers = arith::AndIOp::create(b, numbers, areNumbers(x, y));
+      best = pick(kind, isPair ? pick(kind, x, y) : x, best);
     }
   };
   constexpr int64_t unroll = 4;
@@ -209,14 +272,9 @@ SmallVector<Value> Emitter::extremesAcross(tile::ReduceOp op,
   for (; done < count; done += 2)
     step({Value(), done}, /*isPair=*/done + 1 < count, state);
   SmallVector<Value> results;
-  for (int64_t i = 0; i < size; ++i) {
-    auto element = cast<FloatType>(getElementTypeOrSelf(state[i]));
-    Value nan = constantVec(
-        element,
-        FloatAttr::get(element, APFloat::getNaN(element.getFloatSemantics())));
-    results.push_back(
-        arith::SelectOp::create(b, state[size + i], nan, state[i]));
-  }
+  for (int64_t i = 0; i < size; ++i)
+    results.push_back(arith::SelectOp::create(b, state[size + i], state[i],
+                                              nanVec(state[i])));
   return results;
 }
 
@@ -224,10 +282,7 @@ SmallVector<Value> Emitter::extremesAcross(tile::ReduceOp op,
 /// the result together.
 SmallVector<Value> Emitter::reduceAcross(tile::ReduceOp op,
                                          ArrayRef<Position> positions) {
-  bool isExtreme =
-      op.getKind() == tile::Combine::Max || op.getKind() == tile::Combine::Min;
-  if (isExtreme && unit.registers == 32 &&
-      isa<FloatType>(op.getInput().getType().getElementType()))
+  if (isExtremeOfFloats(op))
     return extremesAcross(op, positions);
   int64_t count = extent(op.getInput(), op.getAxis());
   SmallVector<Value> sums;

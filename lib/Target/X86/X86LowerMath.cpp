@@ -116,12 +116,43 @@ static Operation *lower(Operation *op, const Lowering &lowering, bool avx512) {
   return result.getDefiningOp();
 }
 
+/// Conversions round to nearest even by themselves. What is outside of i32 was
+/// undefined before, too.
+static void fuseRounding(arith::FPToSIOp op, bool avx512) {
+  auto round = op.getIn().getDefiningOp<math::RoundEvenOp>();
+  auto type = dyn_cast<VectorType>(op.getType());
+  if (!round || !type || type.getRank() != 1 ||
+      !type.getElementType().isInteger(32) ||
+      !getElementTypeOrSelf(op.getIn()).isF32())
+    return;
+  ImplicitLocOpBuilder b(op.getLoc(), op);
+  SmallVector<Value> operands{round.getOperand()};
+  StringRef name = "llvm.x86.avx.cvt.ps2dq.256";
+  if (type.getDimSize(0) == 16 && avx512) {
+    constexpr int32_t nearestEven = 8;
+    name = "llvm.x86.avx512.mask.cvtps2dq.512";
+    operands.push_back(arith::ConstantOp::create(b, b.getZeroAttr(type)));
+    operands.push_back(LLVM::ConstantOp::create(b, b.getI16IntegerAttr(-1)));
+    operands.push_back(
+        LLVM::ConstantOp::create(b, b.getI32IntegerAttr(nearestEven)));
+  } else if (type.getDimSize(0) != 8) {
+    return;
+  }
+  auto call =
+      LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr(name), operands);
+  op.replaceAllUsesWith(call->getResult(0));
+  op.erase();
+  if (round->use_empty())
+    round.erase();
+}
+
 namespace {
 struct X86LowerMathPass
     : lathe::x86::impl::X86LowerMathPassBase<X86LowerMathPass> {
   using X86LowerMathPassBase::X86LowerMathPassBase;
 
   void runOnOperation() override {
+    getOperation().walk([&](arith::FPToSIOp op) { fuseRounding(op, avx512); });
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
       if (isa<arith::RemFOp>(op) || isNarrowQuotient(op) ||

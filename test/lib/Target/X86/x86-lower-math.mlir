@@ -16,6 +16,26 @@ func.func @exp(%x: vector<16xf32>) -> vector<16xf32> {
   return %y : vector<16xf32>
 }
 
+// Conversions round by themselves.
+// AVX512-LABEL: func.func @round
+// AVX512-NOT: math.roundeven
+// AVX512: llvm.x86.avx512.mask.cvtps2dq.512
+func.func @round(%x: vector<16xf32>) -> vector<16xi32> {
+  %y = math.roundeven %x : vector<16xf32>
+  %z = arith.fptosi %y : vector<16xf32> to vector<16xi32>
+  return %z : vector<16xi32>
+}
+
+// CHECK-LABEL: func.func @round_half
+// CHECK: math.roundeven
+// CHECK-NOT: arith.fptosi
+// CHECK: llvm.x86.avx.cvt.ps2dq.256
+func.func @round_half(%x: vector<8xf32>) -> (vector<8xi32>, vector<8xf32>) {
+  %y = math.roundeven %x : vector<8xf32>
+  %z = arith.fptosi %y : vector<8xf32> to vector<8xi32>
+  return %z, %y : vector<8xi32>, vector<8xf32>
+}
+
 // Functions without an f32 form are computed in f64; scalars as vectors are.
 // Large angles, if any, are reduced by a function of integers.
 // CHECK-LABEL: func.func @sin
