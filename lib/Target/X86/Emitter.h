@@ -327,6 +327,7 @@ private:
   void prefetchWeights(mlir::scf::ForOp loop);
   void prefetchLoad(tile::LoadOp load, mlir::scf::ForOp loop, int64_t ahead);
   void prefetchNextPanel(tile::LoadOp load);
+  void prefetchLeft(tile::MmaOp op, unsigned dim, Coord first, int64_t count);
 
   //===-- Multiplication on tile registers (Amx.cpp) ----------------------===//
   /// A tile that is summed over its rows, and rounded for multiplies.

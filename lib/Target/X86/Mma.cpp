@@ -13,6 +13,8 @@ using namespace lathe::x86;
 static constexpr int64_t kUnrolledSteps = 8;
 /// ... else in groups of so many.
 static constexpr int64_t kStepsPerIteration = 4;
+/// How far ahead of them lines of the left operand are asked for.
+static constexpr int64_t kStepsAhead = 16;
 
 /// One block of accumulators: its first row and column, and how many rows and
 /// vectors it has.
@@ -342,6 +344,8 @@ SmallVector<Value> Emitter::mmaBlock(tile::MmaOp op, const Block &block) {
     b.setInsertionPointToStart(loop.getBody());
     MemoScope scope(*this);
     SmallVector<Value> inner(loop.getRegionIterArgs());
+    prefetchLeft(op, /*dim=*/1, {loop.getInductionVar(), kStepsAhead},
+                 kStepsPerIteration);
     for (int64_t k = 0; k < kStepsPerIteration; ++k)
       mmaStep(op, block, {loop.getInductionVar(), k}, inner);
     scf::YieldOp::create(b, inner);
@@ -383,6 +387,7 @@ LogicalResult Emitter::emitMma(tile::MmaOp op) {
     }
   };
   auto emitRows = [&](Coord row, int64_t blockRows) {
+    prefetchLeft(op, /*dim=*/0, row + blockRows, blockRows);
     forEachBlock(perRow, vectors, unit.lanes,
                  [&](Coord column, int64_t blockVectors) {
                    emitBlockAt(row, column, blockRows, blockVectors);

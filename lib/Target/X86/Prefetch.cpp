@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Weights that stream from memory. A product of few rows uses a weight as fast
-// as it comes; hardware prefetchers stop at each page and start again late. One
-// of many rows sweeps over them with one panel of the weight, which the first
-// programs of the sweep would wait for: those of the sweep before ask for it.
+// What comes from beyond the near caches. A product of few rows uses a weight
+// as fast as it comes from memory; hardware prefetchers stop at each page and
+// start again late. One of many rows sweeps over them with one panel of the
+// weight, which the first programs of the sweep would wait for: those of the
+// sweep before ask for it. Left operands whose rows lie far apart are asked for
+// in every block.
 
 #include "lib/Target/X86/Emitter.h"
 #include "llvm/ADT/SetVector.h"
@@ -140,6 +142,34 @@ void Emitter::prefetchLoad(tile::LoadOp load, scf::ForOp loop, int64_t ahead) {
     LLVM::Prefetch::create(
         b, offsetPointer(pointer, b.getI8Type(), {Value(), ahead + line}),
         /*rw=*/0, /*hint=*/3, /*cache=*/1);
+}
+
+/// Asks for `count` positions of the left operand from `first` on along `dim`,
+/// if these lie far apart: rows of keys and values among those of other heads.
+void Emitter::prefetchLeft(tile::MmaOp op, unsigned dim, Coord first,
+                           int64_t count) {
+  auto load = op.getA().getDefiningOp<tile::LoadOp>();
+  if (!load || load.getGather() || llvm::is_contained(load.getDims(), -1) ||
+      tiles.lookup(load).kind != Storage::Deferred)
+    return;
+  ArrayRef<int64_t> dims = load.getDims();
+  ArrayRef<int64_t> strides = load.getView().getType().getStrides();
+  int64_t width = load.getType().getElementTypeBitWidth() / 8;
+  int64_t pitch = strides[dims[dim]], next = strides[dims[1 - dim]];
+  if (ShapedType::isDynamic(pitch) || pitch * width <= kMostPitchBytes ||
+      next != 1)
+    return;
+  Access access = accessOf(load);
+  int64_t bytes = extent(load.getResult(), 1 - dim) * width;
+  for (int64_t i = 0; i < count; ++i) {
+    Position position = {{{}, {}}, -1};
+    position.at[dim] = first + i;
+    Value pointer = address(access, coordsAt(access, position));
+    for (int64_t line = 0; line < bytes; line += kLineBytes)
+      LLVM::Prefetch::create(
+          b, offsetPointer(pointer, b.getI8Type(), {Value(), line}),
+          /*rw=*/0, /*hint=*/3, /*cache=*/1);
+  }
 }
 
 /// Asks for a line of the next panel: of the share that falls to this program,

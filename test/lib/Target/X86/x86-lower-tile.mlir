@@ -233,3 +233,53 @@ tile.kernel @row(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
     : tensor<1x32xi32>, !tile.view<?x32xi32, [32, 1]>
   tile.return
 }
+
+// Keys of one head lie far apart among those of the others. Each block of rows
+// asks for those of the next one; where they are steps of k, for later ones.
+
+// CHECK-LABEL: func.func @heads.programs(
+// CHECK: scf.for {{.*}} step %c6
+// CHECK-COUNT-12: llvm.intr.prefetch
+// CHECK-NOT: llvm.intr.prefetch
+// CHECK: scf.for {{.*}} step %c4
+// CHECK-NOT: llvm.intr.prefetch
+// CHECK: scf.for {{.*}} step %c5
+// CHECK-COUNT-10: llvm.intr.prefetch
+// CHECK: scf.for {{.*}} step %c4
+// CHECK-NOT: llvm.intr.prefetch
+// CHECK: scf.for {{.*}} step %c6
+// CHECK-NOT: llvm.intr.prefetch
+// CHECK: scf.for {{.*}} step %c4
+// CHECK-COUNT-8: llvm.intr.prefetch
+tile.kernel @heads(%x: !tile.buffer<f32>, %q: !tile.buffer<f32>,
+    %y: !tile.buffer<f32> {tile.written}, %z: !tile.buffer<f32> {tile.written})
+    schedule <strategy = "attention", tile = [64, 64]> {
+  %c0 = arith.constant 0 : index
+  %xv = tile.view %x sizes [64, 32] strides [1152, 1]
+    : !tile.buffer<f32> -> !tile.view<64x32xf32, [1152, 1]>
+  %qv = tile.view %q sizes [64, 64] strides [64, 1]
+    : !tile.buffer<f32> -> !tile.view<64x64xf32, [64, 1]>
+  %yv = tile.view %y sizes [64, 64] strides [64, 1]
+    : !tile.buffer<f32> -> !tile.view<64x64xf32, [64, 1]>
+  %zv = tile.view %z sizes [32, 64] strides [64, 1]
+    : !tile.buffer<f32> -> !tile.view<32x64xf32, [64, 1]>
+  %keys = tile.load %xv[%c0, %c0] dims [0, 1]
+    : !tile.view<64x32xf32, [1152, 1]> -> tensor<64x32xf32>
+  %values = tile.load %xv[%c0, %c0] dims [1, 0]
+    : !tile.view<64x32xf32, [1152, 1]> -> tensor<32x64xf32>
+  %few = tile.load %qv[%c0, %c0] dims [0, 1] {in_bounds = array<i64: 0, 1>}
+    : !tile.view<64x64xf32, [64, 1]> -> tensor<32x64xf32>
+  %all = tile.load %qv[%c0, %c0] dims [0, 1]
+    : !tile.view<64x64xf32, [64, 1]> -> tensor<64x64xf32>
+  %start = arith.constant dense<0.0> : tensor<64x64xf32>
+  %zero = arith.constant dense<0.0> : tensor<32x64xf32>
+  %logits = tile.mma %keys, %few, %start
+    : tensor<64x32xf32>, tensor<32x64xf32>, tensor<64x64xf32>
+  %product = tile.mma %values, %all, %zero
+    : tensor<32x64xf32>, tensor<64x64xf32>, tensor<32x64xf32>
+  tile.store %logits, %yv[%c0, %c0] dims [0, 1]
+    : tensor<64x64xf32>, !tile.view<64x64xf32, [64, 1]>
+  tile.store %product, %zv[%c0, %c0] dims [0, 1]
+    : tensor<32x64xf32>, !tile.view<32x64xf32, [64, 1]>
+  tile.return
+}
