@@ -108,16 +108,50 @@ LATHE_API const char *lathe_dtype_name(lathe_dtype_t dtype);
 /* No tensor of a bundle has more dims. */
 #define LATHE_MAX_RANK 16
 
+/* Where bytes are. The numbers are those of DLPack (DLDeviceType), with 0 for
+ * the memory of the process, which DLPack calls 1. */
+typedef enum lathe_memory_t {
+  LATHE_MEMORY_HOST = 0,
+  LATHE_MEMORY_CUDA = 2 /* an address of the CUDA driver (CUdeviceptr) */
+} lathe_memory_t;
+
 /* A tensor in memory, row-major and without gaps. It owns nothing: `data` and
  * `dims` are borrowed for the call they are passed to. `data` may be NULL when
  * the tensor has no elements. Any address that suits the dtype will do; 64-byte
- * alignment is fastest. */
+ * alignment is fastest, and in a device's memory, tensors at multiples of 16
+ * are used in place. What is left out of an initializer means host memory. */
 typedef struct lathe_tensor_t {
   void *data;
   lathe_dtype_t dtype;
   uint32_t rank;
   const int64_t *dims;
+  lathe_memory_t memory; /* as DLDevice.device_type, but 0 for the host */
+  int32_t device_index;  /* as DLDevice.device_id: which of several devices */
 } lathe_tensor_t;
+
+/*===----------------------------------------------------------------------===
+ * Devices
+ *===----------------------------------------------------------------------===*/
+
+/* A device that a bundle may have code for. */
+typedef struct lathe_device_info_t {
+  size_t struct_size;
+  char name[16];         /* as in lathe_model_options_t: "cpu", "cuda:0" */
+  char description[240]; /* the product, or why the device can't be used */
+  int usable;
+  lathe_memory_t memory;
+  int32_t device_index;
+  uint64_t memory_bytes; /* of its own memory; 0 for the host's */
+} lathe_device_info_t;
+
+/* The devices of this machine, the preferred first. A kind of device that the
+ * library knows and the machine lacks is listed once, as not usable. Asks the
+ * drivers anew each time. */
+LATHE_API LATHE_MUST_CHECK lathe_status_t
+lathe_device_info(size_t index, lathe_device_info_t *info);
+
+/* How many lathe_device_info has. */
+LATHE_API size_t lathe_device_count(void);
 
 /*===----------------------------------------------------------------------===
  * Bundles
@@ -304,7 +338,8 @@ typedef struct lathe_model_t lathe_model_t;
 typedef struct lathe_model_options_t {
   size_t struct_size;
   const lathe_allocator_t *allocator; /* NULL: malloc. Copied. */
-  /* "cpu". NULL: the best device there is. */
+  /* "cpu", "cuda", "cuda:1". NULL: the first in the order of lathe_device_info
+   * for which the bundle has code. */
   const char *device;
   /* How many threads work on one run, the caller's included; 0: one for each
    * core that the process may use. The threads belong to the model. */
@@ -319,6 +354,11 @@ typedef struct lathe_model_options_t {
    * touched; a kernel that does ends the run with LATHE_INTERNAL, which names
    * it and the operand. Takes SIGSEGV over while such a launch runs. Slow. */
   uint32_t guard;
+  /* Not 0: a GPU is used through the context that is current in the thread that
+   * creates the model, as a host program has made it, and which must outlive
+   * the model. 0: through the device's primary context, which is what the CUDA
+   * runtime and the frameworks above it use. */
+  uint32_t adopt_context;
 } lathe_model_options_t;
 
 /* Picks the best variant that this machine can run and loads its code. When
@@ -332,9 +372,13 @@ LATHE_API void lathe_model_destroy(lathe_model_t *model);
 
 typedef struct lathe_model_info_t {
   size_t struct_size;
-  const char *device; /* "cpu" */
+  const char *device; /* "cpu", "cuda" */
   size_t variant;     /* that was taken */
   uint32_t num_threads;
+  lathe_memory_t memory;   /* that the device works in */
+  int32_t device_index;    /* which of several */
+  const char *description; /* of the device, for people */
+  uint64_t constant_bytes; /* of weights copied to memory of the device */
 } lathe_model_info_t;
 LATHE_API LATHE_MUST_CHECK lathe_status_t
 lathe_model_info(const lathe_model_t *model, lathe_model_info_t *info);
@@ -361,10 +405,22 @@ typedef struct lathe_run_options_t {
   size_t struct_size;
   size_t entry;
   lathe_profile_t *profile; /* Filled anew when not NULL; slows the run. */
+  /* Not 0: the results of lathe_model_run stay in the memory of the device, and
+   * their tensors say so. 0: they are in host memory. */
+  uint32_t device_results;
+  /* NULL, or a stream of the device's driver (CUstream): the run begins when
+   * what is queued in it by now is done. */
+  void *stream;
+  /* NULL, or where to write how long the run took: on a device with a clock of
+   * its own, from its first work there to its last. */
+  uint64_t *device_ns;
 } lathe_run_options_t;
 
 /* Runs an entry. `inputs` are in the entry's order; dtypes, ranks and dims are
- * checked, and a message names the input, the dim and both sizes. The memory of
+ * checked, and a message names the input, the dim and both sizes. Inputs in
+ * host memory are copied to a device that has its own; inputs in the device's
+ * memory are used in place: what computes them must be done, or queued in
+ * `stream`. When the call returns, its own work is done. The memory of
  * the results belongs to the model: it is used again once they are destroyed,
  * so a loop that does so allocates nothing after the first run of a shape. */
 LATHE_API LATHE_MUST_CHECK lathe_status_t lathe_model_run(
@@ -390,6 +446,30 @@ lathe_results_tensor(const lathe_results_t *results, size_t index);
 
 /* Gives the memory back to the model. */
 LATHE_API void lathe_results_destroy(lathe_results_t *results);
+
+/*===----------------------------------------------------------------------===
+ * Buffers
+ *===----------------------------------------------------------------------===*/
+
+/* Memory that a model's device works in, for inputs and outputs that stay there
+ * between runs. Programs that use the device by themselves need none: they give
+ * addresses of their own. */
+typedef struct lathe_buffer_t lathe_buffer_t;
+
+LATHE_API LATHE_MUST_CHECK lathe_status_t lathe_buffer_create(
+    const lathe_model_t *model, uint64_t size, lathe_buffer_t **buffer);
+/* Keeps the model alive until then. No run may be using the buffer. */
+LATHE_API void lathe_buffer_destroy(lathe_buffer_t *buffer);
+
+/* What goes into lathe_tensor_t.data, at a multiple of 64. */
+LATHE_API void *lathe_buffer_data(const lathe_buffer_t *buffer);
+
+/* Copy `size` bytes to or from the buffer's bytes from `offset` on, and return
+ * when that is done. */
+LATHE_API LATHE_MUST_CHECK lathe_status_t lathe_buffer_write(
+    lathe_buffer_t *buffer, uint64_t offset, const void *from, uint64_t size);
+LATHE_API LATHE_MUST_CHECK lathe_status_t lathe_buffer_read(
+    const lathe_buffer_t *buffer, uint64_t offset, void *to, uint64_t size);
 
 /*===----------------------------------------------------------------------===
  * Profiles
@@ -421,6 +501,9 @@ typedef struct lathe_profile_step_t {
   int64_t bytes; /* size of all operands */
   int64_t programs;
   uint32_t num_threads; /* that the launch was offered to */
+  /* When it began, on the same clock as `ns`: the first of these is not 0. What
+   * lies between the end of one step and the start of the next is a gap. */
+  uint64_t start_ns;
 } lathe_profile_step_t;
 LATHE_API LATHE_MUST_CHECK lathe_status_t lathe_profile_step(
     const lathe_profile_t *profile, size_t index, lathe_profile_step_t *step);

@@ -54,7 +54,12 @@ typedef enum lathe_code_t {
   /* Lathe does not do that (yet). */
   LATHE_UNIMPLEMENTED = 9,
   /* A defect of Lathe. */
-  LATHE_INTERNAL = 10
+  LATHE_INTERNAL = 10,
+  /* A device failed in the middle of its work (a kernel touched memory that is
+   * not there, the device fell off its bus). Until the process ends, or at
+   * least until all that uses the device is destroyed, every further call on it
+   * fails; the message has the driver's words. */
+  LATHE_DEVICE_LOST = 11
 } lathe_code_t;
 
 /* LATHE_OK for NULL. */

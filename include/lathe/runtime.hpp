@@ -74,6 +74,14 @@ public:
   Tensor(void *data, lathe_dtype_t dtype, std::vector<int64_t> dims)
       : address(data), type(dtype), shape(std::move(dims)) {}
 
+  /// The same elements, said to be in memory of a device.
+  Tensor in(lathe_memory_t kind, int32_t index = 0) && {
+    where = kind;
+    deviceIndex = index;
+    return std::move(*this);
+  }
+  lathe_memory_t memory() const { return where; }
+
   lathe_dtype_t dtype() const { return type; }
   const std::vector<int64_t> &dims() const { return shape; }
   /// How many elements there are.
@@ -94,13 +102,16 @@ public:
 
   /// Valid as long as this object is neither changed nor moved.
   lathe_tensor_t raw() const {
-    return {address, type, static_cast<uint32_t>(shape.size()), shape.data()};
+    return {address,      type,  static_cast<uint32_t>(shape.size()),
+            shape.data(), where, deviceIndex};
   }
 
 private:
   void *address;
   lathe_dtype_t type;
   std::vector<int64_t> shape;
+  lathe_memory_t where = LATHE_MEMORY_HOST;
+  int32_t deviceIndex = 0;
 };
 
 namespace detail {
@@ -171,7 +182,8 @@ public:
     if (!tensor)
       throw Error(LATHE_INVALID_ARGUMENT, "there is no such output");
     return Tensor(tensor->data, tensor->dtype,
-                  {tensor->dims, tensor->dims + tensor->rank});
+                  {tensor->dims, tensor->dims + tensor->rank})
+        .in(tensor->memory, tensor->device_index);
   }
 
 private:

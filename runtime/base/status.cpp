@@ -93,6 +93,8 @@ const char *lathe_code_name(lathe_code_t code) {
     return "unimplemented";
   case LATHE_INTERNAL:
     return "internal";
+  case LATHE_DEVICE_LOST:
+    return "device lost";
   }
   return "unknown";
 }

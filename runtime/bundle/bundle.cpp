@@ -96,8 +96,7 @@ Status lathe_bundle_t::load(const lathe_bundle_options_t &options) {
       if (root->segments()->Get(i)->kind() == SegmentKind::Code)
         LATHE_TRY(verifySegment(i));
   }
-  LATHE_TRY(describeEntries());
-  return describeVariants();
+  return describeEntries();
 }
 
 /// Unknown fields of a newer version are welcome, a newer version is not.

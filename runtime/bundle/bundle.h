@@ -5,6 +5,8 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
+#include "runtime/base/sync.h"
+#include "runtime/base/text.h"
 #include "runtime/bundle/verify.h"
 
 /// A bundle that has been verified. Immutable; held by its opener and by each
@@ -47,10 +49,9 @@ public:
     lathe::rt::Array<char> text;
   };
   const EntryText &entryText(size_t entry) const { return texts[entry]; }
-  /// Features of a variant that this machine lacks, or "".
-  const char *missing(size_t variant) const {
-    return missingText[variant].data();
-  }
+  /// Features of a variant that this machine lacks, or "". Asks the device's
+  /// driver when it is first called for the variant.
+  lathe::rt::Status findMissing(size_t variant, const char **text) const;
 
   // For newObject.
   explicit lathe_bundle_t(const lathe::rt::Allocator &allocator)
@@ -61,7 +62,6 @@ private:
   lathe::rt::Status load(const lathe_bundle_options_t &options);
   lathe::rt::Status readManifest();
   lathe::rt::Status describeEntries();
-  lathe::rt::Status describeVariants();
   lathe::rt::Status verifyGap(uint64_t begin, uint64_t end) const;
 
   lathe::rt::Allocator allocator;
@@ -73,7 +73,16 @@ private:
   uint64_t manifestOffset = 0;
   const lathe::bundle::Manifest *root = nullptr;
   lathe::rt::Array<EntryText> texts;
-  lathe::rt::Array<lathe::rt::Array<char>> missingText;
+
+  mutable lathe::rt::Mutex mutex;
+  mutable lathe::rt::Array<lathe::rt::Array<char>> missingTexts;
 };
+
+namespace lathe::rt {
+class Device;
+
+/// "avx512f, avx512vnni": features of a variant that the device lacks, or "".
+Text<512> listMissing(const bundle::Variant &variant, const Device &device);
+} // namespace lathe::rt
 
 #endif // LATHE_RUNTIME_BUNDLE_BUNDLE_H

@@ -84,43 +84,50 @@ Status lathe_bundle_t::describeEntries() {
   return ok();
 }
 
-/// "avx512f, avx512vnni", or "" when the machine fits.
-static Status describeMissing(const Allocator &allocator,
-                              const bundle::Variant &variant,
-                              Array<char> &text) {
-  const DeviceType *device = findDeviceForTarget(textOf(variant.target()));
-  if (!device) {
-    const char *target = textOf(variant.target());
-    static const char prefix[] = "a device for target ";
-    LATHE_TRY(text.allocate(allocator, sizeof(prefix) + strlen(target)));
-    memcpy(text.data(), prefix, sizeof(prefix) - 1);
-    memcpy(text.data() + sizeof(prefix) - 1, target, strlen(target));
-    return ok();
-  }
-  size_t size = 1;
-  for (uint32_t i = 0; i < sizeOf(variant.features()); ++i)
-    size += sizeOf(variant.features()->Get(i)) + 2;
-  LATHE_TRY(text.allocate(allocator, size));
-  char *end = text.data();
+Text<512> lathe::rt::listMissing(const bundle::Variant &variant,
+                                 const Device &device) {
+  Text<512> missing;
   for (uint32_t i = 0; i < sizeOf(variant.features()); ++i) {
     const char *feature = textOf(variant.features()->Get(i));
-    if (device->hasFeature(feature))
+    if (device.hasFeature(feature))
       continue;
-    if (end != text.data()) {
-      *end++ = ',';
-      *end++ = ' ';
-    }
-    memcpy(end, feature, strlen(feature));
-    end += strlen(feature);
+    missing.separate();
+    missing.add("%s", feature);
   }
-  return ok();
+  return missing;
 }
 
-Status lathe_bundle_t::describeVariants() {
-  LATHE_TRY(missingText.allocate(allocator, sizeOf(root->variants())));
-  for (uint32_t i = 0; i < sizeOf(root->variants()); ++i)
-    LATHE_TRY(
-        describeMissing(allocator, *root->variants()->Get(i), missingText[i]));
+/// The same for the machine's first device of that kind, or why there is none.
+static Text<512> listMissing(const Allocator &allocator,
+                             const bundle::Variant &variant) {
+  Text<512> missing;
+  const DeviceType *type = findDeviceForTarget(textOf(variant.target()));
+  if (!type) {
+    missing.add("a device for target %s", textOf(variant.target()));
+    return missing;
+  }
+  Device *device = nullptr;
+  if (Status status = type->open(allocator, {}, &device); status.failed())
+    missing.add("%s", status.message());
+  else
+    missing = listMissing(variant, *device);
+  if (device)
+    device->destroy();
+  return missing;
+}
+
+Status lathe_bundle_t::findMissing(size_t variant, const char **text) const {
+  Lock lock(mutex);
+  if (missingTexts.size() == 0)
+    LATHE_TRY(missingTexts.allocate(allocator, sizeOf(root->variants())));
+  Array<char> &known = missingTexts[variant];
+  if (known.size() == 0) {
+    Text<512> missing = listMissing(
+        allocator, *root->variants()->Get(static_cast<uint32_t>(variant)));
+    LATHE_TRY(known.allocate(allocator, strlen(missing.c_str()) + 1));
+    memcpy(known.data(), missing.c_str(), known.size());
+  }
+  *text = known.data();
   return ok();
 }
 
@@ -341,7 +348,7 @@ static Status getVariant(const lathe_bundle_t *self, size_t index,
   value.code = variant->code();
   value.num_features = sizeOf(variant->features());
   value.num_kernels = sizeOf(variant->kernels());
-  value.missing = self->missing(index);
+  LATHE_TRY(self->findMissing(index, &value.missing));
   value.fits = *value.missing == 0;
   return copyInfo(value, "lathe_variant_info_t", info);
 }

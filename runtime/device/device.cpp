@@ -2,8 +2,10 @@
 
 #include "runtime/device/device.h"
 
+#include "runtime/base/options.h"
 #include "runtime/device/cpu/cpu_device.h"
 
+#include <cstdlib>
 #include <cstring>
 
 namespace lathe::rt {
@@ -21,4 +23,89 @@ const DeviceType *findDeviceForTarget(const char *target) {
   return nullptr;
 }
 
+Status parseDeviceName(const char *name, const DeviceType **result,
+                       int32_t *index) {
+  const char *colon = strchr(name, ':');
+  size_t length = colon ? size_t(colon - name) : strlen(name);
+  Text<256> names;
+  for (const DeviceType *type : deviceTypes()) {
+    names.separate();
+    names.add("'%s'", type->name);
+    if (strlen(type->name) == length && !strncmp(type->name, name, length))
+      *result = type;
+  }
+  if (!*result)
+    return error(LATHE_NOT_FOUND, "no device '%s'; there are: %s", name,
+                 names.c_str());
+  *index = 0;
+  if (!colon)
+    return ok();
+  char *end;
+  long number = strtol(colon + 1, &end, 10);
+  if (end == colon + 1 || *end || number < 0 || number > 1023)
+    return error(LATHE_INVALID_ARGUMENT,
+                 "device '%s': its number is '%s', and should be 0 to 1023",
+                 name, colon + 1);
+  *index = static_cast<int32_t>(number);
+  return ok();
+}
+
+//===----------------------------------------------------------------------===//
+// The list of devices
+//===----------------------------------------------------------------------===//
+
+/// Rows of a type: one at least, which says why there are no devices.
+static uint32_t countRows(const DeviceType &type) {
+  uint32_t count = 0;
+  Status status = type.count(&count);
+  return status.failed() || !count ? 1 : count;
+}
+
+static Status describeDevice(const DeviceType &type, uint32_t index,
+                             lathe_device_info_t *info) {
+  uint32_t count = 0;
+  LATHE_TRY(type.count(&count));
+  if (count == 0)
+    return error(LATHE_NOT_FOUND, "there are none");
+  LATHE_TRY(type.describe(index, info));
+  if (info->memory != LATHE_MEMORY_HOST)
+    snprintf(info->name, sizeof(info->name), "%s:%u", type.name, index);
+  return ok();
+}
+
+static Status deviceInfo(size_t index, lathe_device_info_t *info) {
+  size_t first = 0;
+  for (const DeviceType *type : deviceTypes()) {
+    uint32_t rows = countRows(*type);
+    if (index >= first + rows) {
+      first += rows;
+      continue;
+    }
+    auto value = LATHE_INIT(lathe_device_info_t);
+    snprintf(value.name, sizeof(value.name), "%s", type->name);
+    value.device_index = static_cast<int32_t>(index - first);
+    Status status =
+        describeDevice(*type, static_cast<uint32_t>(index - first), &value);
+    value.usable = !status.failed();
+    if (status.failed())
+      snprintf(value.description, sizeof(value.description), "%s",
+               status.message());
+    return copyInfo(value, "lathe_device_info_t", info);
+  }
+  return error(LATHE_INVALID_ARGUMENT, "device %zu of %zu", index, first);
+}
+
 } // namespace lathe::rt
+
+using namespace lathe::rt;
+
+lathe_status_t lathe_device_info(size_t index, lathe_device_info_t *info) {
+  return deviceInfo(index, info).release();
+}
+
+size_t lathe_device_count(void) {
+  size_t count = 0;
+  for (const DeviceType *type : deviceTypes())
+    count += countRows(*type);
+  return count;
+}

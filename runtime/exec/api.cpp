@@ -20,8 +20,14 @@ void lathe_model_destroy(lathe_model_t *self) {
 
 lathe_status_t lathe_model_info(const lathe_model_t *self,
                                 lathe_model_info_t *info) {
-  lathe_model_info_t value = {sizeof(value), self->device().name,
-                              self->variant(), self->numThreads()};
+  lathe_model_info_t value = {sizeof(value),
+                              self->deviceType().name,
+                              self->variant(),
+                              self->numThreads(),
+                              self->device().memory,
+                              self->device().index,
+                              self->device().description.c_str(),
+                              self->constantBytes()};
   return copyInfo(value, "lathe_model_info_t", info).release();
 }
 
@@ -54,7 +60,7 @@ static Status runIn(const lathe_model_t *model,
   LATHE_TRY(copyOptions(options, "lathe_run_options_t", &copy));
   Context *context;
   LATHE_TRY(model->acquire(copy.entry, &context));
-  Status status = context->run(inputs, outputs, copy.profile);
+  Status status = context->run(inputs, outputs, copy);
   if (status.failed())
     model->giveBack(context);
   else

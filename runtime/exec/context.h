@@ -12,6 +12,9 @@
 #include "runtime/exec/layout.h"
 #include "runtime/exec/model.h"
 #include "runtime/exec/profile.h"
+#include "runtime/exec/record.h"
+#include "runtime/exec/residence.h"
+#include "runtime/exec/room.h"
 
 struct lathe_results_t {
   lathe::rt::Context *context = nullptr;
@@ -25,13 +28,16 @@ public:
 
   ~Context();
 
-  Status create();
+  /// Work goes to `queue`, its caller's; without one, to a queue of its own if
+  /// the device has queues.
+  Status create(Queue *queue);
   void destroy() { deleteObject(allocator, this); }
 
   /// Runs the program. With `outputs` empty, results go to memory of the
   /// context.
   Status run(Span<const lathe_tensor_t> inputs,
-             Span<const lathe_tensor_t> outputs, lathe_profile_t *profile);
+             Span<const lathe_tensor_t> outputs,
+             const lathe_run_options_t &options);
 
   /// Runs an internal entry: `given` are the values of its first symbols. The
   /// steps go to `profile` if there is one.
@@ -39,6 +45,9 @@ public:
                      Span<const lathe_tensor_t> inputs,
                      Span<const lathe_tensor_t> outputs,
                      lathe_profile_t *profile);
+
+  /// Reads one element of an output of the run that has just ended.
+  Status readOutput(size_t output, void *to, size_t size);
 
   /// Only what the shapes of the inputs decide.
   Status bindShapes(Span<const lathe_tensor_t> inputs, bool needData);
@@ -71,17 +80,29 @@ private:
     int64_t bytes = 0;
   };
   struct OutputState {
-    Block block;
+    Room room;  // for kernels to write to
+    Block host; // for results that a device with its own memory computes
     int64_t dims[bundle::maxRank] = {};
     uint64_t bytes = 0;
-    uint8_t *address = nullptr;
+    uint8_t *address = nullptr;     // where kernels may write it
+    uint8_t *destination = nullptr; // where it is in the end
+    bool toHost = true;             // the destination is host memory
     bool placed = false; // Steps write it there; else it is copied at the end.
   };
   /// What a loop has collected for one of its results.
   struct Stack {
-    Block block;
+    Room room;
     uint64_t bytes = 0;
     int64_t dims[bundle::maxRank] = {};
+  };
+
+  /// A queue that nobody else has.
+  struct OwnQueue {
+    ~OwnQueue() {
+      if (queue)
+        queue->destroy();
+    }
+    Queue *queue = nullptr;
   };
 
   // inputs.cpp
@@ -121,6 +142,9 @@ private:
   Status runStep(uint32_t index, lathe_profile_t *profile);
   Status launch(const bundle::Launch &launch, const StepPlan &step,
                 lathe_profile_t *profile);
+  /// Hands the launch to the device, whose memory has the operands.
+  Status issue(const bundle::Launch &launch, const StepPlan &step,
+               uint32_t *threads);
   Status launchChecked(const bundle::Launch &launch, uint32_t kernel,
                        const LaunchArgs &args) const;
   Status callBuiltin(const bundle::BuiltinCall &call, const StepPlan &step,
@@ -134,7 +158,30 @@ private:
   Status bindSymbol(uint32_t symbol, int64_t value);
   Status fillOperand(uint32_t buffer, Operand &operand) const;
   Status finishOutputs();
+  Status deliver(const OutputState &output, uint32_t buffer);
   uint64_t arenaBytes() const;
+
+  // transfers.cpp, for devices with memory of their own: what steps read and
+  // write goes to where they do it.
+  Part partOf(uint32_t buffer) const;
+  Status settleRoot(uint32_t buffer);
+  Status placeInput(uint32_t buffer);
+  Status prepareTransfer(size_t output, const lathe_tensor_t *given);
+  Status moveOperands(const bundle::Launch &launch);
+  /// Brings what the step reads to the host, and with it what the host's steps
+  /// after it read, if that is small: one wait instead of several.
+  Status bringToHost(const StepPlan &step);
+  Status fetchReads(uint32_t step, bool isAhead, uint32_t phase);
+  Status writeOnHost(Indices writes, bool done);
+  uint8_t *hostAddress(uint32_t buffer) const;
+  /// `size` bytes to memory of the device, from wherever the tensor is.
+  Status copyTensor(uint8_t *to, const lathe_tensor_t &from, uint64_t size);
+
+  // record.cpp
+  Status runRecorded(const RecordedRange &range);
+  Status recordRange(const RecordedRange &range, void **recording);
+  Status issueRange(const RecordedRange &range);
+  bool describeRange(const RecordedRange &range);
 
   // control.cpp
   Status call(const bundle::Call &call, const StepPlan &step,
@@ -150,8 +197,8 @@ private:
                     int64_t iterations);
   Status child(uint32_t index, uint32_t entry, Context **context);
   Status giveSymbols(const flatbuffers::Vector<int32_t> *exprs);
-  Status describeBuffer(uint32_t buffer, uint32_t tensor);
-  Status copyResult(const lathe_tensor_t &from, uint32_t buffer) const;
+  Status describeBuffer(uint32_t buffer, uint32_t tensor, bool toWrite);
+  Status copyResult(const lathe_tensor_t &from, uint32_t buffer);
 
   ExprValue value(int32_t expr) const {
     return exprs[static_cast<size_t>(expr)];
@@ -162,6 +209,11 @@ private:
   const size_t entryIndex;
   const ProgramPlan &plan;
   uint64_t runNumber = 0;
+  // Of a device with memory of its own; what follows gives memory back to it.
+  OwnQueue ownQueue;
+  Queue *queue = nullptr;
+  Residences residences;
+  Recordings recordings;
 
   Array<ExprValue> symbols;
   Array<uint64_t> definedBy; // per symbol: the last run that defined it
@@ -174,7 +226,8 @@ private:
   Array<ResultShape> shapes; // of one built-in
   Array<LayoutItem> items;
   Array<uint32_t> itemOrder;
-  Array<Block> arenas; // one per phase
+  Array<Room> arenas;     // one per phase
+  Array<Room> inputRooms; // for inputs that are elsewhere
   Block scratch;
   // Of calls and loops.
   Array<Context *> children;
@@ -191,7 +244,11 @@ private:
   Span<const lathe_tensor_t> callerInputs;
   Span<const lathe_tensor_t> callerOutputs;
   Span<const int64_t> givenSymbols;
+  bool keepResults = false; // in the memory of the device
 };
+
+/// Can the device read and write where the tensor is?
+Status checkMemory(const lathe_tensor_t &tensor, const Device &device);
 
 /// The number of elements, or an error when it is negative or its size in bytes
 /// cannot be represented.

@@ -16,7 +16,7 @@ using namespace bundle;
 /// The context at `index` among the children, made when it is first used.
 Status Context::child(uint32_t index, uint32_t entry, Context **context) {
   if (!children[index])
-    LATHE_TRY(owner.createContext(entry, &children[index]));
+    LATHE_TRY(owner.createContext(entry, queue, &children[index]));
   *context = children[index];
   return ok();
 }
@@ -30,20 +30,32 @@ Status Context::giveSymbols(const flatbuffers::Vector<int32_t> *exprs) {
   return ok();
 }
 
-/// `tensors[tensor]` becomes the memory of `buffer`.
-Status Context::describeBuffer(uint32_t buffer, uint32_t tensor) {
+/// `tensors[tensor]` becomes the memory of `buffer`, for a callee to read, or
+/// to write.
+Status Context::describeBuffer(uint32_t buffer, uint32_t tensor, bool toWrite) {
   const Buffer &facts = *plan.program().buffers()->Get(buffer);
   int64_t *dims = tensorDims.data() + size_t(tensor) * maxRank;
   for (uint32_t d = 0; d < sizeOf(facts.dims()); ++d)
     LATHE_TRY(checkedValue(facts.dims()->Get(d), "a dim", &dims[d]));
-  tensors[tensor] = {buffers[buffer].address,
-                     static_cast<lathe_dtype_t>(facts.dtype()),
-                     sizeOf(facts.dims()), dims};
+  tensors[tensor] = {
+      buffers[buffer].address, static_cast<lathe_dtype_t>(facts.dtype()),
+      sizeOf(facts.dims()),    dims,
+      owner.device().memory,   owner.device().index};
+  if (!queue)
+    return ok();
+  Part part = partOf(buffer);
+  if (toWrite)
+    return residences.writeOnDevice(part);
+  if (part.root.onHost && !part.root.onDevice) {
+    tensors[tensor].data = hostAddress(buffer);
+    tensors[tensor].memory = LATHE_MEMORY_HOST;
+    tensors[tensor].device_index = 0;
+  }
   return ok();
 }
 
 /// Copies what a callee has computed, whose dtype and rank were verified.
-Status Context::copyResult(const lathe_tensor_t &from, uint32_t buffer) const {
+Status Context::copyResult(const lathe_tensor_t &from, uint32_t buffer) {
   const auto *dims = plan.program().buffers()->Get(buffer)->dims();
   for (uint32_t d = 0; d < from.rank; ++d) {
     int64_t expected;
@@ -53,9 +65,9 @@ Status Context::copyResult(const lathe_tensor_t &from, uint32_t buffer) const {
                    "dim %u of a result is %" PRId64 " and should be %" PRId64,
                    d, from.dims[d], expected);
   }
-  if (buffers[buffer].bytes)
-    memcpy(buffers[buffer].address, from.data, buffers[buffer].bytes);
-  return ok();
+  if (queue)
+    LATHE_TRY(residences.writeOnDevice(partOf(buffer)));
+  return copyTensor(buffers[buffer].address, from, buffers[buffer].bytes);
 }
 
 //===----------------------------------------------------------------------===//
@@ -89,13 +101,14 @@ Status Context::call(const Call &call, const StepPlan &step,
                   call.callees()->Get(chosen)->entry(), &callee));
   LATHE_TRY(giveSymbols(call.symbols()));
   for (uint32_t i = 0; i < numReads; ++i)
-    LATHE_TRY(describeBuffer(call.reads()->Get(i), i));
+    LATHE_TRY(describeBuffer(call.reads()->Get(i), i, /*toWrite=*/false));
   Span<const int64_t> symbolValues = {given.data(), sizeOf(call.symbols())};
   Span<const lathe_tensor_t> inputs = {tensors.data(), numReads};
   if (!step.binds) {
     // The callee writes to where its results belong.
     for (uint32_t i = 0; i < numWrites; ++i)
-      LATHE_TRY(describeBuffer(call.writes()->Get(i), numReads + i));
+      LATHE_TRY(describeBuffer(call.writes()->Get(i), numReads + i,
+                               /*toWrite=*/true));
     return callee->runInternal(symbolValues, inputs,
                                {tensors.data() + numReads, numWrites}, profile);
   }
@@ -126,9 +139,10 @@ Status Context::loop(const Loop &loop, const StepPlan &step,
   uint32_t numCarried = sizeOf(loop.carried());
   LATHE_TRY(giveSymbols(loop.symbols()));
   for (uint32_t i = 0; i < numCarried; ++i)
-    LATHE_TRY(describeBuffer(loop.carried()->Get(i), 1 + i));
+    LATHE_TRY(describeBuffer(loop.carried()->Get(i), 1 + i, /*toWrite=*/false));
   for (uint32_t i = 0; i < sizeOf(loop.reads()); ++i)
-    LATHE_TRY(describeBuffer(loop.reads()->Get(i), 1 + numCarried + i));
+    LATHE_TRY(describeBuffer(loop.reads()->Get(i), 1 + numCarried + i,
+                             /*toWrite=*/false));
   for (uint32_t i = 0; i < sizeOf(loop.writes()) - numCarried; ++i) {
     Stack &stack = stacks[step.firstStack + i];
     stack.bytes = 0;
@@ -144,28 +158,32 @@ Status Context::iterate(const Loop &loop, const StepPlan &step,
   uint32_t numCarried = sizeOf(loop.carried());
   uint32_t numInputs = 1 + numCarried + sizeOf(loop.reads());
   int64_t limit = INT64_MAX;
+  if (queue)
+    LATHE_TRY(bringToHost(step));
   if (loop.count() != absentOperand) {
     if (buffers[loop.count()].elements != 1)
       return error(LATHE_FAILED_PRECONDITION, "the count is not one number");
-    memcpy(&limit, buffers[loop.count()].address, sizeof(limit));
+    memcpy(&limit, hostAddress(loop.count()), sizeof(limit));
   }
   bool goOn = true;
   if (loop.condition() != absentOperand) {
     if (buffers[loop.condition()].elements != 1)
       return error(LATHE_FAILED_PRECONDITION, "the condition is not one value");
-    goOn = *buffers[loop.condition()].address != 0;
+    goOn = *hostAddress(loop.condition()) != 0;
   }
   int64_t i = 0;
   for (; goOn && i < limit; ++i) {
     Context *body;
     LATHE_TRY(child(step.firstChild + (i & 1), loop.body(), &body));
-    tensors[0] = {&i, LATHE_DTYPE_I64, 0, nullptr};
+    tensors[0] = {&i, LATHE_DTYPE_I64, 0, nullptr, LATHE_MEMORY_HOST, 0};
     LATHE_TRY(
         annotate(body->runInternal({given.data(), sizeOf(loop.symbols())},
                                    {tensors.data(), numInputs}, {}, profile),
                  "iteration %" PRId64, i));
     Span<const lathe_tensor_t> results = body->outputTensors();
-    goOn = *static_cast<const uint8_t *>(results[0].data) != 0;
+    uint8_t condition;
+    LATHE_TRY(body->readOutput(0, &condition, sizeof(condition)));
+    goOn = condition != 0;
     for (uint32_t c = 1; c <= numCarried; ++c)
       tensors[c] = results[c];
     LATHE_TRY(collect(loop, step, i, results));
@@ -194,9 +212,9 @@ Status Context::collect(const Loop &loop, const StepPlan &step, int64_t number,
     size_t elementSize = lathe_dtype_size(result.dtype);
     LATHE_TRY(countElements(result.dims, result.rank, elementSize, &elements));
     uint64_t size = uint64_t(elements) * elementSize;
-    LATHE_TRY(stack.block.extend(allocator, stack.bytes + size, stack.bytes));
-    if (size)
-      memcpy(stack.block.data() + stack.bytes, result.data, size);
+    LATHE_TRY(
+        stack.room.extend(allocator, queue, stack.bytes + size, stack.bytes));
+    LATHE_TRY(copyTensor(stack.room.data() + stack.bytes, result, size));
     stack.bytes += size;
   }
   return ok();
@@ -216,9 +234,10 @@ Status Context::finishLoop(const Loop &loop, const StepPlan &step,
     } else {
       Stack &stack = stacks[step.firstStack + i - numCarried];
       stack.dims[0] = iterations;
-      results[i] = {stack.block.data(),
-                    static_cast<lathe_dtype_t>(write.dtype()),
-                    sizeOf(write.dims()), stack.dims};
+      results[i] = {
+          stack.room.data(),     static_cast<lathe_dtype_t>(write.dtype()),
+          sizeOf(write.dims()),  stack.dims,
+          owner.device().memory, owner.device().index};
     }
     shapes[i].rank = results[i].rank;
     for (uint32_t d = 0; d < results[i].rank; ++d)

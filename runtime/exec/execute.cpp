@@ -13,11 +13,14 @@ using namespace bundle;
 Context::Context(const Allocator &allocator, const lathe_model_t &model,
                  size_t entry)
     : allocator(allocator), owner(model), entryIndex(entry),
-      plan(model.plan(entry)) {
+      plan(model.plan(entry)), residences(allocator) {
   handle.context = this;
 }
 
-Status Context::create() {
+Status Context::create(Queue *given) {
+  if (!given)
+    LATHE_TRY(owner.device().createQueue(&ownQueue.queue));
+  queue = given ? given : ownQueue.queue;
   size_t numBuffers = plan.buffers.size(), numOutputs = 0;
   numOutputs = sizeOf(plan.entry().outputs());
   LATHE_TRY(symbols.allocate(allocator, plan.symbolPhase.size()));
@@ -41,6 +44,11 @@ Status Context::create() {
   LATHE_TRY(tensors.allocate(allocator, numTensors));
   LATHE_TRY(tensorDims.allocate(allocator, numTensors * maxRank));
   LATHE_TRY(outputs.allocate(allocator, numOutputs));
+  if (queue) {
+    LATHE_TRY(residences.create(*queue, numBuffers));
+    LATHE_TRY(inputRooms.allocate(allocator, sizeOf(plan.entry().inputs())));
+    LATHE_TRY(recordings.create(allocator, *queue, plan));
+  }
   return results.allocate(allocator, numOutputs);
 }
 
@@ -52,16 +60,38 @@ Context::~Context() {
 
 Status Context::run(Span<const lathe_tensor_t> inputTensors,
                     Span<const lathe_tensor_t> outputTensors,
-                    lathe_profile_t *profile) {
-  uint64_t begin = profile ? now() : 0;
+                    const lathe_run_options_t &options) {
+  lathe_profile_t *profile = options.profile;
+  keepResults = options.device_results != 0 && queue;
+  bool isTimed = profile || options.device_ns;
+  uint64_t begin = isTimed ? now() : 0;
   if (profile)
-    LATHE_TRY(profile->begin(plan.steps.size()));
-  LATHE_TRY(runInternal({}, inputTensors, outputTensors, profile));
+    LATHE_TRY(profile->begin(plan.steps.size(), begin));
+  if (queue && options.stream)
+    LATHE_TRY(queue->follow(options.stream));
+  if (queue && isTimed)
+    LATHE_TRY(queue->mark(lathe_profile_t::beginMark));
+  Status status = runInternal({}, inputTensors, outputTensors, profile);
+  if (queue && isTimed && !status.failed())
+    status = queue->mark(lathe_profile_t::endMark);
+  if (queue) {
+    // The caller's memory is in use until then, also after an error.
+    Status done = queue->wait();
+    if (!status.failed())
+      status = static_cast<Status &&>(done);
+  }
+  if (status.failed() || !isTimed)
+    return status;
+  uint64_t ns = now() - begin;
+  if (queue)
+    LATHE_TRY(queue->elapsed(lathe_profile_t::beginMark,
+                             lathe_profile_t::endMark, &ns));
+  if (options.device_ns)
+    *options.device_ns = ns;
   if (!profile)
     return ok();
-  profile->totalNs = now() - begin;
   profile->arenaBytes = arenaBytes();
-  return ok();
+  return profile->end(queue);
 }
 
 Status Context::runInternal(Span<const int64_t> symbolValues,
@@ -77,22 +107,42 @@ Status Context::runInternal(Span<const int64_t> symbolValues,
   return finishOutputs();
 }
 
+Status Context::readOutput(size_t output, void *to, size_t size) {
+  uint32_t buffer =
+      plan.program().outputs()->Get(static_cast<uint32_t>(output));
+  if (queue) {
+    LATHE_TRY(residences.toHost(partOf(buffer)));
+    LATHE_TRY(residences.settle());
+  }
+  memcpy(to, hostAddress(buffer), size);
+  return ok();
+}
+
 uint64_t Context::arenaBytes() const {
   uint64_t bytes = 0;
-  for (const Block &arena : arenas)
+  for (const Room &arena : arenas)
     bytes += arena.size();
+  for (const Room &room : inputRooms)
+    bytes += room.size();
   for (const OutputState &output : outputs)
-    bytes += output.block.size();
+    bytes += output.room.size();
   for (const Stack &stack : stacks)
-    bytes += stack.block.size();
+    bytes += stack.room.size();
   for (const Context *context : children)
     bytes += context ? context->arenaBytes() : 0;
   return bytes;
 }
 
 Status Context::runSteps(lathe_profile_t *profile) {
-  for (uint32_t i = 0; i < plan.steps.size(); ++i)
+  for (uint32_t i = 0; i < plan.steps.size(); ++i) {
+    uint32_t range = plan.steps[i].range;
+    if (queue && !profile && range != noIndex) {
+      LATHE_TRY(runRecorded(plan.ranges[range]));
+      i = plan.ranges[range].end - 1;
+      continue;
+    }
     LATHE_TRY(runStep(i, profile));
+  }
   return ok();
 }
 
@@ -108,6 +158,8 @@ Status Context::runStep(uint32_t index, lathe_profile_t *profile) {
                     textOf(call.callee()), textOf(call.label()));
   }
   case StepBody::Bind:
+    if (queue)
+      LATHE_TRY(bringToHost(facts));
     LATHE_TRY(bindFromBuffer(*step.body_as_Bind()));
     return beginPhase(facts.phase + 1);
   case StepBody::Call: {
@@ -148,35 +200,46 @@ Status Context::launchChecked(const Launch &launch, uint32_t kernel,
       textOf(owner.variantTable().kernels()->Get(kernel)->symbol()));
 }
 
+Status Context::issue(const Launch &launch, const StepPlan &step,
+                      uint32_t *threads) {
+  const LaunchState &state = launches[step.launch];
+  if (!state.programs)
+    return ok();
+  uint32_t numReads = sizeOf(launch.reads());
+  for (uint32_t i = 0; i < numReads; ++i)
+    pointers[i] = buffers[launch.reads()->Get(i)].address;
+  for (uint32_t i = 0; i < sizeOf(launch.writes()); ++i)
+    pointers[numReads + i] = buffers[launch.writes()->Get(i)].address;
+  LaunchArgs args = {pointers.data(),
+                     scalars.data() + step.firstScalar,
+                     {state.grid[0], state.grid[1], state.grid[2]},
+                     state.flops,
+                     state.bytes};
+  if (owner.isGuarded())
+    return launchChecked(launch, state.kernel, args);
+  Status status = owner.executable().launch(queue, state.kernel, args, threads);
+  if (!status.failed())
+    return ok();
+  return annotate(static_cast<Status &&>(status), "launch '%s'",
+                  textOf(launch.label()));
+}
+
 Status Context::launch(const Launch &launch, const StepPlan &step,
                        lathe_profile_t *profile) {
-  const LaunchState &state = launches[step.launch];
-  uint64_t begin = profile ? now() : 0;
+  if (queue)
+    LATHE_TRY(moveOperands(launch));
   uint32_t threads = 1;
-  if (state.programs) {
-    uint32_t numReads = sizeOf(launch.reads());
-    for (uint32_t i = 0; i < numReads; ++i)
-      pointers[i] = buffers[launch.reads()->Get(i)].address;
-    for (uint32_t i = 0; i < sizeOf(launch.writes()); ++i)
-      pointers[numReads + i] = buffers[launch.writes()->Get(i)].address;
-    LaunchArgs args = {pointers.data(),
-                       scalars.data() + step.firstScalar,
-                       {state.grid[0], state.grid[1], state.grid[2]},
-                       state.flops,
-                       state.bytes};
-    if (owner.isGuarded())
-      LATHE_TRY(launchChecked(launch, state.kernel, args));
-    else
-      threads = owner.executable().launch(state.kernel, args);
-  }
   if (!profile)
-    return ok();
+    return issue(launch, step, &threads);
+  const LaunchState &state = launches[step.launch];
   const Kernel &kernel = *owner.variantTable().kernels()->Get(state.kernel);
-  profile->add({sizeof(lathe_profile_step_t), textOf(launch.label()),
-                textOf(kernel.symbol()), textOf(kernel.schedule()),
-                now() - begin, state.flops, state.bytes, state.programs,
-                threads});
-  return ok();
+  LATHE_TRY(profile->beginLaunch(queue));
+  LATHE_TRY(issue(launch, step, &threads));
+  return profile->endLaunch({sizeof(lathe_profile_step_t),
+                             textOf(launch.label()), textOf(kernel.symbol()),
+                             textOf(kernel.schedule()), 0, state.flops,
+                             state.bytes, state.programs, threads, 0},
+                            queue);
 }
 
 //===----------------------------------------------------------------------===//
@@ -188,7 +251,7 @@ Status Context::fillOperand(uint32_t index, Operand &operand) const {
   if (index == absentOperand)
     return ok();
   const Buffer &buffer = *plan.program().buffers()->Get(index);
-  operand.data = buffers[index].address;
+  operand.data = hostAddress(index);
   operand.dtype = buffer.dtype();
   operand.rank = sizeOf(buffer.dims());
   operand.elements = buffers[index].elements;
@@ -200,6 +263,8 @@ Status Context::fillOperand(uint32_t index, Operand &operand) const {
 Status Context::callBuiltin(const BuiltinCall &call, const StepPlan &step,
                             lathe_profile_t *profile) {
   uint64_t begin = profile ? now() : 0;
+  if (queue)
+    LATHE_TRY(bringToHost(step));
   uint32_t numReads = sizeOf(call.reads()), numWrites = sizeOf(call.writes());
   for (uint32_t i = 0; i < numReads; ++i)
     LATHE_TRY(fillOperand(call.reads()->Get(i), operands[i]));
@@ -214,17 +279,22 @@ Status Context::callBuiltin(const BuiltinCall &call, const StepPlan &step,
     args.shapes = {};
     LATHE_TRY(bindResults(call.binds(), call.writes(), step.phase));
   }
+  if (queue)
+    LATHE_TRY(writeOnHost(call.writes(), /*done=*/false));
   for (uint32_t i = 0; i < numWrites; ++i)
     LATHE_TRY(fillOperand(call.writes()->Get(i), operands[numReads + i]));
   args.writes = {operands.data() + numReads, numWrites};
   LATHE_TRY(step.builtin->run(args));
+  if (queue)
+    LATHE_TRY(writeOnHost(call.writes(), /*done=*/true));
   if (!profile)
     return ok();
   int64_t bytes = 0;
   for (uint32_t i = 0; i < numReads + numWrites; ++i)
     bytes += operands[i].elements * int64_t(dtypeSize(operands[i].dtype));
   profile->add({sizeof(lathe_profile_step_t), textOf(call.label()),
-                step.builtin->name, "", now() - begin, -1, bytes, 1, 1});
+                step.builtin->name, "", now() - begin, -1, bytes, 1, 1,
+                begin - profile->beginNs});
   return ok();
 }
 
@@ -278,15 +348,14 @@ Status Context::bindFromBuffer(const Bind &bind) {
                  "'%s' is element %" PRIu64 " of a tensor of %" PRId64, name,
                  bind.element(), source.elements);
   int64_t value;
+  const uint8_t *address = hostAddress(bind.source());
   if (plan.buffers[bind.source()].elementSize == sizeof(int64_t)) {
-    memcpy(&value, source.address + bind.element() * sizeof(int64_t),
-           sizeof(value));
+    memcpy(&value, address + bind.element() * sizeof(int64_t), sizeof(value));
   } else if (plan.buffers[bind.source()].elementSize == 1) {
-    value = source.address[bind.element()] != 0;
+    value = address[bind.element()] != 0;
   } else {
     int32_t narrow;
-    memcpy(&narrow, source.address + bind.element() * sizeof(int32_t),
-           sizeof(narrow));
+    memcpy(&narrow, address + bind.element() * sizeof(int32_t), sizeof(narrow));
     value = narrow;
   }
   return bindSymbol(bind.symbol(), value);
@@ -300,18 +369,22 @@ Status Context::finishOutputs() {
   for (uint32_t i = 0; i < outputs.size(); ++i) {
     uint32_t index = plan.program().outputs()->Get(i);
     const BufferPlan &root = plan.buffers[plan.buffers[index].root];
-    if (root.output == i && outputs[i].placed)
+    bool isPlaced = root.output == i && outputs[i].placed;
+    if (!isPlaced) {
+      LATHE_TRY(outputDims(i));
+      if (outputs[i].bytes != buffers[index].bytes)
+        return error(LATHE_CORRUPT,
+                     "output %u: its buffer has %" PRIu64
+                     " bytes and its dims make %" PRIu64,
+                     i, buffers[index].bytes, outputs[i].bytes);
+      LATHE_TRY(prepareOutput(i));
+    }
+    if (outputs[i].bytes == 0)
       continue;
-    const BufferState &buffer = buffers[index];
-    LATHE_TRY(outputDims(i));
-    if (outputs[i].bytes != buffer.bytes)
-      return error(LATHE_CORRUPT,
-                   "output %u: its buffer has %" PRIu64
-                   " bytes and its dims make %" PRIu64,
-                   i, buffer.bytes, outputs[i].bytes);
-    LATHE_TRY(prepareOutput(i));
-    if (buffer.bytes)
-      memcpy(outputs[i].address, buffer.address, buffer.bytes);
+    if (queue)
+      LATHE_TRY(deliver(outputs[i], index));
+    else if (!isPlaced)
+      memcpy(outputs[i].address, buffers[index].address, buffers[index].bytes);
   }
   return ok();
 }

@@ -110,7 +110,10 @@ static void launchWatched(const Executable &executable, uint32_t kernel,
   action.sa_sigaction = handleFault;
   action.sa_flags = SA_SIGINFO;
   sigaction(SIGSEGV, &action, &previousAction);
-  executable.launch(kernel, args);
+  uint32_t threads;
+  // Host devices, which alone can be guarded, do not fail here.
+  Status status = executable.launch(nullptr, kernel, args, &threads);
+  (void)status;
   sigaction(SIGSEGV, &previousAction, nullptr);
   currentWatch = nullptr;
   pthread_mutex_unlock(&watchMutex);

@@ -61,6 +61,8 @@ Status Context::checkInput(size_t index, const lathe_tensor_t &tensor,
   if (!tensor.data)
     return error(LATHE_INVALID_ARGUMENT, "input '%s' has no data",
                  textOf(info.name()));
+  LATHE_TRY(annotate(checkMemory(tensor, owner.device()), "input '%s'",
+                     textOf(info.name())));
   if (reinterpret_cast<uintptr_t>(tensor.data) % size)
     return error(LATHE_INVALID_ARGUMENT,
                  "input '%s': its data is not aligned to %zu bytes",

@@ -4,6 +4,7 @@
 
 #include "runtime/base/options.h"
 #include "runtime/base/text.h"
+#include "runtime/bundle/bundle.h"
 #include "runtime/exec/context.h"
 
 #include <cstring>
@@ -37,8 +38,14 @@ lathe_model_t::~lathe_model_t() {
       list = context->next;
       context->destroy();
     }
+  if (uploads) {
+    uploads->deallocate(uploaded);
+    uploads->destroy();
+  }
   if (code)
     code->destroy();
+  if (opened)
+    opened->destroy();
   source->release();
 }
 
@@ -58,7 +65,11 @@ const bundle::Variant &lathe_model_t::variantTable() const {
 Status lathe_model_t::load(const lathe_model_options_t &options) {
   LATHE_TRY(chooseVariant(options));
   guarded = options.guard != 0;
-  threads = options.num_threads ? options.num_threads : type->defaultThreads();
+  if (guarded && opened->memory != LATHE_MEMORY_HOST)
+    return error(LATHE_UNIMPLEMENTED,
+                 "device '%s': launches can be guarded in host memory only; "
+                 "the vendor's tool (compute-sanitizer) does it here",
+                 type->name);
   alternativeIndex = options.alternative;
   LATHE_TRY(
       annotate(loadCode(), "variant '%s'", textOf(variantTable().level())));
@@ -69,50 +80,71 @@ Status lathe_model_t::load(const lathe_model_options_t &options) {
     LATHE_TRY(annotate(plans[i].create(allocator, *entries->Get(i),
                                        *variantTable().programs()->Get(i)),
                        "entry '%s'", textOf(entries->Get(i)->name())));
-  return ok();
+  LATHE_TRY(opened->createQueue(&uploads));
+  return uploads ? annotate(uploadConstants(), "weights") : ok();
 }
 
+/// Takes the first device, in the order of preference, that a variant fits.
+/// Only drivers of devices that the bundle has code for are loaded.
 Status lathe_model_t::chooseVariant(const lathe_model_options_t &options) {
-  const auto *variants = source->manifest().variants();
-  for (const DeviceType *device : deviceTypes()) {
-    if (options.device && strcmp(options.device, device->name) != 0)
+  const DeviceType *wanted = nullptr;
+  DeviceOptions how;
+  how.numThreads = options.num_threads;
+  how.adoptContext = options.adopt_context != 0;
+  if (options.device)
+    LATHE_TRY(parseDeviceName(options.device, &wanted, &how.index));
+  for (const DeviceType *candidate : deviceTypes()) {
+    if ((wanted && wanted != candidate) || !hasCodeFor(*candidate))
       continue;
-    for (uint32_t i = 0; i < sizeOf(variants); ++i) {
-      const bundle::Variant &variant = *variants->Get(i);
-      if (strcmp(textOf(variant.target()), device->target) != 0 ||
-          *source->missing(i) != 0 ||
-          (options.variant &&
-           strcmp(options.variant, textOf(variant.level())) != 0))
-        continue;
-      if (type && variant.rank() <= variantTable().rank())
-        continue;
-      type = device;
-      variantIndex = i;
+    Device *device = nullptr;
+    Status status = candidate->open(allocator, how, &device);
+    if (status.failed()) {
+      if (wanted || status.code() == LATHE_OUT_OF_MEMORY)
+        return status;
+      continue;
     }
-    if (type)
+    if (takeBestVariant(*candidate, *device, options.variant)) {
+      opened = device;
       return ok();
+    }
+    device->destroy();
   }
-  return noVariantFits(options);
+  return noVariantFits(options, wanted);
 }
 
-/// Says which devices or variants there are, and what each lacks here.
-Status
-lathe_model_t::noVariantFits(const lathe_model_options_t &options) const {
-  Text<256> devices;
-  bool known = !options.device;
-  for (const DeviceType *device : deviceTypes()) {
-    known |= options.device && strcmp(options.device, device->name) == 0;
-    devices.separate();
-    devices.add("'%s'", device->name);
-  }
-  if (!known)
-    return error(LATHE_NOT_FOUND, "no device '%s'; there are: %s",
-                 options.device, devices.c_str());
+bool lathe_model_t::hasCodeFor(const DeviceType &candidate) const {
+  const auto *variants = source->manifest().variants();
+  for (uint32_t i = 0; i < sizeOf(variants); ++i)
+    if (strcmp(textOf(variants->Get(i)->target()), candidate.target) == 0)
+      return true;
+  return false;
+}
 
+bool lathe_model_t::takeBestVariant(const DeviceType &candidate,
+                                    const Device &device, const char *level) {
+  const auto *variants = source->manifest().variants();
+  for (uint32_t i = 0; i < sizeOf(variants); ++i) {
+    const bundle::Variant &variant = *variants->Get(i);
+    if (strcmp(textOf(variant.target()), candidate.target) != 0 ||
+        !listMissing(variant, device).empty() ||
+        (level && strcmp(level, textOf(variant.level())) != 0))
+      continue;
+    if (type && variant.rank() <= variantTable().rank())
+      continue;
+    type = &candidate;
+    variantIndex = i;
+  }
+  return type != nullptr;
+}
+
+/// Says which variants there are, and what each lacks here.
+Status lathe_model_t::noVariantFits(const lathe_model_options_t &options,
+                                    const DeviceType *wanted) const {
   Text<1024> there;
   const auto *variants = source->manifest().variants();
   for (uint32_t i = 0; i < sizeOf(variants); ++i) {
-    const char *missing = source->missing(i);
+    const char *missing;
+    LATHE_TRY(source->findMissing(i, &missing));
     there.separate();
     there.add("%s '%s' (%s%s)", textOf(variants->Get(i)->target()),
               textOf(variants->Get(i)->level()),
@@ -120,6 +152,10 @@ lathe_model_t::noVariantFits(const lathe_model_options_t &options) const {
   }
   if (there.empty())
     there.add("none");
+  if (wanted && !hasCodeFor(*wanted))
+    return error(LATHE_INCOMPATIBLE,
+                 "no variant is for device '%s'; there are: %s", wanted->name,
+                 there.c_str());
   if (options.variant)
     return error(LATHE_INCOMPATIBLE,
                  "variant '%s' is not there or does not fit; there are: %s",
@@ -131,11 +167,15 @@ lathe_model_t::noVariantFits(const lathe_model_options_t &options) const {
 Status lathe_model_t::loadCode() {
   const bundle::Variant &variant = variantTable();
   for (uint32_t i = 0; i < sizeOf(variant.features()); ++i)
-    LATHE_TRY(type->enableFeature(textOf(variant.features()->Get(i))));
-  LATHE_TRY(type->load(allocator, source->segment(variant.code()),
-                       sizeOf(variant.kernels()), threads, &code));
-  for (uint32_t i = 0; i < sizeOf(variant.kernels()); ++i)
-    LATHE_TRY(code->bindKernel(i, textOf(variant.kernels()->Get(i)->symbol())));
+    LATHE_TRY(opened->enableFeature(textOf(variant.features()->Get(i))));
+  LATHE_TRY(opened->load(source->segment(variant.code()),
+                         sizeOf(variant.kernels()), &code));
+  for (uint32_t i = 0; i < sizeOf(variant.kernels()); ++i) {
+    const bundle::Kernel &kernel = *variant.kernels()->Get(i);
+    LATHE_TRY(code->bindKernel(i, {textOf(kernel.symbol()), kernel.buffers(),
+                                   kernel.scalars(), kernel.threads(),
+                                   kernel.shared()}));
+  }
   return ok();
 }
 
@@ -155,13 +195,14 @@ Status lathe_model_t::acquire(size_t entry, Context **result) const {
       return ok();
     }
   }
-  return createContext(entry, result);
+  return createContext(entry, nullptr, result);
 }
 
-Status lathe_model_t::createContext(size_t entry, Context **result) const {
+Status lathe_model_t::createContext(size_t entry, Queue *queue,
+                                    Context **result) const {
   Context *context;
   LATHE_TRY(newObject(allocator, &context, *this, entry));
-  Status status = context->create();
+  Status status = context->create(queue);
   if (status.failed()) {
     context->destroy();
     return status;

@@ -25,10 +25,18 @@ public:
   const lathe_bundle_t &bundle() const { return *source; }
   const lathe::rt::Allocator &memory() const { return allocator; }
   const lathe::rt::Executable &executable() const { return *code; }
-  const lathe::rt::DeviceType &device() const { return *type; }
+  const lathe::rt::DeviceType &deviceType() const { return *type; }
+  lathe::rt::Device &device() const { return *opened; }
   uint32_t variant() const { return variantIndex; }
   const lathe::bundle::Variant &variantTable() const;
-  uint32_t numThreads() const { return threads; }
+  uint32_t numThreads() const { return opened->numThreads; }
+  /// Where kernels read a constant.
+  uint8_t *constant(uint32_t index) const {
+    // Verified: no step writes to constants.
+    return constants.size() ? constants[index]
+                            : const_cast<uint8_t *>(source->constant(index));
+  }
+  uint64_t constantBytes() const { return uploadedBytes; }
   bool isGuarded() const { return guarded; }
   /// Which of several kernels for the same sizes a launch takes.
   uint32_t alternative() const { return alternativeIndex; }
@@ -41,8 +49,9 @@ public:
   /// A context for one run of an entry, used before if one is idle.
   lathe::rt::Status acquire(size_t entry, lathe::rt::Context **context) const;
   void giveBack(lathe::rt::Context *context) const;
-  /// A context that is its caller's to destroy, for an internal entry.
-  lathe::rt::Status createContext(size_t entry,
+  /// A context that is its caller's to destroy. It queues to `queue`; without
+  /// one, to one of its own if the device has queues.
+  lathe::rt::Status createContext(size_t entry, lathe::rt::Queue *queue,
                                   lathe::rt::Context **context) const;
 
   // For newObject.
@@ -53,19 +62,29 @@ public:
 private:
   lathe::rt::Status load(const lathe_model_options_t &options);
   lathe::rt::Status chooseVariant(const lathe_model_options_t &options);
-  lathe::rt::Status noVariantFits(const lathe_model_options_t &options) const;
+  bool hasCodeFor(const lathe::rt::DeviceType &candidate) const;
+  bool takeBestVariant(const lathe::rt::DeviceType &candidate,
+                       const lathe::rt::Device &device, const char *level);
+  lathe::rt::Status noVariantFits(const lathe_model_options_t &options,
+                                  const lathe::rt::DeviceType *wanted) const;
   lathe::rt::Status loadCode();
+  lathe::rt::Status uploadConstants();
 
   lathe::rt::Allocator allocator;
   lathe::rt::RefCount holders;
   const lathe_bundle_t *source = nullptr;
   const lathe::rt::DeviceType *type = nullptr;
+  lathe::rt::Device *opened = nullptr;
   uint32_t variantIndex = 0;
-  uint32_t threads = 0;
   bool guarded = false;
   uint32_t alternativeIndex = 0;
   lathe::rt::Executable *code = nullptr;
   lathe::rt::Array<lathe::rt::ProgramPlan> plans;
+  // Of a device with memory of its own.
+  lathe::rt::Queue *uploads = nullptr;
+  void *uploaded = nullptr;
+  uint64_t uploadedBytes = 0;
+  lathe::rt::Array<uint8_t *> constants;
 
   mutable lathe::rt::Mutex mutex;
   mutable lathe::rt::Array<lathe::rt::Context *> idle; // lists, one per entry

@@ -13,6 +13,19 @@ using namespace bundle;
 // Where buffers without elements are.
 alignas(Block::alignment) static uint8_t nothing[Block::alignment];
 
+Status checkMemory(const lathe_tensor_t &tensor, const Device &device) {
+  if (tensor.memory == LATHE_MEMORY_HOST)
+    return ok();
+  if (tensor.memory == device.memory && tensor.device_index == device.index)
+    return ok();
+  return error(
+      LATHE_INVALID_ARGUMENT,
+      "it is in memory of kind %d of device %d, and the model works in "
+      "memory of kind %d of device %d and of the host",
+      int(tensor.memory), tensor.device_index, int(device.memory),
+      device.index);
+}
+
 static constexpr int64_t maxPrograms = int64_t(1) << 48;
 
 Status Context::beginPhase(uint32_t phase) {
@@ -190,7 +203,7 @@ Status Context::placeBuffers(uint32_t phase) {
   }
   uint64_t total;
   LATHE_TRY(layOut({items.data(), numItems}, itemOrder.span(), &total));
-  LATHE_TRY(arenas[phase].reserve(allocator, total));
+  LATHE_TRY(arenas[phase].reserve(allocator, queue, total));
   uint32_t item = 0;
   for (uint32_t i = 0; i < buffers.size(); ++i)
     if (isItem(i))
@@ -213,25 +226,24 @@ Status Context::assignAddress(uint32_t index) {
     state.address = buffers[facts.index].address + state.offset;
     return ok();
   case BufferKind::Constant:
-    // Verified: no step writes to constants or inputs.
-    state.address = const_cast<uint8_t *>(owner.bundle().constant(facts.index));
-    return ok();
+    state.address = owner.constant(facts.index);
+    break;
   case BufferKind::Input:
     state.address = static_cast<uint8_t *>(callerInputs[facts.index].data);
     if (!state.elements)
       state.address = nothing;
-    return ok();
+    break;
   case BufferKind::Transient:
   case BufferKind::Output:
+    if (state.placed) {
+      LATHE_TRY(prepareOutput(facts.output));
+      state.address = outputs[facts.output].address;
+    } else {
+      state.address = arenas[facts.phase].data() + state.offset;
+    }
     break;
   }
-  if (!state.placed) {
-    state.address = arenas[facts.phase].data() + state.offset;
-    return ok();
-  }
-  LATHE_TRY(prepareOutput(facts.output));
-  state.address = outputs[facts.output].address;
-  return ok();
+  return queue ? settleRoot(index) : ok();
 }
 
 //===----------------------------------------------------------------------===//
@@ -255,7 +267,8 @@ Status Context::outputDims(size_t index) {
 /// The caller's tensor for an output must be exactly what the output is.
 static Status checkOutputTensor(const TensorInfo &info,
                                 const lathe_tensor_t &tensor,
-                                const int64_t *dims, uint64_t bytes) {
+                                const int64_t *dims, uint64_t bytes,
+                                const Device &device) {
   const char *name = textOf(info.name());
   auto dtype = static_cast<lathe_dtype_t>(info.dtype());
   if (tensor.dtype != dtype)
@@ -275,6 +288,7 @@ static Status checkOutputTensor(const TensorInfo &info,
   if (bytes && !tensor.data)
     return error(LATHE_INVALID_ARGUMENT, "output '%s': no buffer was given",
                  name);
+  LATHE_TRY(annotate(checkMemory(tensor, device), "output '%s'", name));
   if (reinterpret_cast<uintptr_t>(tensor.data) % lathe_dtype_size(dtype))
     return error(LATHE_INVALID_ARGUMENT,
                  "output '%s': its buffer is not aligned to %zu bytes", name,
@@ -286,16 +300,26 @@ Status Context::prepareOutput(size_t index) {
   const TensorInfo &info =
       *plan.entry().outputs()->Get(static_cast<uint32_t>(index));
   OutputState &state = outputs[index];
-  if (callerOutputs.empty()) {
-    LATHE_TRY(state.block.reserve(allocator, state.bytes));
-    state.address = state.block.data();
+  results[index] = {nullptr,
+                    static_cast<lathe_dtype_t>(info.dtype()),
+                    sizeOf(info.dims()),
+                    state.dims,
+                    LATHE_MEMORY_HOST,
+                    0};
+  const lathe_tensor_t *given =
+      callerOutputs.empty() ? nullptr : &callerOutputs[index];
+  if (given)
+    LATHE_TRY(checkOutputTensor(info, *given, state.dims, state.bytes,
+                                owner.device()));
+  if (queue)
+    return prepareTransfer(index, given);
+  if (given) {
+    state.address = state.bytes ? static_cast<uint8_t *>(given->data) : nothing;
   } else {
-    const lathe_tensor_t &tensor = callerOutputs[index];
-    LATHE_TRY(checkOutputTensor(info, tensor, state.dims, state.bytes));
-    state.address = state.bytes ? static_cast<uint8_t *>(tensor.data) : nothing;
+    LATHE_TRY(state.room.reserve(allocator, nullptr, state.bytes));
+    state.address = state.room.data();
   }
-  results[index] = {state.address, static_cast<lathe_dtype_t>(info.dtype()),
-                    sizeOf(info.dims()), state.dims};
+  results[index].data = state.address;
   return ok();
 }
 

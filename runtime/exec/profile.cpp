@@ -14,10 +14,44 @@ uint64_t lathe::rt::now() {
   return uint64_t(time.tv_sec) * 1000000000 + uint64_t(time.tv_nsec);
 }
 
-Status lathe_profile_t::begin(size_t capacity) {
+Status lathe_profile_t::begin(size_t capacity, uint64_t ns) {
   numSteps = 0;
   totalNs = arenaBytes = 0;
+  beginNs = ns;
+  numMarks = endMark + 1;
   return steps.size() >= capacity ? ok() : steps.allocate(allocator, capacity);
+}
+
+Status lathe_profile_t::beginLaunch(Queue *queue) {
+  launchNs = now();
+  return queue ? queue->mark(numMarks) : ok();
+}
+
+// Until the run is over, a step of a queue has the number of its first mark for
+// a time; it is told by its length, which no launch has.
+static constexpr uint64_t notYet = UINT64_MAX;
+
+Status lathe_profile_t::endLaunch(lathe_profile_step_t step, Queue *queue) {
+  step.ns = queue ? notYet : now() - launchNs;
+  step.start_ns = queue ? numMarks : launchNs - beginNs;
+  add(step);
+  if (!queue)
+    return ok();
+  numMarks += 2;
+  return queue->mark(numMarks - 1);
+}
+
+Status lathe_profile_t::end(Queue *queue) {
+  totalNs = now() - beginNs;
+  for (size_t i = 0; queue && i < numSteps; ++i) {
+    lathe_profile_step_t &step = steps[i];
+    if (step.ns != notYet)
+      continue;
+    auto mark = static_cast<uint32_t>(step.start_ns);
+    LATHE_TRY(queue->elapsed(mark, mark + 1, &step.ns));
+    LATHE_TRY(queue->elapsed(beginMark, mark, &step.start_ns));
+  }
+  return ok();
 }
 
 void lathe_profile_t::add(const lathe_profile_step_t &step) {

@@ -25,6 +25,7 @@ Status ProgramPlan::create(const Allocator &allocator, const Entry &entry,
   for (size_t i = 0; i < defined.size(); ++i)
     symbolPhase[i] = defined[i] ? 0 : noIndex;
   LATHE_TRY(analyzeSteps());
+  LATHE_TRY(findRanges(allocator));
   computeExprPhases();
   computeUses();
   placeOutputs();
@@ -80,6 +81,35 @@ Status ProgramPlan::analyzeSteps() {
     for (uint32_t b = 0; b < sizeOf(binds); ++b)
       symbolPhase[binds->Get(b)] = numPhases;
     numPhases += plan.binds;
+  }
+  return ok();
+}
+
+/// Ranges of launches that nothing of the host comes between.
+Status ProgramPlan::findRanges(const Allocator &allocator) {
+  auto canJoin = [&](uint32_t i) {
+    StepBody body = programTable->steps()->Get(i)->body_type();
+    return body == StepBody::Launch || body == StepBody::Check;
+  };
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < steps.size(); ++i) {
+    steps[i].range = noIndex;
+    count += canJoin(i) && (i == 0 || !canJoin(i - 1));
+  }
+  LATHE_TRY(ranges.allocate(allocator, count));
+  uint32_t index = 0;
+  for (uint32_t i = 0; i < steps.size(); ++i) {
+    if (!canJoin(i))
+      continue;
+    RecordedRange &range = ranges[index];
+    range = {i, i, 0, index};
+    steps[i].range = index++;
+    for (; range.end < steps.size() && canJoin(range.end); ++range.end)
+      if (const Launch *launch =
+              programTable->steps()->Get(range.end)->body_as_Launch())
+        range.numWords += 4 + sizeOf(launch->scalars()) +
+                          sizeOf(launch->reads()) + sizeOf(launch->writes());
+    i = range.end - 1;
   }
   return ok();
 }

@@ -13,6 +13,7 @@
 #include "runtime/builtins/builtin.h"
 #include "runtime/bundle/expr.h"
 #include "runtime/bundle/verify.h"
+#include "runtime/exec/record.h"
 
 namespace lathe::rt {
 
@@ -38,6 +39,7 @@ struct StepPlan {
   uint32_t firstScalar;   ///< of a Launch: in an array of all their scalars
   uint32_t firstChild;    ///< of a Call or Loop: among contexts of callees
   uint32_t firstStack;    ///< of a Loop: among collected results
+  uint32_t range;         ///< that begins here, or noIndex
 };
 
 /// A program of the chosen variant, analyzed. Immutable.
@@ -52,6 +54,7 @@ public:
 
   Array<BufferPlan> buffers;
   Array<StepPlan> steps;
+  Array<RecordedRange> ranges; ///< launches in a row
   Array<uint32_t> exprPhase;   ///< per expression; noIndex: never known
   Array<uint32_t> symbolPhase; ///< per symbol
   uint32_t numPhases = 1;
@@ -64,6 +67,7 @@ public:
 private:
   Status analyzeSteps();
   Status analyzeBuiltin(const bundle::BuiltinCall &call, uint32_t index);
+  Status findRanges(const Allocator &allocator);
   void countOperands(uint32_t count);
   void computeExprPhases();
   void computeUses();

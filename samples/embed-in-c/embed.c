@@ -48,7 +48,10 @@ static lathe_tensor_t make_input(const lathe_bundle_t *bundle, size_t index,
       printf(" %" PRId64, dims[d]);
   }
   printf("\n");
-  lathe_tensor_t tensor = {calloc(size + 1, 1), info.dtype, info.rank, dims};
+  lathe_tensor_t tensor = {.data = calloc(size + 1, 1),
+                           .dtype = info.dtype,
+                           .rank = info.rank,
+                           .dims = dims};
   return tensor;
 }
 

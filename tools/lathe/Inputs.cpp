@@ -62,7 +62,8 @@ static void addArray(Inputs &inputs, lathe_dtype_t dtype, NpzArray array) {
   inputs.arrays.push_back(std::move(array));
   const NpzArray &kept = inputs.arrays.back();
   inputs.tensors.push_back(
-      {kept.data.data(), dtype, uint32_t(kept.dims.size()), nullptr});
+      {kept.data.data(), dtype, uint32_t(kept.dims.size()), nullptr,
+       LATHE_MEMORY_HOST, 0});
 }
 
 /// Dims live in the arrays, which must have stopped moving.

@@ -6,6 +6,8 @@
 #include "runtime/device/cpu/code_object.h"
 #include "runtime/device/cpu/features.h"
 
+#include <cstdio>
+
 namespace lathe::rt {
 
 // A thread should have some 4 µs of work to be worth asking: at 50 GFLOP/s and
@@ -36,15 +38,17 @@ public:
     return ThreadPool::create(allocator, numThreads, &pool);
   }
 
-  Status bindKernel(uint32_t index, const char *name) override {
-    kernels[index] =
-        reinterpret_cast<CpuKernel>(const_cast<void *>(code.find(name)));
+  Status bindKernel(uint32_t index, const KernelFacts &facts) override {
+    kernels[index] = reinterpret_cast<CpuKernel>(
+        const_cast<void *>(code.find(facts.symbol)));
     if (!kernels[index])
-      return error(LATHE_CORRUPT, "the code object has no function '%s'", name);
+      return error(LATHE_CORRUPT, "the code object has no function '%s'",
+                   facts.symbol);
     return ok();
   }
 
-  uint32_t launch(uint32_t kernel, const LaunchArgs &args) const override;
+  Status launch(Queue *queue, uint32_t kernel, const LaunchArgs &args,
+                uint32_t *threads) const override;
   void destroy() override { deleteObject(allocator, this); }
 
 private:
@@ -52,6 +56,35 @@ private:
   CodeObject code;
   Array<CpuKernel> kernels;
   ThreadPool *pool = nullptr;
+};
+
+class CpuDevice final : public Device {
+public:
+  CpuDevice(const Allocator &allocator, uint32_t threads)
+      : allocator(allocator) {
+    numThreads = threads ? threads : availableCores();
+    description.add("x86-64, %u cores for this process", availableCores());
+  }
+
+  bool hasFeature(const char *feature) const override {
+    return cpuHasFeature(feature);
+  }
+  Status enableFeature(const char *feature) override {
+    if (enableCpuFeature(feature))
+      return ok();
+    return error(LATHE_INCOMPATIBLE, "the system does not permit '%s'",
+                 feature);
+  }
+  Status load(Span<const uint8_t> code, size_t numKernels,
+              Executable **result) override;
+  Status createQueue(Queue **queue) override {
+    *queue = nullptr;
+    return ok();
+  }
+  void destroy() override { deleteObject(allocator, this); }
+
+private:
+  Allocator allocator;
 };
 
 struct Call {
@@ -66,28 +99,21 @@ static void runPrograms(void *context, int64_t begin, int64_t end) {
               end);
 }
 
-uint32_t CpuExecutable::launch(uint32_t kernel, const LaunchArgs &args) const {
+Status CpuExecutable::launch(Queue *, uint32_t kernel, const LaunchArgs &args,
+                             uint32_t *threads) const {
   int64_t programs = args.grid[0] * args.grid[1] * args.grid[2];
-  uint32_t threads =
+  *threads =
       threadsWorthUsing(args.flops, args.bytes, programs, pool->numThreads());
   Call call = {kernels[kernel], &args};
-  pool->run(runPrograms, &call, programs, threads);
-  return threads;
+  pool->run(runPrograms, &call, programs, *threads);
+  return ok();
 }
 
-static Status enableFeature(const char *feature) {
-  if (enableCpuFeature(feature))
-    return ok();
-  return error(LATHE_INCOMPATIBLE, "the system does not permit '%s'", feature);
-}
-
-static Status load(const Allocator &allocator, Span<const uint8_t> code,
-                   size_t numKernels, uint32_t numThreads,
-                   Executable **result) {
+Status CpuDevice::load(Span<const uint8_t> code, size_t numKernels,
+                       Executable **result) {
   CpuExecutable *executable;
   LATHE_TRY(newObject(allocator, &executable));
-  Status status = executable->load(code, numKernels,
-                                   numThreads ? numThreads : availableCores());
+  Status status = executable->load(code, numKernels, numThreads);
   if (status.failed())
     executable->destroy();
   else
@@ -95,7 +121,32 @@ static Status load(const Allocator &allocator, Span<const uint8_t> code,
   return status;
 }
 
-const DeviceType cpuDevice = {"cpu",         "x86", cpuHasFeature,
-                              enableFeature, load,  availableCores};
+//===----------------------------------------------------------------------===//
+// The type
+//===----------------------------------------------------------------------===//
+
+static Status open(const Allocator &allocator, const DeviceOptions &options,
+                   Device **result) {
+  if (options.index != 0)
+    return error(LATHE_NOT_FOUND, "cpu:%d: there is one CPU, cpu:0",
+                 options.index);
+  CpuDevice *device;
+  LATHE_TRY(newObject(allocator, &device, options.numThreads));
+  *result = device;
+  return ok();
+}
+
+static Status count(uint32_t *count) {
+  *count = 1;
+  return ok();
+}
+
+static Status describe(uint32_t, lathe_device_info_t *info) {
+  snprintf(info->description, sizeof(info->description),
+           "x86-64, %u cores for this process", availableCores());
+  return ok();
+}
+
+const DeviceType cpuDevice = {"cpu", "x86", open, count, describe};
 
 } // namespace lathe::rt

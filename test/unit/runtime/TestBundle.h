@@ -177,8 +177,8 @@ template <> inline lathe_dtype_t dtypeOf<int32_t>() { return LATHE_DTYPE_I32; }
 template <> inline lathe_dtype_t dtypeOf<uint8_t>() { return LATHE_DTYPE_U8; }
 
 template <typename T> lathe_tensor_t Tensor<T>::view() {
-  return {data.data(), dtypeOf<T>(), static_cast<uint32_t>(dims.size()),
-          dims.data()};
+  return {data.data(), dtypeOf<T>(),      static_cast<uint32_t>(dims.size()),
+          dims.data(), LATHE_MEMORY_HOST, 0};
 }
 
 /// The elements of a result.
