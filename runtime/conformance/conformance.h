@@ -26,6 +26,8 @@ struct Machine {
   const char *device; ///< As in lathe_model_options_t.
   const char *target; ///< As in a bundle's variants.
   const Bytes &(*kernels)();
+  uint32_t threads; ///< of a program; 0: the device has none
+  bool canGuard;    ///< It works in host memory.
 };
 
 std::vector<Machine> getMachines();
@@ -36,6 +38,8 @@ protected:
   TestBundle port(TestBundle bundle) const {
     bundle.variant().target = GetParam().target;
     bundle.code = GetParam().kernels();
+    for (auto &kernel : bundle.variant().kernels)
+      kernel->threads = GetParam().threads;
     return bundle;
   }
 

@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "runtime/conformance/conformance.h"
+#include "test/unit/runtime/FakeDriver.h"
+
+#include <cstdlib>
 
 namespace lathe::test {
 
-std::vector<Machine> getMachines() { return {{"cpu", "x86", commonKernels}}; }
+/// "cuda" is a GPU if LATHE_TEST_GPU is set, and else a driver that is none.
+std::vector<Machine> getMachines() {
+  Machine cpu = {"cpu", "x86", commonKernels, 0, true};
+  Machine cuda = {"cuda", "cuda", ptxKernels, 16, false};
+  if (!getenv("LATHE_TEST_GPU")) {
+    FakeDriver::get();
+    cuda.kernels = fakeKernels;
+  }
+  return {cpu, cuda};
+}
 
 INSTANTIATE_TEST_SUITE_P(Devices, Conformance, testing::ValuesIn(getMachines()),
                          [](const testing::TestParamInfo<Machine> &info) {

@@ -4,13 +4,14 @@
 
 #include "runtime/base/options.h"
 #include "runtime/device/cpu/cpu_device.h"
+#include "runtime/device/cuda/cuda_device.h"
 
 #include <cstdlib>
 #include <cstring>
 
 namespace lathe::rt {
 
-static const DeviceType *const types[] = {&cpuDevice};
+static const DeviceType *const types[] = {&cudaDevice, &cpuDevice};
 
 Span<const DeviceType *const> deviceTypes() {
   return {types, sizeof(types) / sizeof(types[0])};

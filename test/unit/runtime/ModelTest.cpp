@@ -22,7 +22,7 @@ TEST(Model, SaysWhyNoVariantFits) {
   auto options = LATHE_INIT(lathe_model_options_t);
   options.device = "abacus";
   EXPECT_EQ(take(createModel(opened, &options)),
-            "bundle: no device 'abacus'; there are: 'cpu'");
+            "bundle: no device 'abacus'; there are: 'cuda', 'cpu'");
 }
 
 TEST(Model, PicksTheHighestRankOrTheOneAskedFor) {

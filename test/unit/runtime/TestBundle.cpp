@@ -349,7 +349,8 @@ Bytes TestBundle::write() const {
   bool automatic = target.segments.empty();
   if (automatic) {
     target.segments.push_back(addSegment(file, SegmentKind::Data, data));
-    target.segments.push_back(addSegment(file, SegmentKind::Code, code));
+    target.segments.push_back(
+        addSegment(file, SegmentKind::Code, code ? *code : commonKernels()));
     for (auto &variant : target.variants)
       variant->code = 1;
   }

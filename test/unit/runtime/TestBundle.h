@@ -11,6 +11,7 @@
 #include "runtime/bundle/schema.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -102,7 +103,7 @@ public:
   Bytes write() const;
 
   bundle::ManifestT manifest;
-  Bytes code = commonKernels();
+  std::optional<Bytes> code; ///< commonKernels() if none is given.
   Bytes data;
 
 private:

@@ -4,10 +4,13 @@
 //
 //   write-test-bundle OUT.lathe               y = x + x over f32 [n, 3]
 //   write-test-bundle OUT.lathe everything    something of everything
+//   write-test-bundle OUT.lathe fake-gpu      y = x * 2^100 + w over f32 [n] by
+//                                             101 launches on FakeDriver.h
+//   write-test-bundle OUT.lathe gpu           the same on a GPU, as PTX
 
+#include "FakeDriver.h"
 #include "TestBundle.h"
 
-#include <cstring>
 #include <fstream>
 
 using namespace lathe::test;
@@ -59,11 +62,48 @@ static TestBundle makeEverything() {
   return b;
 }
 
+static TestBundle makeForGpu(const Bytes &kernels) {
+  TestBundle b;
+  int32_t n = b.symbol("n"), most = b.constant(1 << 20);
+  int32_t programs = b.binary(ExprOp::CeilDiv, n, b.constant(16));
+  uint32_t add = b.kernel("add", 3, 1);
+  uint32_t from = b.input("x", DType::F32, {n});
+  std::vector<float> ones(1 << 20, 1.f);
+  uint32_t w = b.weight(DType::F32, {most}, ones.data(), ones.size() * 4);
+  for (int i = 0; i < 100; ++i) {
+    uint32_t to = b.transient(DType::F32, {n});
+    b.launch(add, programs, {n}, {from, from}, {to},
+             "double " + std::to_string(i));
+    from = to;
+  }
+  uint32_t y = b.transient(DType::F32, {n});
+  b.check(
+      {b.binary(ExprOp::Add, most, b.binary(ExprOp::Mul, n, b.constant(-1)))},
+      "n is at most 2^20");
+  b.launch(add, programs, {n}, {from, w}, {y}, "add w");
+  b.output("y", y);
+  b.variant().target = "cuda";
+  b.variant().level = "sm_80";
+  b.variant().features = {"sm_80"};
+  b.variant().kernels[0]->threads = 16;
+  b.code = kernels;
+  return b;
+}
+
+static TestBundle make(const std::string &what) {
+  if (what == "everything")
+    return makeEverything();
+  if (what == "fake-gpu")
+    return makeForGpu(fakeKernels());
+  if (what == "gpu")
+    return makeForGpu(ptxKernels());
+  return makeSmall();
+}
+
 int main(int argc, char **argv) {
   if (argc < 2 || argc > 3)
     return 2;
-  bool everything = argc == 3 && !std::strcmp(argv[2], "everything");
-  Bytes bytes = (everything ? makeEverything() : makeSmall()).write();
+  Bytes bytes = make(argc == 3 ? argv[2] : "").write();
   std::ofstream file(argv[1], std::ios::binary);
   file.write(reinterpret_cast<const char *>(bytes.data()),
              static_cast<std::streamsize>(bytes.size()));

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Modules, kernels and launches.
+
+#include "runtime/device/cuda/cuda_device.h"
+
+#include "runtime/bundle/format.h"
+
+#include <cinttypes>
+#include <cstring>
+#include <elf.h>
+
+namespace lathe::rt::cuda {
+
+namespace {
+class CudaExecutable final : public Executable {
+public:
+  CudaExecutable(const Allocator &allocator, const Gpu &gpu)
+      : allocator(allocator), gpu(gpu) {}
+  ~CudaExecutable() {
+    Current current(gpu);
+    if (module)
+      gpu.driver.unloadModule(module);
+  }
+
+  Status load(Span<const uint8_t> code, size_t numKernels);
+  Status bindKernel(uint32_t index, const KernelFacts &facts) override;
+  Status launch(Queue *queue, uint32_t kernel, const LaunchArgs &args,
+                uint32_t *threads) const override;
+  void destroy() override { deleteObject(allocator, this); }
+
+private:
+  struct Kernel {
+    Function function;
+    uint32_t buffers, scalars, threads, shared;
+  };
+
+  Status loadImage(const void *image);
+  Status checkNeeds(const Kernel &kernel);
+
+  Allocator allocator;
+  const Gpu &gpu;
+  Module module = nullptr;
+  Array<Kernel> kernels;
+};
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Loading
+//===----------------------------------------------------------------------===//
+
+/// The driver is told no size, so the tables of a cubin must lie in the code.
+static Status checkCubin(Span<const uint8_t> code) {
+  Elf64_Ehdr header;
+  if (code.size() < sizeof(header))
+    return error(LATHE_CORRUPT, "the cubin is cut off");
+  memcpy(&header, code.data(), sizeof(header));
+  auto isInside = [&](uint64_t offset, uint64_t size) {
+    return offset <= code.size() && size <= code.size() - offset;
+  };
+  if (header.e_ident[EI_CLASS] != ELFCLASS64 ||
+      header.e_ident[EI_DATA] != ELFDATA2LSB ||
+      header.e_shentsize != sizeof(Elf64_Shdr) ||
+      !isInside(header.e_shoff,
+                uint64_t(header.e_shnum) * sizeof(Elf64_Shdr)) ||
+      !isInside(header.e_phoff, uint64_t(header.e_phnum) * header.e_phentsize))
+    return error(LATHE_CORRUPT, "the cubin's headers are damaged");
+  for (uint32_t i = 0; i < header.e_shnum; ++i) {
+    Elf64_Shdr section;
+    memcpy(&section, code.data() + header.e_shoff + i * sizeof(section),
+           sizeof(section));
+    if (section.sh_type != SHT_NOBITS &&
+        !isInside(section.sh_offset, section.sh_size))
+      return error(LATHE_CORRUPT, "section %u of the cubin is outside of it",
+                   i);
+  }
+  return ok();
+}
+
+Status CudaExecutable::loadImage(const void *image) {
+  char log[2048];
+  log[0] = 0;
+  int options[] = {jitErrorLog, jitErrorLogSize};
+  void *values[] = {log, reinterpret_cast<void *>(sizeof(log) - 1)};
+  Status status = gpu.driver.check(
+      gpu.driver.loadModule(&module, image, 2, options, values),
+      "cuModuleLoadDataEx");
+  if (!status.failed())
+    return ok();
+  log[sizeof(log) - 1] = 0;
+  for (char &c : log)
+    c = c == '\n' ? ' ' : c;
+  return error(status.code() == LATHE_INTERNAL ? LATHE_INCOMPATIBLE
+                                               : status.code(),
+               "%s%s%s", status.message(), log[0] ? ": " : "", log);
+}
+
+Status CudaExecutable::load(Span<const uint8_t> code, size_t numKernels) {
+  LATHE_TRY(kernels.allocate(allocator, numKernels));
+  Current current(gpu);
+  LATHE_TRY(current.status());
+  if (code.size() >= SELFMAG && memcmp(code.data(), ELFMAG, SELFMAG) == 0) {
+    LATHE_TRY(checkCubin(code));
+    return loadImage(code.data());
+  }
+  // PTX is text, which the driver wants to end in 0.
+  if (memchr(code.data(), 0, code.size()) || code.size() == 0)
+    return error(LATHE_CORRUPT, "the code is neither a cubin nor PTX");
+  Array<char> text;
+  LATHE_TRY(text.allocate(allocator, code.size() + 1));
+  memcpy(text.data(), code.data(), code.size());
+  return loadImage(text.data());
+}
+
+/// Asks for the shared memory that launches will ask for, and sees whether the
+/// threads fit the registers.
+Status CudaExecutable::checkNeeds(const Kernel &kernel) {
+  if (kernel.shared)
+    LATHE_TRY(
+        annotate(gpu.driver.check(gpu.driver.setFunctionAttribute(
+                                      kernel.function, functionDynamicShared,
+                                      static_cast<int>(kernel.shared)),
+                                  "cuFuncSetAttribute"),
+                 "%u bytes of shared memory", kernel.shared));
+  int most = 0;
+  LATHE_TRY(gpu.driver.check(gpu.driver.getFunctionAttribute(
+                                 &most, functionMaxThreads, kernel.function),
+                             "cuFuncGetAttribute"));
+  if (kernel.threads == 0 || kernel.threads > static_cast<uint32_t>(most))
+    return error(LATHE_CORRUPT, "%u threads, and its code takes 1 to %d",
+                 kernel.threads, most);
+  return ok();
+}
+
+Status CudaExecutable::bindKernel(uint32_t index, const KernelFacts &facts) {
+  Current current(gpu);
+  LATHE_TRY(current.status());
+  Kernel &kernel = kernels[index];
+  kernel = {nullptr, facts.buffers, facts.scalars, facts.threads, facts.shared};
+  int result = gpu.driver.getFunction(&kernel.function, module, facts.symbol);
+  if (result == notFound)
+    return error(LATHE_CORRUPT, "the module has no kernel '%s'", facts.symbol);
+  LATHE_TRY(annotate(gpu.driver.check(result, "cuModuleGetFunction"),
+                     "kernel '%s'", facts.symbol));
+  return annotate(checkNeeds(kernel), "kernel '%s'", facts.symbol);
+}
+
+//===----------------------------------------------------------------------===//
+// Launching
+//===----------------------------------------------------------------------===//
+
+Status CudaExecutable::launch(Queue *queue, uint32_t index,
+                              const LaunchArgs &args, uint32_t *threads) const {
+  const Kernel &kernel = kernels[index];
+  unsigned grid[3];
+  for (int d = 0; d < 3; ++d) {
+    if (args.grid[d] > gpu.maxGrid[d])
+      return error(LATHE_FAILED_PRECONDITION,
+                   "grid dim %d is %" PRId64 ", and the device takes %" PRId64
+                   " at most",
+                   d, args.grid[d], gpu.maxGrid[d]);
+    grid[d] = static_cast<unsigned>(args.grid[d]);
+  }
+  // The driver wants the address of each parameter; it copies them.
+  void *parameters[bundle::maxOperands + bundle::maxScalars];
+  for (uint32_t i = 0; i < kernel.buffers; ++i)
+    parameters[i] = const_cast<void **>(args.buffers + i);
+  for (uint32_t i = 0; i < kernel.scalars; ++i)
+    parameters[kernel.buffers + i] = const_cast<int64_t *>(args.scalars + i);
+  *threads = kernel.threads;
+  Current current(gpu);
+  LATHE_TRY(current.status());
+  return gpu.driver.check(gpu.driver.launch(kernel.function, grid[0], grid[1],
+                                            grid[2], kernel.threads, 1, 1,
+                                            kernel.shared, streamOf(*queue),
+                                            parameters, nullptr),
+                          "cuLaunchKernel");
+}
+
+Status loadCode(const Allocator &allocator, const Gpu &gpu,
+                Span<const uint8_t> code, size_t numKernels,
+                Executable **result) {
+  CudaExecutable *executable;
+  LATHE_TRY(newObject(allocator, &executable, gpu));
+  Status status = executable->load(code, numKernels);
+  if (status.failed())
+    executable->destroy();
+  else
+    *result = executable;
+  return status;
+}
+
+} // namespace lathe::rt::cuda

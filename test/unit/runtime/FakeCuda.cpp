@@ -1,0 +1,739 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The library behind FakeDriver.h. For programs that cannot call it, variables:
+//
+//   LATHE_FAKE_DEVICES=N           how many devices there are (1)
+//   LATHE_FAKE_CAPABILITY=M.N      of each (9.0)
+//   LATHE_FAKE_VERSION=NNNN        as cuDriverGetVersion says it (12080)
+//   LATHE_FAKE_MEMORY=BYTES        of the device (1 GiB)
+//   LATHE_FAKE_FAIL=FUNCTION:N:RESULT   as FakeDriver::fail
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <dlfcn.h>
+#include <elf.h>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace {
+
+constexpr int success = 0, invalidValue = 1, outOfMemory = 2, noDevice = 100;
+constexpr int invalidImage = 200, invalidPtx = 218, invalidHandle = 400;
+constexpr int notFound = 500, captureUnsupported = 900;
+
+std::string variable(const char *name, const char *otherwise) {
+  const char *value = getenv(name);
+  return value ? value : otherwise;
+}
+
+//===----------------------------------------------------------------------===//
+// Calls
+//===----------------------------------------------------------------------===//
+
+struct Calls {
+  std::mutex mutex;
+  std::map<std::string, int> counts;
+  std::string failing;
+  int failAt = 0, result = 0, sticky = 0;
+
+  Calls() {
+    std::string text = variable("LATHE_FAKE_FAIL", "");
+    size_t colon = text.find(':');
+    if (colon != std::string::npos &&
+        sscanf(text.c_str() + colon, ":%d:%d", &failAt, &result) == 2)
+      failing = text.substr(0, colon);
+  }
+
+  /// What the call is to return, or 0.
+  int enter(const char *name) {
+    std::lock_guard<std::mutex> lock(mutex);
+    int number = ++counts[name];
+    if (sticky)
+      return sticky;
+    return failing == name && number == failAt ? result : success;
+  }
+};
+
+Calls &calls() {
+  static Calls instance;
+  return instance;
+}
+
+bool isFault(int result) { return result >= 700; }
+
+#define ENTER(name)                                                            \
+  if (int result = calls().enter(name))                                        \
+  return result
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+/// Two views of the same memory: one whose addresses callers have, and which
+/// faults when it is touched, and one for the "device".
+class Memory {
+public:
+  static constexpr size_t extent = size_t(4) << 30;
+  static constexpr size_t gap = 256; // Between allocations: to be left alone.
+
+  Memory() {
+    int file = memfd_create("fake-cuda", 0);
+    if (ftruncate(file, extent) != 0)
+      abort();
+    base = view(file, PROT_NONE);
+    real = view(file, PROT_READ | PROT_WRITE);
+    close(file);
+    limit = strtoull(variable("LATHE_FAKE_MEMORY", "1073741824").c_str(),
+                     nullptr, 10);
+  }
+
+  int allocate(uint64_t *address, size_t size) {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (size > limit || live > limit - size)
+      return outOfMemory;
+    size_t room = (size + 255) / 256 * 256 + gap, offset = 0;
+    for (const auto &[begin, bytes] : blocks) {
+      if (begin - offset >= room)
+        break;
+      offset = begin + (bytes + 255) / 256 * 256 + gap;
+    }
+    if (offset + room > extent)
+      return outOfMemory;
+    blocks[offset] = size;
+    live += size;
+    memset(real + offset, 0xC9, room);
+    *address = reinterpret_cast<uintptr_t>(base) + offset;
+    return success;
+  }
+
+  int deallocate(uint64_t address) {
+    std::lock_guard<std::mutex> lock(mutex);
+    auto block = blocks.find(address - reinterpret_cast<uintptr_t>(base));
+    if (block == blocks.end())
+      return invalidValue;
+    size_t end = block->first + block->second;
+    size_t stop = (end + 255) / 256 * 256 + gap;
+    for (size_t i = end; i < stop; ++i)
+      if (real[i] != 0xC9) {
+        fprintf(stderr, "fake CUDA: a byte behind %zu was written\n",
+                block->second);
+        abort();
+      }
+    memset(real + block->first, 0xDD, block->second);
+    live -= block->second;
+    blocks.erase(block);
+    return success;
+  }
+
+  /// The device's own address for one that callers have; others as they are.
+  uint64_t translate(uint64_t address) {
+    uint64_t offset = address - reinterpret_cast<uintptr_t>(base);
+    return offset < extent ? reinterpret_cast<uintptr_t>(real) + offset
+                           : address;
+  }
+  /// The same for a range, which must be inside an allocation.
+  uint8_t *range(uint64_t address, size_t size) {
+    std::lock_guard<std::mutex> lock(mutex);
+    uint64_t offset = address - reinterpret_cast<uintptr_t>(base);
+    auto block = blocks.upper_bound(offset);
+    if (offset >= extent || block == blocks.begin())
+      return nullptr;
+    --block;
+    if (offset + size > block->first + block->second)
+      return nullptr;
+    return real + offset;
+  }
+
+  size_t live = 0, limit;
+  std::mutex mutex;
+
+private:
+  static uint8_t *view(int file, int protection) {
+    void *memory =
+        mmap(nullptr, extent, protection, MAP_SHARED | MAP_NORESERVE, file, 0);
+    if (memory == MAP_FAILED)
+      abort();
+    return static_cast<uint8_t *>(memory);
+  }
+
+  uint8_t *base, *real;
+  std::map<size_t, size_t> blocks;
+};
+
+Memory &memory() {
+  static Memory *instance = new Memory;
+  return *instance;
+}
+
+std::mutex stagingMutex;
+std::map<uintptr_t, size_t> staging;
+
+bool isStaging(const void *address) {
+  std::lock_guard<std::mutex> lock(stagingMutex);
+  auto block = staging.upper_bound(reinterpret_cast<uintptr_t>(address));
+  if (block == staging.begin())
+    return false;
+  --block;
+  return reinterpret_cast<uintptr_t>(address) < block->first + block->second;
+}
+
+//===----------------------------------------------------------------------===//
+// Streams
+//===----------------------------------------------------------------------===//
+
+using Operation = std::function<int()>;
+
+struct Graph {
+  std::vector<Operation> operations;
+};
+
+struct Stream {
+  std::mutex mutex;
+  std::deque<Operation> queue;
+  Graph *capture = nullptr;
+
+  int add(Operation operation, bool canCapture) {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (capture && !canCapture)
+      return captureUnsupported;
+    if (capture)
+      capture->operations.push_back(std::move(operation));
+    else
+      queue.push_back(std::move(operation));
+    return success;
+  }
+
+  int run() {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (capture)
+      return captureUnsupported;
+    while (!queue.empty()) {
+      Operation operation = std::move(queue.front());
+      queue.pop_front();
+      if (int result = operation()) {
+        queue.clear();
+        if (isFault(result))
+          calls().sticky = result;
+        return result;
+      }
+    }
+    return calls().sticky;
+  }
+};
+
+struct Event {
+  using Time = std::chrono::steady_clock::time_point;
+  Stream *stream = nullptr;
+  /// What is queued may outlive the event.
+  std::shared_ptr<Time> time = std::make_shared<Time>();
+};
+
+Stream *streamOf(void *handle) {
+  static Stream legacy;
+  return handle ? static_cast<Stream *>(handle) : &legacy;
+}
+
+//===----------------------------------------------------------------------===//
+// Modules
+//===----------------------------------------------------------------------===//
+
+using Kernel = void (*)(const uint64_t *parameters, const uint32_t *grid);
+
+struct Function {
+  Kernel kernel;
+  uint32_t numParameters;
+};
+
+struct Module {
+  void *library = nullptr;
+  std::map<std::string, Function> functions;
+};
+
+int loadLibrary(Module &module, const char *image) {
+  Elf64_Ehdr header;
+  memcpy(&header, image, sizeof(header));
+  if (header.e_machine != EM_X86_64 || header.e_type != ET_DYN)
+    return invalidImage;
+  size_t size = header.e_shoff + header.e_shnum * sizeof(Elf64_Shdr);
+  int file = memfd_create("fake-module", 0);
+  if (write(file, image, size) != ssize_t(size))
+    return invalidImage;
+  std::string path = "/proc/self/fd/" + std::to_string(file);
+  module.library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  close(file);
+  return module.library ? success : invalidImage;
+}
+
+thread_local std::vector<void *> contexts;
+int context;
+
+} // namespace
+
+#define API extern "C" __attribute__((visibility("default")))
+
+//===----------------------------------------------------------------------===//
+// For tests
+//===----------------------------------------------------------------------===//
+
+API void fakeReset() {
+  std::lock_guard<std::mutex> lock(calls().mutex);
+  calls().counts.clear();
+  calls().failing.clear();
+  calls().sticky = 0;
+  memory().limit = size_t(1) << 30;
+}
+
+API void fakeFail(const char *function, int after, int result) {
+  std::lock_guard<std::mutex> lock(calls().mutex);
+  calls().failing = function;
+  calls().failAt = calls().counts[function] + after;
+  calls().result = result;
+}
+
+API int fakeCount(const char *function) {
+  std::lock_guard<std::mutex> lock(calls().mutex);
+  return calls().counts[function];
+}
+
+API size_t fakeLive() { return memory().live; }
+API void fakeLimit(size_t bytes) { memory().limit = bytes; }
+
+//===----------------------------------------------------------------------===//
+// Devices and contexts
+//===----------------------------------------------------------------------===//
+
+static int numDevices() {
+  return atoi(variable("LATHE_FAKE_DEVICES", "1").c_str());
+}
+
+API int cuInit(unsigned) {
+  ENTER("cuInit");
+  return numDevices() ? success : noDevice;
+}
+
+API int cuDriverGetVersion(int *version) {
+  *version = atoi(variable("LATHE_FAKE_VERSION", "12080").c_str());
+  return success;
+}
+
+API int cuGetErrorName(int result, const char **name) {
+  switch (result) {
+  case outOfMemory:
+    *name = "CUDA_ERROR_OUT_OF_MEMORY";
+    return success;
+  case noDevice:
+    *name = "CUDA_ERROR_NO_DEVICE";
+    return success;
+  case invalidImage:
+    *name = "CUDA_ERROR_INVALID_IMAGE";
+    return success;
+  case invalidPtx:
+    *name = "CUDA_ERROR_INVALID_PTX";
+    return success;
+  case 700:
+    *name = "CUDA_ERROR_ILLEGAL_ADDRESS";
+    return success;
+  case captureUnsupported:
+    *name = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED";
+    return success;
+  default:
+    *name = nullptr;
+    return invalidValue;
+  }
+}
+
+API int cuGetErrorString(int result, const char **text) {
+  switch (result) {
+  case outOfMemory:
+    *text = "out of memory";
+    return success;
+  case noDevice:
+    *text = "no CUDA-capable device is detected";
+    return success;
+  case invalidImage:
+    *text = "device kernel image is invalid";
+    return success;
+  case invalidPtx:
+    *text = "a PTX JIT compilation failed";
+    return success;
+  case 700:
+    *text = "an illegal memory access was encountered";
+    return success;
+  case captureUnsupported:
+    *text = "operation not permitted when stream is capturing";
+    return success;
+  default:
+    *text = nullptr;
+    return invalidValue;
+  }
+}
+
+API int cuDeviceGetCount(int *count) {
+  ENTER("cuDeviceGetCount");
+  *count = numDevices();
+  return success;
+}
+
+API int cuDeviceGet(int *device, int ordinal) {
+  *device = ordinal;
+  return ordinal < numDevices() ? success : 101;
+}
+
+API int cuDeviceGetName(char *name, int size, int device) {
+  snprintf(name, size_t(size), "Fake GPU %d", device);
+  return success;
+}
+
+API int cuDeviceGetAttribute(int *value, int attribute, int) {
+  int major = 9, minor = 0;
+  sscanf(variable("LATHE_FAKE_CAPABILITY", "9.0").c_str(), "%d.%d", &major,
+         &minor);
+  switch (attribute) {
+  case 5:
+    *value = INT32_MAX;
+    return success;
+  case 6:
+  case 7:
+    *value = 65535;
+    return success;
+  case 16:
+    *value = 132;
+    return success;
+  case 75:
+    *value = major;
+    return success;
+  case 76:
+    *value = minor;
+    return success;
+  case 115:
+    *value = 1;
+    return success;
+  default:
+    return invalidValue;
+  }
+}
+
+API int cuDeviceTotalMem_v2(size_t *bytes, int) {
+  *bytes = memory().limit;
+  return success;
+}
+
+API int cuDevicePrimaryCtxRetain(void **result, int) {
+  ENTER("cuDevicePrimaryCtxRetain");
+  *result = &context;
+  return success;
+}
+
+API int cuDevicePrimaryCtxRelease_v2(int) {
+  ENTER("cuDevicePrimaryCtxRelease");
+  return success;
+}
+
+API int cuCtxGetCurrent(void **result) {
+  *result = contexts.empty() ? nullptr : contexts.back();
+  return success;
+}
+
+API int cuCtxGetDevice(int *device) {
+  *device = 0;
+  return contexts.empty() ? 201 : success;
+}
+
+API int cuCtxPushCurrent_v2(void *handle) {
+  contexts.push_back(handle);
+  return success;
+}
+
+API int cuCtxPopCurrent_v2(void **handle) {
+  if (contexts.empty())
+    return 201;
+  *handle = contexts.back();
+  contexts.pop_back();
+  return success;
+}
+
+//===----------------------------------------------------------------------===//
+// Code
+//===----------------------------------------------------------------------===//
+
+API int cuModuleLoadDataEx(void **result, const void *image,
+                           unsigned numOptions, int *options, void **values) {
+  ENTER("cuModuleLoadDataEx");
+  if (contexts.empty())
+    return 201;
+  const char *bytes = static_cast<const char *>(image);
+  if (memcmp(bytes, ELFMAG, SELFMAG) != 0) {
+    for (unsigned i = 0; i < numOptions; ++i)
+      if (options[i] == 5)
+        strcpy(static_cast<char *>(values[i]),
+               "ptxas application ptx input, line 1; fatal: no PTX here\n");
+    return invalidPtx;
+  }
+  auto *module = new Module;
+  if (int failed = loadLibrary(*module, bytes)) {
+    delete module;
+    return failed;
+  }
+  *result = module;
+  return success;
+}
+
+API int cuModuleUnload(void *handle) {
+  ENTER("cuModuleUnload");
+  auto *module = static_cast<Module *>(handle);
+  dlclose(module->library);
+  delete module;
+  return success;
+}
+
+API int cuModuleGetFunction(void **result, void *handle, const char *name) {
+  ENTER("cuModuleGetFunction");
+  auto *module = static_cast<Module *>(handle);
+  void *kernel = dlsym(module->library, name);
+  auto *count = static_cast<const uint32_t *>(
+      dlsym(module->library, (std::string(name) + "_parameters").c_str()));
+  if (!kernel || !count)
+    return notFound;
+  Function &function = module->functions[name];
+  function = {reinterpret_cast<Kernel>(kernel), *count};
+  *result = &function;
+  return success;
+}
+
+API int cuFuncGetAttribute(int *value, int attribute, void *) {
+  *value = 1024;
+  return attribute == 0 ? success : invalidValue;
+}
+
+API int cuFuncSetAttribute(void *, int attribute, int value) {
+  ENTER("cuFuncSetAttribute");
+  return attribute == 8 && value <= 232448 ? success : invalidValue;
+}
+
+API int cuLaunchKernel(void *handle, unsigned gridX, unsigned gridY,
+                       unsigned gridZ, unsigned blockX, unsigned, unsigned,
+                       unsigned, void *stream, void **parameters, void **) {
+  int fault = calls().enter("cuLaunchKernel");
+  if (fault && (!isFault(fault) || calls().sticky))
+    return fault;
+  if (contexts.empty() || !gridX || !gridY || !gridZ || !blockX)
+    return invalidValue;
+  auto &function = *static_cast<Function *>(handle);
+  std::vector<uint64_t> values(function.numParameters);
+  for (size_t i = 0; i < values.size(); ++i) {
+    memcpy(&values[i], parameters[i], sizeof(uint64_t));
+    values[i] = memory().translate(values[i]);
+  }
+  auto run = [=, kernel = function.kernel] {
+    uint32_t grid[3] = {gridX, gridY, gridZ};
+    if (!fault)
+      kernel(values.data(), grid);
+    return fault;
+  };
+  return streamOf(stream)->add(run, /*canCapture=*/true);
+}
+
+//===----------------------------------------------------------------------===//
+// Streams, events, graphs
+//===----------------------------------------------------------------------===//
+
+API int cuStreamCreate(void **stream, unsigned) {
+  ENTER("cuStreamCreate");
+  if (contexts.empty())
+    return 201;
+  *stream = new Stream;
+  return success;
+}
+
+API int cuStreamDestroy_v2(void *stream) {
+  streamOf(stream)->run();
+  delete static_cast<Stream *>(stream);
+  return success;
+}
+
+API int cuStreamSynchronize(void *stream) {
+  int failed = calls().enter("cuStreamSynchronize");
+  int result = streamOf(stream)->run();
+  return failed ? failed : result;
+}
+
+API int cuEventCreate(void **event, unsigned) {
+  ENTER("cuEventCreate");
+  *event = new Event;
+  return success;
+}
+
+API int cuEventDestroy_v2(void *event) {
+  delete static_cast<Event *>(event);
+  return success;
+}
+
+API int cuEventRecord(void *handle, void *stream) {
+  ENTER("cuEventRecord");
+  auto *event = static_cast<Event *>(handle);
+  event->stream = streamOf(stream);
+  auto run = [time = event->time] {
+    *time = std::chrono::steady_clock::now();
+    return success;
+  };
+  return event->stream->add(run, /*canCapture=*/false);
+}
+
+API int cuEventSynchronize(void *handle) {
+  ENTER("cuEventSynchronize");
+  return static_cast<Event *>(handle)->stream->run();
+}
+
+API int cuStreamWaitEvent(void *, void *handle, unsigned) {
+  ENTER("cuStreamWaitEvent");
+  return static_cast<Event *>(handle)->stream->run();
+}
+
+API int cuEventElapsedTime(float *milliseconds, void *from, void *to) {
+  std::chrono::duration<float, std::milli> time =
+      *static_cast<Event *>(to)->time - *static_cast<Event *>(from)->time;
+  *milliseconds = time.count();
+  return success;
+}
+
+API int cuStreamBeginCapture_v2(void *stream, int) {
+  ENTER("cuStreamBeginCapture");
+  streamOf(stream)->capture = new Graph;
+  return success;
+}
+
+API int cuStreamEndCapture(void *stream, void **graph) {
+  Graph *captured = std::exchange(streamOf(stream)->capture, nullptr);
+  *graph = captured;
+  int result = calls().enter("cuStreamEndCapture");
+  if (result)
+    delete captured;
+  return result;
+}
+
+API int cuGraphInstantiateWithFlags(void **executable, void *graph,
+                                    unsigned long long) {
+  ENTER("cuGraphInstantiate");
+  *executable = new Graph(*static_cast<Graph *>(graph));
+  return success;
+}
+
+API int cuGraphLaunch(void *handle, void *stream) {
+  ENTER("cuGraphLaunch");
+  for (const Operation &operation : static_cast<Graph *>(handle)->operations)
+    streamOf(stream)->add(operation, /*canCapture=*/false);
+  return success;
+}
+
+API int cuGraphExecDestroy(void *graph) {
+  delete static_cast<Graph *>(graph);
+  return success;
+}
+
+API int cuGraphDestroy(void *graph) {
+  delete static_cast<Graph *>(graph);
+  return success;
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+API int cuMemAlloc_v2(uint64_t *address, size_t size) {
+  ENTER("cuMemAlloc");
+  return memory().allocate(address, size);
+}
+
+API int cuMemFree_v2(uint64_t address) { return memory().deallocate(address); }
+
+API int cuMemAllocAsync(uint64_t *address, size_t size, void *stream) {
+  ENTER("cuMemAllocAsync");
+  if (contexts.empty())
+    return 201;
+  if (streamOf(stream)->capture)
+    return captureUnsupported;
+  return memory().allocate(address, size);
+}
+
+API int cuMemFreeAsync(uint64_t address, void *stream) {
+  return streamOf(stream)->add(
+      [address] { return memory().deallocate(address); },
+      /*canCapture=*/false);
+}
+
+API int cuMemAllocHost_v2(void **result, size_t size) {
+  ENTER("cuMemAllocHost");
+  *result = aligned_alloc(4096, (size + 4095) / 4096 * 4096);
+  std::lock_guard<std::mutex> lock(stagingMutex);
+  staging[reinterpret_cast<uintptr_t>(*result)] = size;
+  return success;
+}
+
+API int cuMemFreeHost(void *address) {
+  std::lock_guard<std::mutex> lock(stagingMutex);
+  if (!staging.erase(reinterpret_cast<uintptr_t>(address)))
+    return invalidHandle;
+  free(address);
+  return success;
+}
+
+API int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size,
+                             void *stream) {
+  ENTER("cuMemcpyHtoDAsync");
+  uint8_t *target = memory().range(to, size);
+  if (!target)
+    return invalidValue;
+  Operation run;
+  if (isStaging(from)) {
+    run = [=] {
+      memcpy(target, from, size);
+      return success;
+    };
+  } else {
+    const char *bytes = static_cast<const char *>(from);
+    run = [target, copy = std::vector<char>(bytes, bytes + size)] {
+      memcpy(target, copy.data(), copy.size());
+      return success;
+    };
+  }
+  return streamOf(stream)->add(run, /*canCapture=*/false);
+}
+
+API int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size,
+                             void *stream) {
+  ENTER("cuMemcpyDtoHAsync");
+  uint8_t *source = memory().range(from, size);
+  if (!source)
+    return invalidValue;
+  auto run = [=] {
+    memcpy(to, source, size);
+    return success;
+  };
+  return streamOf(stream)->add(run, /*canCapture=*/false);
+}
+
+API int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t size,
+                             void *stream) {
+  ENTER("cuMemcpyDtoDAsync");
+  uint8_t *target = memory().range(to, size);
+  uint8_t *source = memory().range(from, size);
+  if (!target || !source)
+    return invalidValue;
+  auto run = [=] {
+    memmove(target, source, size);
+    return success;
+  };
+  return streamOf(stream)->add(run, /*canCapture=*/false);
+}

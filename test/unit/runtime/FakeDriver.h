@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A libcuda.so.1 for machines without a GPU: just enough of the driver for
+// runtime/device/cuda, and stricter. Memory of the device cannot be touched
+// through its addresses; nothing queued happens before somebody waits for it;
+// calls can be made to fail.
+//
+// Its "cubins" are shared objects of this machine. A kernel `name` is a
+// function void name(const uint64_t *parameters, const uint32_t *grid), which
+// runs all programs, with its number of parameters in `uint32_t
+// name_parameters`.
+
+#ifndef LATHE_TEST_UNIT_RUNTIME_FAKEDRIVER_H
+#define LATHE_TEST_UNIT_RUNTIME_FAKEDRIVER_H
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace lathe::test {
+
+/// The fake driver in this process: found before any other libcuda.so.1.
+class FakeDriver {
+public:
+  /// Loads it; it stays. Aborts the test program if it is not there.
+  static FakeDriver &get();
+
+  /// As at the start: no calls counted, none to fail. Memory stays.
+  void reset() { resetCalls(); }
+  /// The call number `after` (1: the next) of a function returns `result`, as
+  /// do all calls from then on if that is a fault of a kernel. Of
+  /// cuLaunchKernel, faults come when the kernel runs.
+  void fail(const char *function, int after, int result) {
+    failCall(function, after, result);
+  }
+  int count(const char *function) { return countCalls(function); }
+  /// Bytes of the device that are allocated.
+  size_t live() { return liveBytes(); }
+  /// Makes what comes after fail with out of memory beyond so many bytes.
+  void limit(size_t bytes) { limitMemory(bytes); }
+
+private:
+  FakeDriver();
+  void (*resetCalls)();
+  void (*failCall)(const char *, int, int);
+  int (*countCalls)(const char *);
+  size_t (*liveBytes)();
+  void (*limitMemory)(size_t);
+};
+
+/// The kernels of commonKernels() for the fake driver, and for a real one: as
+/// PTX, 16 threads a program.
+const std::vector<uint8_t> &fakeKernels();
+const std::vector<uint8_t> &ptxKernels();
+
+} // namespace lathe::test
+
+#endif // LATHE_TEST_UNIT_RUNTIME_FAKEDRIVER_H
