@@ -40,19 +40,34 @@ namespace {
 struct Timing {
   double load = 0, first = 0; ///< Seconds.
   std::vector<double> runs;   ///< Seconds, sorted.
+  std::vector<double>
+      device; ///< The same by the device's clock, if it has one.
+};
 
-  /// Linear between the neighbors, as numpy.percentile does it.
-  double quantile(double q) const {
-    double at = q * (runs.size() - 1);
-    size_t below = size_t(at), above = std::min(below + 1, runs.size() - 1);
-    return runs[below] + (at - below) * (runs[above] - runs[below]);
-  }
+struct RunTime {
+  double seconds = 0;
+  uint64_t deviceNs = 0;
 };
 } // namespace
 
-static Expected<double> timeRun(const Session &session, const Inputs &inputs) {
+/// Linear between the neighbors, as numpy.percentile does it.
+static double quantile(ArrayRef<double> sorted, double q) {
+  double at = q * (sorted.size() - 1);
+  size_t below = size_t(at), above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
+}
+
+static bool hasOwnMemory(const Session &session) {
+  return get<lathe_model_info_t>(lathe_model_info, session.model.get())
+             .memory != LATHE_MEMORY_HOST;
+}
+
+static Expected<RunTime> timeRun(const Session &session, const Inputs &inputs) {
+  RunTime time;
   lathe_run_options_t options = LATHE_INIT(lathe_run_options_t);
   options.entry = session.entry;
+  options.device_results = 1;
+  options.device_ns = &time.deviceNs;
   Stopwatch watch;
   lathe_results_t *results = nullptr;
   if (Error error = toError(lathe_model_run(session.model.get(), &options,
@@ -60,24 +75,25 @@ static Expected<double> timeRun(const Session &session, const Inputs &inputs) {
                                             inputs.tensors.data(), &results),
                             arguments.getBundle()))
     return std::move(error);
-  double seconds = watch.seconds();
+  time.seconds = watch.seconds();
   lathe_results_destroy(results);
-  return seconds;
+  return time;
 }
 
 static Error measure(const Session &session, const Inputs &inputs,
                      Timing &timing) {
   Progress progress(/*verbose=*/false);
-  Expected<double> first = timeRun(session, inputs);
+  bool hasClock = hasOwnMemory(session);
+  Expected<RunTime> first = timeRun(session, inputs);
   if (!first)
     return first.takeError();
-  timing.first = *first;
-  double latest = *first;
+  timing.first = first->seconds;
+  double latest = first->seconds;
   for (unsigned i = 0; i < warmup; ++i) {
-    Expected<double> seconds = timeRun(session, inputs);
-    if (!seconds)
-      return seconds.takeError();
-    latest = *seconds;
+    Expected<RunTime> time = timeRun(session, inputs);
+    if (!time)
+      return time.takeError();
+    latest = time->seconds;
   }
   constexpr double budget = 1;
   unsigned count = iterations;
@@ -86,10 +102,12 @@ static Error measure(const Session &session, const Inputs &inputs,
   Stopwatch sinceUpdate;
   double nextUpdate = 0;
   for (unsigned i = 0; i < count; ++i) {
-    Expected<double> seconds = timeRun(session, inputs);
-    if (!seconds)
-      return seconds.takeError();
-    timing.runs.push_back(*seconds);
+    Expected<RunTime> time = timeRun(session, inputs);
+    if (!time)
+      return time.takeError();
+    timing.runs.push_back(time->seconds);
+    if (hasClock)
+      timing.device.push_back(double(time->deviceNs) * 1e-9);
     // Drawing costs time and pollutes caches: seldom.
     if (sinceUpdate.seconds() > nextUpdate) {
       progress.update(double(i + 1) / count, "measuring");
@@ -97,6 +115,7 @@ static Error measure(const Session &session, const Inputs &inputs,
     }
   }
   llvm::sort(timing.runs);
+  llvm::sort(timing.device);
   return Error::success();
 }
 
@@ -127,9 +146,14 @@ static void printText(const Session &session, const Inputs &inputs,
                               std::to_string(model.num_threads)});
   table.addRow({"load", formatSeconds(timing.load)});
   table.addRow({"first run", formatSeconds(timing.first)});
-  table.addRow({"median", formatSeconds(timing.quantile(0.5))});
-  table.addRow({"10 % / 90 %", formatSeconds(timing.quantile(0.1)) + " / " +
-                                   formatSeconds(timing.quantile(0.9))});
+  table.addRow({"median", formatSeconds(quantile(timing.runs, 0.5))});
+  table.addRow({"10 % / 90 %", formatSeconds(quantile(timing.runs, 0.1)) +
+                                   " / " +
+                                   formatSeconds(quantile(timing.runs, 0.9))});
+  if (!timing.device.empty())
+    table.addRow({"device's clock",
+                  formatSeconds(quantile(timing.device, 0.5)) + " (median), " +
+                      formatSeconds(timing.device.front()) + " (least)"});
   table.addRow({"iterations", std::to_string(timing.runs.size())});
   table.print(outs());
   if (profile) {
@@ -143,9 +167,11 @@ static void writeJson(const Session &session, const Inputs &inputs,
   auto model = get<lathe_model_info_t>(lathe_model_info, session.model.get());
   json::OStream out(outs(), /*IndentSize=*/2);
   out.object([&] {
-    out.attribute("median_ms", timing.quantile(0.5) * 1e3);
-    out.attribute("p10_ms", timing.quantile(0.1) * 1e3);
-    out.attribute("p90_ms", timing.quantile(0.9) * 1e3);
+    out.attribute("median_ms", quantile(timing.runs, 0.5) * 1e3);
+    out.attribute("p10_ms", quantile(timing.runs, 0.1) * 1e3);
+    out.attribute("p90_ms", quantile(timing.runs, 0.9) * 1e3);
+    if (!timing.device.empty())
+      out.attribute("device_median_ms", quantile(timing.device, 0.5) * 1e3);
     out.attribute("min_ms", timing.runs.front() * 1e3);
     out.attribute("max_ms", timing.runs.back() * 1e3);
     out.attribute("iterations", timing.runs.size());
@@ -197,6 +223,8 @@ static Error run() {
           : loadInputs(*session, inputsPath);
   if (!inputs)
     return inputs.takeError();
+  if (Error error = moveToDevice(*session, *inputs))
+    return error;
   if (Error error = measure(*session, *inputs, timing))
     return error;
 

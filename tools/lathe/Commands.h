@@ -15,6 +15,7 @@ extern const Command benchCommand;
 extern const Command inspectCommand;
 extern const Command verifyCommand;
 extern const Command tuneCommand;
+extern const Command devicesCommand;
 
 // In `lathe-compile`.
 extern const Command compileCommand;

@@ -61,9 +61,8 @@ static std::string listInputs(const Session &session) {
 static void addArray(Inputs &inputs, lathe_dtype_t dtype, NpzArray array) {
   inputs.arrays.push_back(std::move(array));
   const NpzArray &kept = inputs.arrays.back();
-  inputs.tensors.push_back(
-      {kept.data.data(), dtype, uint32_t(kept.dims.size()), nullptr,
-       LATHE_MEMORY_HOST, 0});
+  inputs.tensors.push_back({kept.data.data(), dtype, uint32_t(kept.dims.size()),
+                            nullptr, LATHE_MEMORY_HOST, 0});
 }
 
 /// Dims live in the arrays, which must have stopped moving.
@@ -239,6 +238,30 @@ Expected<Inputs> makeRandomInputs(const Session &session,
   }
   finish(inputs);
   return inputs;
+}
+
+//===----------------------------------------------------------------------===//
+// Memory of devices
+//===----------------------------------------------------------------------===//
+
+Error moveToDevice(const Session &session, Inputs &inputs) {
+  auto model = get<lathe_model_info_t>(lathe_model_info, session.model.get());
+  if (model.memory == LATHE_MEMORY_HOST)
+    return Error::success();
+  for (auto [tensor, array] : zip_equal(inputs.tensors, inputs.arrays)) {
+    lathe_buffer_t *buffer = nullptr;
+    if (Error error = toError(lathe_buffer_create(session.model.get(),
+                                                  array.data.size(), &buffer)))
+      return error;
+    inputs.buffers.emplace_back(buffer);
+    if (Error error = toError(lathe_buffer_write(buffer, 0, array.data.data(),
+                                                 array.data.size())))
+      return error;
+    tensor.data = lathe_buffer_data(buffer);
+    tensor.memory = model.memory;
+    tensor.device_index = model.device_index;
+  }
+  return Error::success();
 }
 
 } // namespace lathe::tool

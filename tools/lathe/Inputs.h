@@ -15,7 +15,8 @@ namespace lathe::tool {
 /// One tensor per input of an entry, in its order, with the memory behind them.
 struct Inputs {
   std::vector<NpzArray> arrays;
-  std::vector<lathe_tensor_t> tensors; ///< Views of `arrays`.
+  std::vector<lathe_tensor_t> tensors; ///< Views of `arrays` or `buffers`.
+  std::vector<BufferPtr> buffers;      ///< On a device with its own memory.
 };
 
 /// The NumPy type that `dtype` travels as. bf16 is opaque there ('V', 2).
@@ -40,6 +41,9 @@ parseSymbolSizes(llvm::ArrayRef<std::string> options);
 llvm::Expected<Inputs> makeRandomInputs(const Session &session,
                                         const SymbolSizes &sizes, uint64_t seed,
                                         llvm::StringRef otherwise = "");
+
+/// Moves them to the memory of the model's device, if that has its own.
+llvm::Error moveToDevice(const Session &session, Inputs &inputs);
 
 } // namespace lathe::tool
 

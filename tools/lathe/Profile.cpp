@@ -61,9 +61,10 @@ Expected<Profile> measureProfile(const Session &session, const Inputs &inputs,
   lathe_run_options_t options = LATHE_INIT(lathe_run_options_t);
   options.entry = session.entry;
   options.profile = raw;
+  options.device_results = 1;
 
   Profile profile;
-  std::vector<double> totals;
+  std::vector<double> totals, gaps;
   std::vector<std::vector<double>> times;
   for (unsigned run = 0; run < runs; ++run) {
     lathe_results_t *results = nullptr;
@@ -77,14 +78,20 @@ Expected<Profile> measureProfile(const Session &session, const Inputs &inputs,
     profile.arenaBytes = info.arena_bytes;
     // The same shapes take the same steps.
     times.resize(info.num_steps);
+    uint64_t lastEnd = 0, gap = 0;
     for (size_t i = 0; i < info.num_steps; ++i) {
       auto step = get<lathe_profile_step_t>(lathe_profile_step, raw, i);
       times[i].push_back(step.ns * 1e-9);
+      if (i && step.start_ns > lastEnd)
+        gap += step.start_ns - lastEnd;
+      lastEnd = step.start_ns + step.ns;
       if (run == 0)
         profile.steps.push_back(makeRow(step));
     }
+    gaps.push_back(gap * 1e-9);
   }
   profile.seconds = median(totals);
+  profile.gaps = median(gaps);
   for (auto [row, samples] : zip(profile.steps, times))
     row.seconds = median(samples);
   profile.kernels = aggregate(profile.steps);
@@ -108,8 +115,9 @@ void printProfile(const Profile &profile, raw_ostream &os) {
   for (const ProfileRow &row : profile.steps)
     sum += row.seconds;
   os << "profiled run " << formatSeconds(profile.seconds) << ", of which "
-     << formatSeconds(sum) << " in " << profile.steps.size()
-     << " steps; working memory " << formatBytes(profile.arenaBytes) << "\n\n";
+     << formatSeconds(sum) << " in " << profile.steps.size() << " steps and "
+     << formatSeconds(profile.gaps) << " between them; working memory "
+     << formatBytes(profile.arenaBytes) << "\n\n";
 
   Table kernels(
       {"kernel", ">calls", ">time", ">share", ">GFLOP/s", ">GB/s", "schedule"});
@@ -146,6 +154,7 @@ static void writeRow(const ProfileRow &row, json::OStream &out) {
 void writeProfile(const Profile &profile, json::OStream &out) {
   out.attributeObject("profile", [&] {
     out.attribute("total_ms", profile.seconds * 1e3);
+    out.attribute("gaps_ms", profile.gaps * 1e3);
     out.attribute("arena_bytes", profile.arenaBytes);
     out.attributeArray("kernels", [&] {
       for (const ProfileRow &row : profile.kernels)

@@ -25,6 +25,7 @@ struct ProfileRow {
 
 struct Profile {
   double seconds = 0; ///< A whole profiled run.
+  double gaps = 0;    ///< Between the end of a step and the next one's start.
   uint64_t arenaBytes = 0;
   std::vector<ProfileRow> steps;   ///< In order.
   std::vector<ProfileRow> kernels; ///< The most expensive one first.

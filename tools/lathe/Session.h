@@ -23,6 +23,8 @@ using BundlePtr =
 using ModelPtr = std::unique_ptr<lathe_model_t, Destroyer<lathe_model_destroy>>;
 using ResultsPtr =
     std::unique_ptr<lathe_results_t, Destroyer<lathe_results_destroy>>;
+using BufferPtr =
+    std::unique_ptr<lathe_buffer_t, Destroyer<lathe_buffer_destroy>>;
 using ProfilePtr =
     std::unique_ptr<lathe_profile_t, Destroyer<lathe_profile_destroy>>;
 

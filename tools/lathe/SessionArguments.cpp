@@ -12,8 +12,8 @@ SessionArguments::SessionArguments(cl::SubCommand &parser, StringRef positional)
     : bundle(cl::Positional, cl::desc(positional), cl::sub(parser),
              cl::cat(optionCategory)),
       device("device", cl::value_desc("DEVICE"),
-             cl::desc("cpu, the only one of this build (default: the best "
-                      "there is)"),
+             cl::desc("cpu, cuda or cuda:N, as 'lathe devices' lists them "
+                      "(default: the first that the bundle has code for)"),
              cl::sub(parser), cl::cat(optionCategory)),
       entry("entry", cl::value_desc("NAME"),
             cl::desc("Which of the bundle's functions (default: the first)"),
@@ -41,7 +41,8 @@ Expected<SessionOptions> SessionArguments::getOptions() const {
   options.threads = threads;
   options.guard = guard;
   const char *preset = std::getenv("LATHE_CPU_LEVEL");
-  if (options.level.empty() && preset) {
+  bool isOther = !options.device.empty() && options.device != "cpu";
+  if (options.level.empty() && preset && !isOther) {
     options.level = preset;
     options.isLevelPreset = true;
   }

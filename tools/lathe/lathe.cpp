@@ -67,8 +67,8 @@ int main(int argc, char **argv) {
   if (name == compileParser.getName() || name == checkParser.getName())
     return becomeCompiler(argv);
 
-  const Command commands[] = {runCommand, benchCommand, inspectCommand,
-                              verifyCommand, tuneCommand};
+  const Command commands[] = {runCommand,    benchCommand, inspectCommand,
+                              verifyCommand, tuneCommand,  devicesCommand};
   bool known = any_of(commands, [&](const Command &command) {
     return command.parser->getName() == name;
   });
