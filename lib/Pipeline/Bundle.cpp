@@ -98,6 +98,22 @@ static Error writeVariant(CompiledVariant &compiled, unsigned rank,
   return Error::success();
 }
 
+/// Says which layers a calibration did nothing for; an error if that is all.
+static Error checkUse(const Calibration &calibration, bool hasWeights) {
+  if (!calibration.isUsed())
+    return makeError(calibration.getPath() +
+                     (hasWeights
+                          ? ": no tensor is named as a layer with encoded "
+                            "weights"
+                          : ": moments are for weights in formats that round "
+                            "by them, and no --weights is given"));
+  for (Location layer : calibration.ignored)
+    emitWarning(layer) << "moments in " << calibration.getPath()
+                       << " are not used: weights in this format round to "
+                          "nearest";
+  return Error::success();
+}
+
 Error lathe::writeBundle(StringRef output,
                          MutableArrayRef<CompiledVariant> variants,
                          StringRef model, const CompileOptions &options,
@@ -133,9 +149,9 @@ Error lathe::writeBundle(StringRef output,
                                    **writer, calibration.get()))
       return error;
   }
-  if (calibration && !calibration->isUsed())
-    return makeError(options.calibration +
-                     ": no tensor is named as a layer with encoded weights");
+  if (calibration)
+    if (Error error = checkUse(*calibration, !options.weights.empty()))
+      return error;
   report.variants = variants.size();
   report.constantBytes = (*writer)->getConstantBytes();
   Expected<uint64_t> size = (*writer)->finish(manifest);

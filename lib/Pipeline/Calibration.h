@@ -10,6 +10,7 @@
 
 #include "dialects/Plan/IR/Plan.h"
 #include "lib/Frontend/HuggingFace/Safetensors.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace lathe {
 
@@ -29,6 +30,11 @@ public:
 
   /// Whether any layer had moments.
   bool isUsed() const { return used; }
+
+  llvm::StringRef getPath() const { return path; }
+
+  /// Layers that have moments and an encoding that does not look at them.
+  llvm::SetVector<mlir::Location> ignored;
 
   /// Weights that were encoded with moments, by value and encoding: that takes
   /// long, and each variant asks.

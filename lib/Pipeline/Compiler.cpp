@@ -117,6 +117,8 @@ static std::string describe(Location loc) {
     for (Location part : fused.getLocations())
       if (std::string text = describe(part); !text.empty())
         return text;
+  if (auto line = dyn_cast<FileLineColLoc>(loc))
+    return (line.getFilename().getValue() + ":" + Twine(line.getLine())).str();
   std::string text;
   if (!isa<UnknownLoc, FusedLoc>(loc)) {
     llvm::raw_string_ostream stream(text);

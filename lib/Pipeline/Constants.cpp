@@ -272,12 +272,18 @@ llvm::Error ConstantMaterializer::encodeValue(plan::ConstantOp op,
       return found.takeError();
     moments = *found;
   }
+  // Steps of 8 bits are so small that this one rounds to nearest regardless.
+  if (!moments.empty() && isa<graph::Int8Attr>(Attribute(encoding))) {
+    calibration->ignored.insert(op.getLoc());
+    moments = {};
+  }
   if (moments.empty())
     return encoding.encode(logical, bytes, {}, encoded);
   Calibration::Buffers &known = calibration->encoded[{op.getValue(), encoding}];
   if (known.empty())
     if (llvm::Error error = encoding.encode(logical, bytes, moments, known))
-      return error;
+      return makeError(calibration->getPath() + ": " +
+                       llvm::toString(std::move(error)));
   encoded = known;
   return llvm::Error::success();
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "lib/Pipeline/Manifest.h"
+#include "dialects/Graph/IR/Graph.h"
+#include "lib/Support/MappedFile.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/raw_ostream.h"
@@ -111,12 +113,10 @@ static std::string print(Attribute attr) {
 }
 
 static Error stepError(Operation *op, const llvm::Twine &what) {
-  std::string place;
-  llvm::raw_string_ostream stream(place);
-  op->getLoc().print(stream);
-  return llvm::createStringError("%s: %s: %s", place.c_str(),
-                                 op->getName().getStringRef().str().c_str(),
-                                 what.str().c_str());
+  SmallVector<StringRef> names = graph::getNodeNames(op->getLoc());
+  if (names.empty())
+    names.push_back(op->getName().getStringRef());
+  return makeError(names.front() + ": " + what);
 }
 
 void ProgramWriter::writeSignature(plan::ProgramOp program) {

@@ -133,9 +133,9 @@ Value QuantizeWeightsPass::quantize(ContractOp op, Value weight,
   if (!stored)
     return keep(refusal);
   OpBuilder builder(constant);
-  // Calibrations and remarks name layers.
+  // Calibrations, remarks and plans name layers.
   auto encoded = ConstantOp::create(
-      builder, builder.getFusedLoc({constant.getLoc(), op.getLoc()}), stored,
+      builder, builder.getFusedLoc({op.getLoc(), constant.getLoc()}), stored,
       constant.getValue());
   ++numQuantized;
   if (!transpose)

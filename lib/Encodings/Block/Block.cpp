@@ -102,11 +102,13 @@ public:
     if (compensation)
       weights = compensation->getResiduals();
     kept = chooseBlocks(values, layout.grid, weights, layout.kept);
-    if (layout.isInteger)
+    prune(values, layout.grid, kept, compensation);
+    // Compensation makes values larger; what rounding to 8 bits adds to the
+    // error is small.
+    if (layout.isInteger) {
       findScales();
-    prune(values, layout.grid, kept, compensation, scales);
-    if (layout.isInteger)
       round();
+    }
     storeDense();
     storeLists();
     return llvm::Error::success();
@@ -134,9 +136,8 @@ private:
   void findScales() {
     for (int64_t row = 0; row < layout.k; ++row)
       for (int64_t column = 0; column < layout.n; ++column)
-        if (isKept(row, column))
-          scales[column] = std::max(scales[column],
-                                    std::fabs(values[row * layout.n + column]));
+        scales[column] = std::max(scales[column],
+                                  std::fabs(values[row * layout.n + column]));
     for (float &scale : scales) {
       scale /= 127.0f;
       scale = std::isnormal(scale) ? scale : 0.0f;

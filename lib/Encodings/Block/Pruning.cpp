@@ -7,7 +7,6 @@
 #include "llvm/ADT/STLExtras.h"
 
 #include <algorithm>
-#include <cmath>
 
 using namespace lathe;
 
@@ -43,8 +42,7 @@ std::vector<bool> lathe::chooseBlocks(llvm::ArrayRef<float> values,
 
 void lathe::prune(llvm::MutableArrayRef<float> values, BlockGrid grid,
                   const std::vector<bool> &kept,
-                  const Compensation *compensation,
-                  llvm::ArrayRef<float> scales) {
+                  const Compensation *compensation) {
   int64_t width = grid.getColumnBlocks();
   auto isKept = [&](int64_t k, int64_t column) {
     return kept[k * width + column / grid.size];
@@ -64,17 +62,12 @@ void lathe::prune(llvm::MutableArrayRef<float> values, BlockGrid grid,
       for (int64_t i = 0; i < columns; ++i)
         panel[k * columns + i] =
             i < count ? values[k * grid.n + first + i] : 0.0f;
-    auto round = [&](int64_t k, llvm::MutableArrayRef<float> row) {
-      for (int64_t i = 0; i < count; ++i) {
-        float scale = scales.empty() ? 0.0f : scales[first + i];
+    auto leaveOut = [&](int64_t k, llvm::MutableArrayRef<float> row) {
+      for (int64_t i = 0; i < count; ++i)
         if (!isKept(k, first + i))
           row[i] = 0.0f;
-        else if (scale != 0.0f)
-          row[i] = scale *
-                   std::clamp(std::nearbyint(row[i] / scale), -127.0f, 127.0f);
-      }
     };
-    compensation->run(panel, columns, round);
+    compensation->run(panel, columns, leaveOut);
     for (int64_t k = 0; k < grid.k; ++k)
       std::copy_n(&panel[k * columns], count, &values[k * grid.n + first]);
   }

@@ -31,12 +31,9 @@ std::vector<bool> chooseBlocks(llvm::ArrayRef<float> values, BlockGrid grid,
 
 /// Makes all other blocks of [k, n] `values` zero. With `compensation` each is
 /// made up for by the weights that come after it, as in SparseGPT (Frantar and
-/// Alistarh, arXiv 2301.00774); then what is kept is rounded to multiples of
-/// the column's scale, up to 127 of them, where `scales`, [n], are given and
-/// not zero.
+/// Alistarh, arXiv 2301.00774).
 void prune(llvm::MutableArrayRef<float> values, BlockGrid grid,
-           const std::vector<bool> &kept, const Compensation *compensation,
-           llvm::ArrayRef<float> scales);
+           const std::vector<bool> &kept, const Compensation *compensation);
 
 } // namespace lathe
 

@@ -82,6 +82,33 @@ def check_bad_samples():
     take_moments("b.npz")
 
 
+def check_bad_moments():
+    """The layer and the file are named, and what is not used is said."""
+    save_file({"layer": np.full((K, K), np.nan, np.float32)}, "nan.safetensors")
+    text = compile_model("--weights", "int4", "--calibration", "nan.safetensors",
+                         fails=True)
+    assert "layer: nan.safetensors: the moments of the inputs are no finite" in text, text
+    assert "loc(" not in text, text
+    text = compile_model("--weights", "int8", "--calibration", "m.safetensors")
+    assert "layer: " in text and "moments in m.safetensors are not used" in text, text
+    text = compile_model("--calibration", "m.safetensors", fails=True)
+    assert "no --weights is given" in text, text
+    with open("plan.txt", "w", encoding="utf-8") as plan:
+        plan.write("# none\nelsewhere int8\n")
+    text = compile_model("--weights", "plan.txt", fails=True)
+    assert "plan.txt:2: pattern 'elsewhere' matches no linear layer" in text, text
+    assert "loc(" not in text, text
+
+
+def check_blocks(weight, x):
+    """What compensation makes grow is not cut off by 8 bits."""
+    errors = []
+    for weights in ("block4x1:0.3:float", "block4x1:0.3"):
+        compile_model("--weights", weights, "--calibration", "m.safetensors")
+        errors.append(error(weight, x))
+    assert errors[1] < 1.1 * errors[0], errors
+
+
 def main():
     weight = RNG.standard_normal((K, N)).astype(np.float32)
     make_model("m.onnx", weight)
@@ -95,6 +122,8 @@ def main():
         compile_model("--weights", weights, "--calibration", "m.safetensors")
         assert error(weight, x) < 0.6 * plain, (weights, error(weight, x), plain)
 
+    check_blocks(weight, x)
+
     save_file({"elsewhere": np.eye(K, dtype=np.float32)}, "other.safetensors")
     text = compile_model("--weights", "int4", "--calibration", "other.safetensors",
                          fails=True)
@@ -107,6 +136,7 @@ def main():
     text = compile_model("--weights", "int4", "--calibration", "flat.safetensors",
                          fails=True)
     assert "moments are square and of f32" in text, text
+    check_bad_moments()
     check_bad_samples()
 
 
