@@ -11,6 +11,7 @@
 //   scale(x -> y; factor)   f32, y = x * factor, an integer
 //   iota(-> x)              i64, x[i] = i
 //   fill(-> x; value)       i64
+//   below(x -> y)           y = x + 1 < the scalar: i64, one; bool
 
 #ifndef LATHE_RUNTIME_CONFORMANCE_CONFORMANCE_H
 #define LATHE_RUNTIME_CONFORMANCE_CONFORMANCE_H

@@ -74,5 +74,38 @@ TEST_P(Conformance, PartsOfBuffersAreOutputs) {
   EXPECT_EQ(result(3), input.data);
 }
 
+TEST_P(Conformance, TensorsInMemoryOfTheDevice) {
+  LoadedModel loaded = load(addAndScale());
+  auto info = LATHE_INIT(lathe_model_info_t);
+  ASSERT_EQ(take(lathe_model_info(loaded.model.get(), &info)), "");
+  Tensor<float> x = ramp(9, 1), y = ramp(9, 5);
+  constexpr size_t size = 45 * sizeof(float);
+  // In place, and where only the dtype's alignment is given.
+  for (size_t offset : {0, 4}) {
+    lathe_buffer_t *in = nullptr, *out = nullptr;
+    ASSERT_EQ(take(lathe_buffer_create(loaded.model.get(), 64 + size, &in)),
+              "");
+    ASSERT_EQ(take(lathe_buffer_create(loaded.model.get(), 64 + size, &out)),
+              "");
+    EXPECT_EQ(take(lathe_buffer_write(in, offset, y.data.data(), size)), "");
+    lathe_tensor_t inputs[] = {x.view(), y.view()}, output = y.view();
+    for (lathe_tensor_t *tensor : {&inputs[1], &output}) {
+      lathe_buffer_t *buffer = tensor == &output ? out : in;
+      tensor->data = static_cast<char *>(lathe_buffer_data(buffer)) + offset;
+      tensor->memory = info.memory;
+      tensor->device_index = info.device_index;
+    }
+    EXPECT_EQ(take(lathe_model_run_into(loaded.model.get(), nullptr, 2, inputs,
+                                        1, &output)),
+              "");
+    std::vector<float> result(45);
+    EXPECT_EQ(take(lathe_buffer_read(out, offset, result.data(), size)), "");
+    EXPECT_EQ(result, expected(x, y));
+    EXPECT_NE(take(lathe_buffer_read(out, 65, result.data(), size)), "");
+    lathe_buffer_destroy(in);
+    lathe_buffer_destroy(out);
+  }
+}
+
 } // namespace
 } // namespace lathe::test

@@ -4,6 +4,8 @@
 
 #include "runtime/conformance/conformance.h"
 
+#include <algorithm>
+
 namespace lathe::test {
 namespace {
 
@@ -44,6 +46,43 @@ TEST_P(Conformance, TheHostReadsWhatTheDeviceWrote) {
       all.erase(all.begin());
     EXPECT_EQ(elements<int64_t>(*lathe_results_tensor(results.get(), 1)), all);
   }
+}
+
+std::vector<float> times(const std::vector<float> &x, float factor) {
+  std::vector<float> result;
+  for (float value : x)
+    result.push_back(value * factor);
+  return result;
+}
+
+TEST_P(Conformance, BranchesAndLoops) {
+  LoadedModel loaded = load(branchAndLoop());
+  ASSERT_TRUE(loaded.model);
+  for (int64_t n : {3, 0, 40})
+    for (int64_t count : {2, 0, 1, 9, -1})
+      for (uint8_t flag : {0, 1}) {
+        Tensor<float> x = {{n}, std::vector<float>(size_t(n), 1.5f)};
+        Tensor<uint8_t> flags = {{}, {flag}};
+        Tensor<int64_t> counts = {{}, {count}};
+        lathe_tensor_t condition = flags.view();
+        condition.dtype = LATHE_DTYPE_BOOL;
+        ResultsPtr results =
+            runModel(loaded, {x.view(), condition, counts.view()});
+        ASSERT_TRUE(results);
+        int64_t steps = std::clamp<int64_t>(count, 0, 6);
+        EXPECT_EQ(elements<float>(*lathe_results_tensor(results.get(), 0)),
+                  times(x.data, flag ? 2 : 3));
+        EXPECT_EQ(elements<float>(*lathe_results_tensor(results.get(), 1)),
+                  times(x.data, float(steps)));
+        const lathe_tensor_t &all = *lathe_results_tensor(results.get(), 2);
+        EXPECT_EQ(all.dims[0], steps);
+        EXPECT_EQ(all.dims[1], n);
+        std::vector<float> expected;
+        for (int64_t i = 0; i < steps; ++i)
+          for (float value : times(x.data, float(i)))
+            expected.push_back(value);
+        EXPECT_EQ(elements<float>(all), expected);
+      }
 }
 
 } // namespace

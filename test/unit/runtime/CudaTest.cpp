@@ -6,7 +6,6 @@
 #include "FakeDriver.h"
 #include "TestModels.h"
 
-#include <algorithm>
 
 namespace lathe::test {
 namespace {
@@ -234,31 +233,6 @@ TEST_F(CudaTest, MemoryComesBack) {
     EXPECT_GT(driver.live(), before);
   }
   EXPECT_EQ(driver.live(), before);
-}
-
-TEST_F(CudaTest, CallsAndLoops) {
-  LoadedModel loaded = load(branchAndLoop());
-  for (int64_t n : {5, 0, 40})
-    for (uint8_t flag : {1, 0})
-      for (int64_t count : {0, 3, 9}) {
-        Tensor<float> x = {{n}, std::vector<float>(size_t(n), 2.f)};
-        Tensor<uint8_t> flags = {{}, {flag}};
-        Tensor<int64_t> counts = {{}, {count}};
-        lathe_tensor_t flagView = flags.view();
-        flagView.dtype = LATHE_DTYPE_BOOL;
-        ResultsPtr results =
-            runModel(loaded, {x.view(), flagView, counts.view()});
-        auto steps = static_cast<float>(std::min<int64_t>(count, 6));
-        auto result = [&](size_t i) {
-          return elements<float>(*lathe_results_tensor(results.get(), i));
-        };
-        EXPECT_EQ(result(0), std::vector<float>(size_t(n), flag ? 4.f : 6.f));
-        EXPECT_EQ(result(1), std::vector<float>(size_t(n), 2 * steps));
-        std::vector<float> all;
-        for (float i = 0; i < steps; ++i)
-          all.insert(all.end(), size_t(n), 2 * i);
-        EXPECT_EQ(result(2), all);
-      }
 }
 
 //===----------------------------------------------------------------------===//

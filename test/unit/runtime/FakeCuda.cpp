@@ -491,7 +491,6 @@ API int cuModuleLoadDataEx(void **result, const void *image,
 }
 
 API int cuModuleUnload(void *handle) {
-  ENTER("cuModuleUnload");
   auto *module = static_cast<Module *>(handle);
   dlclose(module->library);
   delete module;
