@@ -6,7 +6,6 @@
 #include "FakeDriver.h"
 #include "TestModels.h"
 
-
 namespace lathe::test {
 namespace {
 
@@ -457,6 +456,58 @@ TEST_F(CudaTest, DevicesByName) {
   options.adopt_context = 1;
   EXPECT_PRED2(contains, take(createModel(opened, &options)),
                "no context is current");
+}
+
+TEST_F(CudaTest, AHostProgramsContextAndStream) {
+  // What the host program does by itself: its calls go to the driver, too.
+  auto push = driver.function<int (*)(void *)>("cuCtxPushCurrent_v2");
+  auto pop = driver.function<int (*)(void **)>("cuCtxPopCurrent_v2");
+  auto current = driver.function<int (*)(void **)>("cuCtxGetCurrent");
+  int its = 0;
+  void *found = nullptr;
+  push(&its);
+  auto options = LATHE_INIT(lathe_model_options_t);
+  options.adopt_context = 1;
+  OpenedBundle opened(port(addAndScale()));
+  lathe_model_t *raw = nullptr;
+  ASSERT_EQ(take(lathe_model_create(opened.bundle.get(), &options, &raw)), "");
+  ModelPtr model(raw);
+  EXPECT_EQ(driver.count("cuDevicePrimaryCtxRetain"), 0);
+  current(&found);
+  EXPECT_EQ(found, &its);
+  pop(&found);
+
+  // A run from a thread without it: it is current only meanwhile. The inputs
+  // are on their way to the device in the host program's stream.
+  Tensor<float> x = ramp(9, 1);
+  lathe_buffer_t *buffer = nullptr;
+  ASSERT_EQ(take(lathe_buffer_create(raw, 45 * sizeof(float), &buffer)), "");
+  auto create = driver.function<int (*)(void **, unsigned)>("cuStreamCreate");
+  auto copy = driver.function<int (*)(uint64_t, const void *, size_t, void *)>(
+      "cuMemcpyHtoDAsync_v2");
+  void *stream = nullptr;
+  push(&its);
+  EXPECT_EQ(create(&stream, 0), 0);
+  pop(&found);
+  EXPECT_EQ(copy(reinterpret_cast<uintptr_t>(lathe_buffer_data(buffer)),
+                 x.data.data(), 45 * sizeof(float), stream),
+            0);
+  lathe_tensor_t inputs[] = {x.view(), x.view()};
+  inputs[1].data = lathe_buffer_data(buffer);
+  inputs[1].memory = LATHE_MEMORY_CUDA;
+  auto run = LATHE_INIT(lathe_run_options_t);
+  run.stream = stream;
+  uint64_t ns = 0;
+  run.device_ns = &ns;
+  lathe_results_t *results = nullptr;
+  ASSERT_EQ(take(lathe_model_run(raw, &run, 2, inputs, &results)), "");
+  EXPECT_EQ(elements<float>(*lathe_results_tensor(results, 0)), expected(x, x));
+  EXPECT_GT(ns, 0u);
+  lathe_results_destroy(results);
+  lathe_buffer_destroy(buffer);
+  driver.function<int (*)(void *)>("cuStreamDestroy_v2")(stream);
+  current(&found);
+  EXPECT_EQ(found, nullptr);
 }
 
 TEST_F(CudaTest, TheListOfDevices) {

@@ -10,23 +10,21 @@
 
 namespace lathe::test {
 
-template <typename T> static void find(void *library, const char *name, T &to) {
-  to = reinterpret_cast<T>(dlsym(library, name));
-}
-
 FakeDriver::FakeDriver() {
   // Whoever asks for libcuda.so.1 later gets what has that SONAME already.
-  void *library = dlopen(LATHE_TEST_FAKE_DRIVER, RTLD_NOW | RTLD_GLOBAL);
+  library = dlopen(LATHE_TEST_FAKE_DRIVER, RTLD_NOW | RTLD_GLOBAL);
   if (!library) {
     fprintf(stderr, "%s\n", dlerror());
     abort();
   }
-  find(library, "fakeReset", resetCalls);
-  find(library, "fakeFail", failCall);
-  find(library, "fakeCount", countCalls);
-  find(library, "fakeLive", liveBytes);
-  find(library, "fakeLimit", limitMemory);
+  resetCalls = function<void (*)()>("fakeReset");
+  failCall = function<void (*)(const char *, int, int)>("fakeFail");
+  countCalls = function<int (*)(const char *)>("fakeCount");
+  liveBytes = function<size_t (*)()>("fakeLive");
+  limitMemory = function<void (*)(size_t)>("fakeLimit");
 }
+
+void *FakeDriver::find(const char *symbol) { return dlsym(library, symbol); }
 
 FakeDriver &FakeDriver::get() {
   static FakeDriver driver;

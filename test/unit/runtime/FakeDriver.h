@@ -40,8 +40,15 @@ public:
   /// Makes what comes after fail with out of memory beyond so many bytes.
   void limit(size_t bytes) { limitMemory(bytes); }
 
+  /// One of the driver's own functions, for what host programs do.
+  template <typename T> T function(const char *symbol) {
+    return reinterpret_cast<T>(find(symbol));
+  }
+
 private:
   FakeDriver();
+  void *find(const char *symbol);
+  void *library;
   void (*resetCalls)();
   void (*failCall)(const char *, int, int);
   int (*countCalls)(const char *);
