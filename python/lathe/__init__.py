@@ -39,7 +39,8 @@ _NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
 
 class _Tensor(c.Structure):
     _fields_ = [("data", c.c_void_p), ("dtype", c.c_int), ("rank", c.c_uint32),
-                ("dims", c.POINTER(c.c_int64))]
+                ("dims", c.POINTER(c.c_int64)), ("memory", c.c_int),
+                ("device_index", c.c_int32)]
 
 
 class _EntryInfo(c.Structure):
@@ -62,12 +63,13 @@ class _ModelOptions(c.Structure):
     _fields_ = [("struct_size", c.c_size_t), ("allocator", c.c_void_p),
                 ("device", c.c_char_p), ("num_threads", c.c_uint32),
                 ("variant", c.c_char_p), ("alternative", c.c_uint32),
-                ("guard", c.c_uint32)]
+                ("guard", c.c_uint32), ("adopt_context", c.c_uint32)]
 
 
 class _RunOptions(c.Structure):
     _fields_ = [("struct_size", c.c_size_t), ("entry", c.c_size_t),
-                ("profile", c.c_void_p)]
+                ("profile", c.c_void_p), ("device_results", c.c_uint32),
+                ("stream", c.c_void_p), ("device_ns", c.POINTER(c.c_uint64))]
 
 
 def _load_library():
@@ -80,13 +82,16 @@ def _load_library():
 
 
 class Model:
-    """A bundle on this machine's processor, ready to run. Any number of Python
+    """A bundle on a device of this machine, ready to run. Any number of Python
     threads may run it at the same time."""
 
-    def __init__(self, path, threads=0, variant=None, entry="main", guard=False):
+    def __init__(self, path, threads=0, variant=None, entry="main", guard=False,
+                 device=None):
         """Opens the bundle at `path`. `threads` = 0 takes all cores; `variant`
         is a level as in "x86-64-v3", None the best one that fits. With `guard`
-        a kernel that leaves its operands is an error; that is slow."""
+        a kernel that leaves its operands is an error; that is slow. `device` is
+        "cpu", "cuda" or "cuda:1"; None takes the first that the bundle has code
+        for. Arrays are copied to a device with memory of its own, and back."""
         self._bundle, self._model = c.c_void_p(), c.c_void_p()
         self._library = _load_library()
         self._call("lathe_bundle_open", encode_path(path), None,
@@ -96,6 +101,7 @@ class Model:
         options = sized(_ModelOptions)
         options.num_threads = threads
         options.variant = variant.encode() if variant else None
+        options.device = device.encode() if device else None
         options.guard = guard
         self._call("lathe_model_create", self._bundle, c.byref(options),
                    c.byref(self._model))
