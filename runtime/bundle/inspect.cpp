@@ -108,7 +108,7 @@ static Text<512> listMissing(const Allocator &allocator,
   }
   Device *device = nullptr;
   if (Status status = type->open(allocator, {}, &device); status.failed())
-    missing.add("%s", status.message());
+    missing.add("a device (%s)", status.message());
   else
     missing = listMissing(variant, *device);
   if (device)
