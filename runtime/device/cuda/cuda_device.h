@@ -3,7 +3,9 @@
 // Device "cuda": an NVIDIA GPU through its driver.
 //
 // The contract with lib/Target/CUDA. A code segment is a cubin (ELF) or PTX
-// text. A kernel has one parameter of 64 bits for each buffer, what it reads
+// text; cubins run on devices of their own major capability only (the driver
+// says "no kernel image is available"), so a variant for 8.0 and all later ones
+// is PTX. A kernel has one parameter of 64 bits for each buffer, what it reads
 // and then what it writes: its address in the device's memory; and then one
 // signed integer of 64 bits for each scalar. One program is one thread block of
 // Kernel.threads threads in x, with Kernel.shared bytes of dynamic shared
