@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Sigmoid and softmax attention on one core, f32, beside the same ops spelled out
 in ONNX Runtime; sparse patterns beside Lathe's own dense attention; with --torch,
-softmax beside PyTorch's scaled_dot_product_attention.
+softmax beside PyTorch's scaled_dot_product_attention; with --bf16, both scores in
+bf16 beside PyTorch's.
 
-    attention.py [--quick] [--cpu-time] [--torch]
+    attention.py [--quick] [--cpu-time] [--torch] [--bf16]
 
 Each model is MatMul, Mul, [Add,] Softmax or Sigmoid, MatMul over 8 heads, as an
 exporter writes it. The bias of the sigmoid is -ln(n) (Ramapuram et al., 2024).
@@ -26,30 +27,30 @@ COLUMNS = ["d", "n", "ORT softmax ms", "ORT sigmoid ms", "Lathe softmax ms",
            "error"]
 
 
-def make_model(score, dim):
+def make_model(score, dim, element=TensorProto.FLOAT):
     """Attention over dynamic lengths; the bias comes as an input."""
     def value(name):
         return helper.make_tensor_value_info(
-            name, TensorProto.FLOAT, ["batch", HEADS, "seq", dim])
+            name, element, ["batch", HEADS, "seq", dim])
     nodes = [
         helper.make_node("Transpose", ["k"], ["kt"], name="transpose", perm=[0, 1, 3, 2]),
         helper.make_node("MatMul", ["q", "kt"], ["s"], name="scores"),
         helper.make_node("Mul", ["s", "scale"], ["scaled"], name="scale")]
     inputs = [value("q"), value("k"), value("v")]
     if score == "sigmoid":
-        inputs.append(helper.make_tensor_value_info("bias", TensorProto.FLOAT, []))
+        inputs.append(helper.make_tensor_value_info("bias", element, []))
         nodes += [helper.make_node("Add", ["scaled", "bias"], ["biased"], name="bias"),
                   helper.make_node("Sigmoid", ["biased"], ["p"], name="sigmoid")]
     else:
         nodes.append(helper.make_node("Softmax", ["scaled"], ["p"], name="softmax",
                                       axis=-1))
     nodes.append(helper.make_node("MatMul", ["p", "v"], ["o"], name="output"))
-    scale = helper.make_tensor("scale", TensorProto.FLOAT, [], [dim ** -0.5])
+    scale = helper.make_tensor("scale", element, [], [dim ** -0.5])
     graph = helper.make_graph(nodes, score, inputs, [value("o")], [scale])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8
     os.makedirs(harness.WORK, exist_ok=True)
-    path = os.path.join(harness.WORK, f"attention-{score}-{dim}.onnx")
+    path = os.path.join(harness.WORK, f"attention-{score}-{dim}-{element}.onnx")
     text = model.SerializeToString()
     if not os.path.exists(path) or open(path, "rb").read() != text:
         onnx.save(model, path)
@@ -155,6 +156,36 @@ def torch_row(dim, length, peak, clock):
             f"{error:.1e}"]
 
 
+BF16_COLUMNS = ["d", "n", "torch ms", "softmax ms", "sigmoid ms", "softmax: to torch",
+                "sigmoid: to torch", "sigmoid: to softmax", "error"]
+
+
+def bf16_row(dim, length, clock):
+    import ml_dtypes
+    import torch
+    torch.set_num_threads(1)
+    peers = {}
+    for score in ("sigmoid", "softmax"):
+        feeds = {name: array.astype(ml_dtypes.bfloat16)
+                 for name, array in make_feeds(score, dim, length).items()}
+        path = make_model(score, dim, TensorProto.BFLOAT16)
+        peers[score] = harness.lathe_model(harness.compile_model(path), 1).bind(feeds)
+    wide = [torch.from_numpy(feeds[name].astype("f4")) for name in "qkv"]
+    q, k, v = (array.bfloat16() for array in wide)
+    attention = torch.nn.functional.scaled_dot_product_attention
+    peers["torch"] = lambda: attention(q, k, v)
+    with torch.inference_mode():
+        got = np.asarray(peers["softmax"].run()["o"]).view(ml_dtypes.bfloat16)
+        error = harness.max_error({"o": got.astype("f4").reshape(wide[2].shape)},
+                                  {"o": attention(*wide).numpy()})
+        timings = harness.measure(peers, seconds=1.5, rounds=11, clock=clock)
+    return [dim, length,
+            *(harness.ms(timings[n].median) for n in ("torch", "softmax", "sigmoid")),
+            *(f"{harness.ratio(timings, a, b):.2f} x" for a, b in (
+                ("torch", "softmax"), ("torch", "sigmoid"), ("softmax", "sigmoid"))),
+            f"{error:.1e}"]
+
+
 def main():
     print(harness.describe_machine(), "\n")
     lengths = [128, 256, 512, 1024, 2048, 4096]
@@ -180,6 +211,11 @@ def main():
         print()
         harness.print_table(TORCH_COLUMNS, [
             torch_row(dim, length, peak, clock)
+            for dim in (32, 64, 128) for length in lengths])
+    if "--bf16" in sys.argv:
+        print()
+        harness.print_table(BF16_COLUMNS, [
+            bf16_row(dim, length, clock)
             for dim in (32, 64, 128) for length in lengths])
     return 0 if rows else 1
 

@@ -156,6 +156,8 @@ listSchedules(const AttentionShape &shape, const AttentionSchedule &schedule) {
   if (shape.list)
     return schedules; // Its own blocks decide.
   for (int64_t keys : {2 * schedule.keys, schedule.keys / 2}) {
+    if (schedule.isNarrow && keys > kUnitKeys)
+      continue; // Values lie in blocks of so many.
     AttentionSchedule other = schedule;
     other.keys = keys;
     if (keys % schedule.edgeKeys == 0 && keys >= kFewKeys)

@@ -14,6 +14,11 @@ using namespace lathe::x86;
 /// Accumulators in tile registers; three of the eight hold operands.
 static constexpr int64_t kTileAccumulators = 4;
 static constexpr int64_t kWordBytes = 4;
+/// bf16 of k in one tile.
+static constexpr int64_t kTileK = 2 * kTileWords;
+/// Tiles of a right operand that stay in registers, with two columns of
+/// accumulators.
+static constexpr int64_t kResidentTiles = 4;
 
 static Value shortConstant(ImplicitLocOpBuilder &b, int64_t value) {
   return arith::ConstantOp::create(b, b.getI16IntegerAttr(value));
@@ -281,12 +286,11 @@ LogicalResult Emitter::emitTileLoop(scf::ForOp op, TileLoop loop) {
 
 /// Whether the shape and the types are such that AMX can do it.
 bool Emitter::fitsTileDots(tile::MmaOp op) const {
-  constexpr int64_t perTile = 2 * kTileWords;
   return unit.tiles && op.getA().getType().getElementType().isBF16() &&
          op.getB().getType().getElementType().isBF16() && !isInterleaved(op) &&
          extent(op.getResult(), 0) % kTileRows == 0 &&
          extent(op.getResult(), 1) % kTileWords == 0 &&
-         extent(op.getA(), 1) % perTile == 0;
+         extent(op.getA(), 1) % kTileK == 0;
 }
 
 /// Whether nothing but multiplies on AMX read the tile, as right operands.
@@ -371,6 +375,14 @@ Value Emitter::packPair(Value lower, Value upper) {
   return vector::ShuffleOp::create(b, packed, packed, order);
 }
 
+/// Where the words of row pair `line` are, sixteen columns from `column` on:
+/// pairs of rows are laid out as the tiles that are loaded, one by one.
+Value Emitter::pairPlace(Value tile, Value memory, Coord line, Coord column) {
+  Coord place = add(mul(column, {Value(), extent(tile, 0) / 2}),
+                    mul(line, {Value(), kTileWords}));
+  return offsetPointer(memory, b.getI32Type(), place);
+}
+
 LogicalResult Emitter::materializePairs(Value tile) {
   SmallVector<int64_t> shape = shapeOf(tile);
   auto load = tile.getDefiningOp<tile::LoadOp>();
@@ -387,9 +399,8 @@ LogicalResult Emitter::materializePairs(Value tile) {
   forEachInBox({shape[0] / 2, shape[1]}, 1, [&](const Position &position) {
     Coord row = mul(position.at[0], {Value(), 2}), column = position.at[1];
     Value words = pairOf(tile, {{row, column}, 1});
-    Coord place = add(mul(position.at[0], {Value(), shape[1]}), column);
-    LLVM::StoreOp::create(
-        b, words, offsetPointer(storage.memory, b.getI32Type(), place), 4);
+    Value place = pairPlace(tile, storage.memory, position.at[0], column);
+    LLVM::StoreOp::create(b, words, place, 4);
   });
   tiles[tile] = storage;
   return success();
@@ -445,10 +456,9 @@ void Emitter::emitSummedPairs(Value tile, SummedPairs found) {
       }
       for (int64_t j = first; j < end; ++j) {
         auto [lower, upper] = rows[j - first];
-        Coord place = mul({line, 0}, {Value(), shape[1]}) + j * unit.lanes;
-        LLVM::StoreOp::create(
-            b, packBits(lower, upper),
-            offsetPointer(pairs.memory, b.getI32Type(), place), 4);
+        rawStore(packBits(lower, upper),
+                 pairPlace(tile, pairs.memory, {line, 0},
+                           {Value(), j * unit.lanes}));
         next[j] = arith::AddFOp::create(b, next[j],
                                         arith::AddFOp::create(b, lower, upper));
       }
@@ -480,19 +490,26 @@ Value Emitter::loadLeftTile(tile::MmaOp op, Coord row, int64_t k) {
                   mul(access.view->strides[access.dims[0]], {Value(), width}));
 }
 
-/// Adds to `acc` and writes to `memory`.
+/// The right operand's tile at `column`, 32 of k from `k` on.
+Value Emitter::loadRightTile(tile::MmaOp op, int64_t k, Coord column) {
+  Value memory = tiles.lookup(op.getB()).memory;
+  return loadTile(pairPlace(op.getB(), memory, {Value(), k / 2}, column),
+                  {Value(), kTileWords * kWordBytes});
+}
+
+/// Adds to `acc` and writes to `memory`. `right` is the right operand's tiles,
+/// step by step, if they are in registers.
 void Emitter::emitTileDotBlock(tile::MmaOp op, const TileBlock &block,
-                               Value memory, ArrayRef<Value> start) {
+                               Value memory, ArrayRef<Value> start,
+                               ArrayRef<Value> right) {
   SmallVector<Value> places = tilePlaces(op, block, memory);
   SmallVector<Value> acc(start);
-  Value pairs = tiles.lookup(op.getB()).memory;
-  int64_t columns = extent(op.getB(), 1);
-  for (int64_t k = 0; k < extent(op.getA(), 1); k += 2 * kTileWords) {
+  for (int64_t k = 0; k < extent(op.getA(), 1); k += kTileK) {
     SmallVector<Value, 2> rows(block.rowTiles);
     for (int64_t j = 0; j < block.columnTiles; ++j) {
-      Coord place = block.column + (k / 2 * columns + j * kTileWords);
-      Value column = loadTile(offsetPointer(pairs, b.getI32Type(), place),
-                              {Value(), columns * kWordBytes});
+      Value column = right.empty()
+                         ? loadRightTile(op, k, block.column + j * kTileWords)
+                         : right[k / kTileK * block.columnTiles + j];
       for (int64_t i = 0; i < block.rowTiles; ++i) {
         if (j == 0)
           rows[i] = loadLeftTile(op, block.row + i * kTileRows, k);
@@ -526,6 +543,35 @@ Value Emitter::startOfRows(tile::MmaOp op) {
   return memory;
 }
 
+/// Calls `body` for all of `op`'s result, with the right operand's tiles in
+/// registers for all rows; false if k is too long for that. Loads of tiles cost
+/// nearly as much as products, and here two serve four.
+bool Emitter::forEachResidentBlock(
+    tile::MmaOp op,
+    function_ref<void(const TileBlock &, ArrayRef<Value>)> body) {
+  constexpr int64_t across = 2;
+  SmallVector<int64_t> shape = shapeOf(op.getResult());
+  int64_t steps = extent(op.getA(), 1) / kTileK;
+  if (steps * across > kResidentTiles)
+    return false;
+  int64_t down = kTileAccumulators / across / steps;
+  forEachBlock(
+      shape[1], across * kTileWords, 1, [&](Coord column, int64_t width) {
+        MemoScope scope(*this);
+        SmallVector<Value> right;
+        for (int64_t k = 0; k < steps; ++k)
+          for (int64_t j = 0; j < width; j += kTileWords)
+            right.push_back(loadRightTile(op, k * kTileK, column + j));
+        forEachBlock(
+            shape[0], down * kTileRows, 1, [&](Coord row, int64_t height) {
+              MemoScope inner(*this);
+              body({row, column, height / kTileRows, width / kTileWords},
+                   right);
+            });
+      });
+  return true;
+}
+
 LogicalResult Emitter::emitTileDots(tile::MmaOp op) {
   Storage storage;
   storage.kind = Storage::Scratch;
@@ -538,7 +584,7 @@ LogicalResult Emitter::emitTileDots(tile::MmaOp op) {
   if (!isZero && !rows &&
       (acc.kind != Storage::Scratch || acc.memory != storage.memory))
     fill(op.getAcc(), storage.memory);
-  forEachTileBlock(op, [&](const TileBlock &block) {
+  auto emitAt = [&](const TileBlock &block, ArrayRef<Value> right) {
     SmallVector<Value> start;
     for (int64_t i = 0; rows && i < block.rowTiles; ++i) {
       Coord place = mul(block.row + i * kTileRows, {Value(), kTileWords});
@@ -549,8 +595,10 @@ LogicalResult Emitter::emitTileDots(tile::MmaOp op) {
     if (!rows)
       start =
           loadAccumulators(op, tilePlaces(op, block, storage.memory), isZero);
-    emitTileDotBlock(op, block, storage.memory, start);
-  });
+    emitTileDotBlock(op, block, storage.memory, start, right);
+  };
+  if (!forEachResidentBlock(op, emitAt))
+    forEachTileBlock(op, [&](const TileBlock &block) { emitAt(block, {}); });
   tiles[op.getResult()] = storage;
   return success();
 }

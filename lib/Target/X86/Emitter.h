@@ -364,8 +364,16 @@ private:
   void emitSummedPairs(mlir::Value tile, SummedPairs found);
   mlir::LogicalResult emitTileDots(tile::MmaOp op);
   void emitTileDotBlock(tile::MmaOp op, const TileBlock &block,
-                        mlir::Value memory, llvm::ArrayRef<mlir::Value> acc);
+                        mlir::Value memory, llvm::ArrayRef<mlir::Value> acc,
+                        llvm::ArrayRef<mlir::Value> right);
+  bool forEachResidentBlock(
+      tile::MmaOp op,
+      llvm::function_ref<void(const TileBlock &, llvm::ArrayRef<mlir::Value>)>
+          body);
   mlir::Value loadLeftTile(tile::MmaOp op, Coord row, int64_t k);
+  mlir::Value loadRightTile(tile::MmaOp op, int64_t k, Coord column);
+  mlir::Value pairPlace(mlir::Value tile, mlir::Value memory, Coord line,
+                        Coord column);
   llvm::SmallVector<mlir::Value>
   tilePlaces(tile::MmaOp op, const TileBlock &block, mlir::Value memory);
   llvm::SmallVector<mlir::Value>

@@ -62,6 +62,13 @@ bool Emitter::reachesOnly(Value tile, OpOperand &end) {
 // scf.for
 //===----------------------------------------------------------------------===//
 
+/// Whether `tile` was made beside `loop`, which alone reads it: then it may be
+/// carried where it is.
+static bool endsIn(Value tile, scf::ForOp loop) {
+  Operation *made = tile.getDefiningOp();
+  return made && made->getBlock() == loop->getBlock() && tile.hasOneUse();
+}
+
 /// Where the loop's carried tiles live, holding their initial values; the
 /// values of its other iteration arguments go to `scalars`.
 SmallVector<Storage> Emitter::placeCarried(scf::ForOp op,
@@ -81,9 +88,13 @@ SmallVector<Storage> Emitter::placeCarried(scf::ForOp op,
       storage.registers = vectorsOf(init);
     } else {
       registers -= vectorCount(init);
+      Storage source = tiles.lookup(init);
       storage.kind = Storage::Scratch;
-      storage.memory = allocate(init);
-      fill(init, storage.memory);
+      storage.memory = endsIn(init, op) ? source.memory : Value();
+      if (source.kind != Storage::Scratch || !storage.memory) {
+        storage.memory = allocate(init);
+        fill(init, storage.memory);
+      }
     }
     carried.push_back(storage);
   }

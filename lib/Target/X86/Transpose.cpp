@@ -194,11 +194,9 @@ bool Emitter::fillWords(Value tile, Value memory) {
         for (int64_t i = 0; i < lanes; ++i)
           lines.push_back(wordsAlong(tile, place.at[0], place.at[1] + i));
         lines = transposeSquare(lines);
-        for (int64_t i = 0; i < lanes; ++i) {
-          Coord at =
-              add(mul(place.at[0] + i, {Value(), shape[1]}), place.at[1]);
-          rawStore(lines[i], offsetPointer(memory, b.getI32Type(), at));
-        }
+        for (int64_t i = 0; i < lanes; ++i)
+          rawStore(lines[i],
+                   pairPlace(tile, memory, place.at[0] + i, place.at[1]));
       });
   return true;
 }

@@ -137,7 +137,7 @@ func.func @listed(%q: tensor<1x2x128x8xf32> {graph.name = "q"})
 
 // -----
 
-// For a matrix unit V^T is written once, in blocks of 256 keys; few queries need
+// For a matrix unit V^T is written once, in blocks of 128 keys; few queries need
 // none of it. Q is as it is stored, and its product is scaled where the largest
 // is subtracted.
 
