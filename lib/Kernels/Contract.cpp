@@ -69,7 +69,10 @@ getMicroTiles(const Capability &capability, const Contraction &c,
               std::optional<int64_t> rows) {
   SmallVector<MicroTile, 3> listed;
   if (usesMatrixUnit(capability, c, rows)) {
-    listed = listMatrixTiles(capability, rows, c.panelColumns, !c.quantizer);
+    // Sums that are scaled group by group are not stored as they come.
+    bool isOneGroup =
+        !c.quantizer || c.quantizer.getGroup() >= *getConstantSize(c.k);
+    listed = listMatrixTiles(capability, rows, c.panelColumns, isOneGroup);
   } else {
     ProductSizes sizes;
     sizes.rows = rows;
@@ -250,6 +253,8 @@ public:
     if (!c)
       return group.emitError("no contraction: ") << reason;
     LoweredGroup lowered;
+    c->spreadsCodes =
+        c->quantizer && usesMatrixUnit(context.capability, *c, std::nullopt);
     if (c->quantizer && failed(addQuantize(group, *c, context, lowered)))
       return failure();
     if (usesBlocks(context.capability, *c, lowered.remark)) {

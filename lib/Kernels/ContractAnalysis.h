@@ -78,6 +78,8 @@ struct Contraction {
   int64_t panelColumns = kPanelColumns;
   /// How quantized branches quantize the input; null if none does.
   graph::DynamicInt8Attr quantizer;
+  /// Set by the strategy if a matrix unit reads sixteen rows of codes at once.
+  bool spreadsCodes = false;
   /// From the root's result to (batch.., m, n).
   graph::Access resultAccess;
   /// From each result of the group to (batch.., m, n).

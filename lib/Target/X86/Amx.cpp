@@ -32,11 +32,13 @@ Value Emitter::tileIntrinsic(StringRef name, ArrayRef<Value> operands) {
   return callIntrinsic(("llvm.x86." + name + ".internal").str(), type, all);
 }
 
-/// `pitch` is the distance of rows in bytes.
-Value Emitter::loadTile(Value pointer, Coord pitch) {
+/// `pitch` is the distance of rows in bytes. What passes by takes no room in
+/// the first-level cache.
+Value Emitter::loadTile(Value pointer, Coord pitch, bool passesBy) {
   Value bytes =
       arith::IndexCastOp::create(b, b.getI64Type(), indexValue(pitch));
-  return tileIntrinsic("tileloadd64", {pointer, bytes});
+  return tileIntrinsic(passesBy ? "tileloaddt164" : "tileloadd64",
+                       {pointer, bytes});
 }
 
 Value Emitter::tileDot(tile::MmaOp op, Value sum, Value a, Value b_) {
@@ -83,7 +85,8 @@ Value Emitter::loadRightTile(const TileLoop &loop, Coord column) {
     Access access = accessOf(loop.b);
     Position position = {{{}, column}, 1};
     Value pointer = address(access, coordsAt(access, position));
-    return loadTile(pointer, {Value(), loop.wordPitch});
+    // Where the rows of `a` are, which all columns of the program multiply.
+    return loadTile(pointer, {Value(), loop.wordPitch}, /*passesBy=*/true);
   }
   auto op = cast<scf::ForOp>(loop.mma()->getParentOp());
   int64_t width = extent(loop.mma().getResult(), 1);
@@ -95,9 +98,11 @@ Value Emitter::loadRightTile(const TileLoop &loop, Coord column) {
                   {Value(), width * kWordBytes});
 }
 
-/// Adds the products of kTileWords words of k.
+/// Adds the products of kTileWords words of k. `beside` follows each product.
 void Emitter::tileStep(const TileLoop &loop, const TileBlock &block,
-                       ArrayRef<Value> panels, MutableArrayRef<Value> acc) {
+                       ArrayRef<Value> panels, MutableArrayRef<Value> acc,
+                       function_ref<void(int64_t)> beside) {
+  int64_t products = 0;
   SmallVector<Value, 2> rows(block.rowTiles);
   // Each load right before the first product that needs it: in the order
   // loads first, the products wait for the last of them.
@@ -108,6 +113,7 @@ void Emitter::tileStep(const TileLoop &loop, const TileBlock &block,
         rows[i] = loadLeftTile(loop, block.row + i * kTileRows, panels[i]);
       Value &sum = acc[i * block.columnTiles + j];
       sum = tileDot(loop.mma(), sum, rows[i], column);
+      beside(products++);
     }
   }
 }
@@ -174,11 +180,11 @@ void Emitter::storeAccumulators(tile::MmaOp op, ArrayRef<Value> places,
 //===----------------------------------------------------------------------===//
 
 /// The steps in [lower, upper) for one block, added to `acc`. `beside` emits
-/// what else is done in a step.
-SmallVector<Value> Emitter::emitTileSteps(const TileLoop &loop,
-                                          const TileBlock &block, Value lower,
-                                          Value upper, ValueRange acc,
-                                          function_ref<void(Value)> beside) {
+/// what else is done in a step at some k, after each of its products.
+SmallVector<Value>
+Emitter::emitTileSteps(const TileLoop &loop, const TileBlock &block,
+                       Value lower, Value upper, ValueRange acc,
+                       function_ref<void(Value, int64_t)> beside) {
   auto op = cast<scf::ForOp>(loop.mma()->getParentOp());
   SmallVector<Value> panels(block.rowTiles);
   tile::LoadOp a = loop.a;
@@ -197,9 +203,10 @@ SmallVector<Value> Emitter::emitTileSteps(const TileLoop &loop,
     if (inner.getResult(0).getType().isIndex())
       b.clone(inner, mapping);
   SmallVector<Value> sums(steps.getRegionIterArgs());
-  tileStep(loop, block, panels, sums);
-  if (beside)
-    beside(steps.getInductionVar());
+  tileStep(loop, block, panels, sums, [&](int64_t product) {
+    if (beside)
+      beside(steps.getInductionVar(), product);
+  });
   scf::YieldOp::create(b, sums);
   return SmallVector<Value>(steps.getResults());
 }
@@ -219,24 +226,28 @@ bool x86::isZeroTile(Value tile) {
   return matchPattern(tile, m_Zero()) || matchPattern(tile, m_AnyZeroFloat());
 }
 
-/// The words of `b` that iterations before `end` multiply with, in scratch.
-Value Emitter::decodeWords(scf::ForOp op, const TileLoop &loop, Value end) {
+/// Bytes of scratch for the words of so many iterations.
+int64_t Emitter::decodedBytes(const TileLoop &loop, int64_t iterations) const {
+  int64_t words = loop.mmas.size();
+  return std::max<int64_t>(iterations, 1) * words *
+         extent(loop.mma().getResult(), 1) * kWordBytes;
+}
+
+/// Writes the words of `b` that the iteration at `k` multiplies with to
+/// `memory`, which holds those of all iterations. They are early if they are
+/// not of the group that is multiplied now.
+void Emitter::decodeIteration(const TileLoop &loop, Value k, Value memory,
+                              bool isEarly) {
+  auto op = cast<scf::ForOp>(loop.mma()->getParentOp());
   int64_t width = extent(loop.mma().getResult(), 1);
   int64_t words = loop.mmas.size();
-  int64_t iterations = *getConstantIntValue(end) / loop.step;
-  Value memory = allocateBytes(std::max<int64_t>(iterations, 1) * words *
-                               width * kWordBytes);
-  auto decode = scf::ForOp::create(b, index(0), end, index(loop.step));
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(decode.getBody());
   MemoScope scope(*this);
-  mapping.map(op.getInductionVar(), decode.getInductionVar());
+  mapping.map(op.getInductionVar(), k);
   for (Operation &inner : op.getBody()->without_terminator())
     if (inner.getResult(0).getType().isIndex())
       b.clone(inner, mapping);
-  prefetchWords(op);
-  Value first = arith::DivUIOp::create(b, decode.getInductionVar(),
-                                       index(loop.step / words));
+  prefetchWords(op, isEarly);
+  Value first = arith::DivUIOp::create(b, k, index(loop.step / words));
   for (int64_t column = 0; column < width; column += unit.lanes)
     for (auto [word, mma] : llvm::enumerate(loop.mmas)) {
       Value bytes = wordVec(tile::MmaOp(mma).getB(), {Value(), column});
@@ -245,7 +256,15 @@ Value Emitter::decodeWords(scf::ForOp op, const TileLoop &loop, Value end) {
       LLVM::StoreOp::create(b, bytes,
                             offsetPointer(memory, b.getI32Type(), place), 64);
     }
-  return memory;
+}
+
+/// Writes the words of `b` that iterations before `end` multiply with to
+/// `memory`.
+void Emitter::decodeWords(const TileLoop &loop, Value end, Value memory) {
+  auto decode = scf::ForOp::create(b, index(0), end, index(loop.step));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(decode.getBody());
+  decodeIteration(loop, decode.getInductionVar(), memory);
 }
 
 /// Sixteen words of k at a time as long as there are so many, then one.
@@ -265,8 +284,11 @@ LogicalResult Emitter::emitTileLoop(scf::ForOp op, TileLoop loop) {
   Value count = b.createOrFold<arith::FloorDivSIOp>(span, step);
   Value whole = b.createOrFold<arith::MulIOp>(count, step);
   Value middle = b.createOrFold<arith::AddIOp>(lower, whole);
-  if (!loop.b)
-    loop.decoded = decodeWords(op, loop, middle);
+  if (!loop.b) {
+    int64_t iterations = *getConstantIntValue(middle) / loop.step;
+    loop.decoded = allocateBytes(decodedBytes(loop, iterations));
+    decodeWords(loop, middle, loop.decoded);
+  }
   forEachTileBlock(loop.mma(), [&](const TileBlock &block) {
     emitTileBlock(loop, block, lower, middle, carried[0].memory, isZero);
   });

@@ -128,7 +128,9 @@ void Emitter::emitOverlappedBlock(const TileEpilogue &epilogue,
     int64_t rows = llvm::divideCeil(kBlockRows, epilogue.steps);
     int64_t steps = llvm::divideCeil(kBlockRows, rows);
     Value middle = b.createOrFold<arith::AddIOp>(lower, index(steps * step));
-    auto beside = [&](Value k) {
+    auto beside = [&](Value k, int64_t product) {
+      if (product + 1 < block.rowTiles * block.columnTiles)
+        return;
       Value done = arith::SubIOp::create(b, k, lower);
       Value row = arith::DivUIOp::create(b, done, index(step));
       row = arith::MulIOp::create(b, row, index(rows));

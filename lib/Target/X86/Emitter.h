@@ -323,7 +323,7 @@ private:
   //===-- Prefetches (Prefetch.cpp) ---------------------------------------===//
   /// At the end of the body of `loop`, asks for what later iterations multiply
   /// with, where that may come from memory as fast as it is used.
-  void prefetchWords(mlir::scf::ForOp loop);
+  void prefetchWords(mlir::scf::ForOp loop, bool isEarly);
   void prefetchWeights(mlir::scf::ForOp loop);
   void prefetchLoad(tile::LoadOp load, mlir::scf::ForOp loop, int64_t ahead);
   void prefetchNextPanel(tile::LoadOp load);
@@ -345,13 +345,14 @@ private:
   llvm::SmallVector<mlir::Value>
   emitTileSteps(const TileLoop &loop, const TileBlock &block, mlir::Value lower,
                 mlir::Value upper, mlir::ValueRange acc,
-                llvm::function_ref<void(mlir::Value)> beside = {});
+                llvm::function_ref<void(mlir::Value, int64_t)> beside = {});
   void emitTileBlock(const TileLoop &loop, const TileBlock &block,
                      mlir::Value lower, mlir::Value upper, mlir::Value memory,
                      bool isZero);
   void tileStep(const TileLoop &loop, const TileBlock &block,
                 llvm::ArrayRef<mlir::Value> panels,
-                llvm::MutableArrayRef<mlir::Value> acc);
+                llvm::MutableArrayRef<mlir::Value> acc,
+                llvm::function_ref<void(int64_t)> beside);
   bool fitsTileDots(tile::MmaOp op) const;
   bool usesTileDots(tile::MmaOp op) const;
   bool isTileReadable(mlir::Value tile);
@@ -386,9 +387,11 @@ private:
                         llvm::function_ref<void(const TileBlock &)> body);
   mlir::Value loadLeftTile(const TileLoop &loop, Coord row, mlir::Value panel);
   mlir::Value loadRightTile(const TileLoop &loop, Coord column);
-  mlir::Value decodeWords(mlir::scf::ForOp op, const TileLoop &loop,
-                          mlir::Value end);
-  mlir::Value loadTile(mlir::Value pointer, Coord pitch);
+  int64_t decodedBytes(const TileLoop &loop, int64_t iterations) const;
+  void decodeIteration(const TileLoop &loop, mlir::Value k, mlir::Value memory,
+                       bool isEarly = false);
+  void decodeWords(const TileLoop &loop, mlir::Value end, mlir::Value memory);
+  mlir::Value loadTile(mlir::Value pointer, Coord pitch, bool passesBy = false);
   mlir::Value tileDot(tile::MmaOp op, mlir::Value sum, mlir::Value a,
                       mlir::Value b_);
   mlir::Value tileIntrinsic(llvm::StringRef name,
@@ -409,6 +412,44 @@ private:
                            mlir::Value memoryBefore);
   void emitEpilogueRows(const TileEpilogue &epilogue, const TileBlock &block,
                         mlir::Value memory, Coord row, int64_t rows);
+
+  //===-- Sums of groups beside products (AmxGroups.cpp) ------------------===//
+  struct TileGroups {
+    mlir::scf::ForOp op;                    ///< Over the groups.
+    TileLoop products;                      ///< Of one group.
+    int64_t count = 0;                      ///< Of groups.
+    int64_t steps = 0;                      ///< Of a group, on tiles.
+    llvm::SmallVector<TileBlock, 4> blocks; ///< Of the sums, of one shape.
+    mlir::Value memory;                     ///< The sums of all groups, in f32.
+    mlir::Value sums;                       ///< Of two blocks.
+    mlir::Value words; ///< Of two groups; null if not decoded.
+
+    /// After each product of a block's first steps, so many rows of the block
+    /// before; after each of the first blocks' products, the words of so many
+    /// iterations of the next group.
+    int64_t rowShare = 1, busySteps = 1, decodingBlocks = 1, wordShare = 1;
+
+    int64_t iterations() const {
+      return steps * products.tileStep() / products.step;
+    }
+  };
+  bool areScaledSums(mlir::scf::ForOp op, mlir::scf::ForOp inner);
+  bool findGroups(mlir::scf::ForOp op, TileGroups &groups);
+  bool cutInBlocks(TileGroups &groups);
+  void bindGroup(const TileGroups &groups, mlir::Value k);
+  void addGroupRows(const TileGroups &groups, const TileBlock &block,
+                    mlir::Value memory, Coord row, int64_t rows);
+  int64_t sumsPitch(const TileGroups &groups);
+  mlir::Value blockSums(const TileGroups &groups, mlir::Value n, int64_t index);
+  mlir::Value groupWords(const TileGroups &groups, mlir::Value n);
+  mlir::IRMapping indicesOf(const TileGroups &groups, mlir::Value n);
+  void decodeBeside(const TileGroups &groups, int64_t index, mlir::Value number,
+                    mlir::Value words);
+  void emitGroupBlock(const TileGroups &groups, mlir::Value n, int64_t index,
+                      mlir::Value before, mlir::IRMapping &earlier,
+                      mlir::IRMapping &later);
+  void emitGroup(const TileGroups &groups, mlir::Value n, bool isFirst);
+  mlir::LogicalResult emitGroups(mlir::scf::ForOp op, TileGroups &groups);
 
   //===-- Reductions (Reduce.cpp) -----------------------------------------===//
   mlir::Value combine(tile::Combine kind, mlir::Value x, mlir::Value y);

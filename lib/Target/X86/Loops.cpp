@@ -145,6 +145,8 @@ Value Emitter::peeledBound(scf::ForOp op, ArrayRef<const BoundTest *> tests) {
 LogicalResult Emitter::emitFor(scf::ForOp op) {
   if (std::optional<TileLoop> loop = tileLoops.lookup(op))
     return emitTileLoop(op, *loop);
+  if (TileGroups groups; findGroups(op, groups))
+    return emitGroups(op, groups);
   SmallVector<Value> scalars;
   SmallVector<Storage> carried = placeCarried(op, scalars);
   Value lower = mapping.lookup(op.getLowerBound());

@@ -109,14 +109,14 @@ void Emitter::prefetchWeights(scf::ForOp loop) {
 
 /// The same for a loop that decodes its words to tiles; the fewest rows that
 /// those have are few.
-void Emitter::prefetchWords(scf::ForOp loop) {
+void Emitter::prefetchWords(scf::ForOp loop, bool isEarly) {
   llvm::SetVector<tile::LoadOp> loads;
   for (auto mma : loop.getBody()->getOps<tile::MmaOp>())
     if (extent(mma.getAcc(), 0) <= kTileRows)
       collectLoads(mma, loop, loads);
   for (tile::LoadOp load : loads)
     if (isStreamed(load, kTileRows))
-      prefetchLoad(load, loop, 2 * kAheadBytes);
+      prefetchLoad(load, loop, isEarly ? kAheadBytes : 2 * kAheadBytes);
 }
 
 /// Where the loop reads memory in a row, asks for each line of what it will

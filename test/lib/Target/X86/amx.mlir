@@ -20,12 +20,12 @@
 // CHECK: scf.for {{.*}} = %c0 to %c64 step %c32
 // CHECK-COUNT-4: llvm.x86.tilezero.internal
 // CHECK: scf.for {{.*}} = %c0 to %c96 step %c32 iter_args({{.*}}) -> (!llvm.x86_amx, !llvm.x86_amx, !llvm.x86_amx, !llvm.x86_amx)
-// CHECK: llvm.x86.tileloadd64.internal"(%c16_i16, %c64_i16, %{{.*}}, %c256_i64)
+// CHECK: llvm.x86.tileloaddt164.internal"(%c16_i16, %c64_i16, %{{.*}}, %c256_i64)
 // CHECK: llvm.x86.tileloadd64.internal"(%c16_i16, %c64_i16, %{{.*}}, %c200_i64)
 // CHECK: llvm.x86.tdpbf16ps.internal
 // CHECK: llvm.x86.tileloadd64.internal
 // CHECK: llvm.x86.tdpbf16ps.internal
-// CHECK: llvm.x86.tileloadd64.internal
+// CHECK: llvm.x86.tileloaddt164.internal
 // CHECK-COUNT-2: llvm.x86.tdpbf16ps.internal
 // CHECK-COUNT-4: llvm.x86.tilestored64.internal
 // CHECK: scf.for {{.*}} = %c96 to %c100 step %c2
@@ -91,9 +91,13 @@ tile.kernel @linear(%x: !tile.buffer<bf16>, %w: !tile.buffer<bf16>,
 }
 
 // A loop over groups of k around the loop over k: what it carries is updated
-// where it is.
+// where it is, beside the next group's products.
 // CHECK-LABEL: func.func @groups.programs(
-// CHECK: scf.for {{.*}} step %c128
+// CHECK: llvm.x86.tdpbusd.internal
+// CHECK-NOT: arith.sitofp
+// CHECK: llvm.x86.tilestored64.internal
+// CHECK: llvm.x86.tdpbusd.internal
+// CHECK: arith.sitofp
 // CHECK: llvm.x86.tdpbusd.internal
 // CHECK: llvm.x86.tilestored64.internal
 // CHECK: arith.sitofp
@@ -175,7 +179,7 @@ tile.kernel @scores(%x: !tile.buffer<bf16>, %q: !tile.buffer<f32>,
 // CHECK: scf.for {{.*}} = %c0 to %c96 step %c32
 // CHECK: scf.for {{.*}} = %c1 to %c4 step %c1
 // CHECK: scf.for {{.*}} = %c0 to %c96 step %c32
-// CHECK: llvm.x86.tileloadd64.internal
+// CHECK: llvm.x86.tileloaddt164.internal
 // CHECK-COUNT-4: llvm.x86.tdpbf16ps.internal
 // CHECK: arith.truncf
 // CHECK: scf.yield
@@ -348,6 +352,83 @@ tile.kernel @nibbles(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
   }
   tile.store %sum, %yv[%c0, %c0] dims [0, 1]
     : tensor<16x32xi32>, !tile.view<16x32xi32, [32, 1]>
+  tile.return
+}
+
+// Three groups whose sums are scaled: each product of one is followed by words
+// of the next one and rows of the one before. The first group's words and the
+// last one's rows have nothing beside them.
+// CHECK-LABEL: func.func @scaled.programs(
+// CHECK: scf.for {{.*}} = %c0 to %c64 step %c4
+// CHECK: scf.for {{.*}} = %c0 to %c64 step %c32
+// CHECK: llvm.x86.tdpbsud.internal
+// CHECK-NOT: arith.sitofp
+// CHECK: scf.for {{.*}} = %c1 to %c3 step %c1
+// CHECK: scf.for {{.*}} = %c0 to %c64 step %c32
+// CHECK: llvm.x86.tdpbsud.internal
+// CHECK: arith.sitofp
+// CHECK: arith.shrui
+// CHECK: llvm.x86.tdpbsud.internal
+// CHECK: arith.sitofp
+// CHECK: arith.shrui
+// CHECK-COUNT-2: llvm.x86.tilestored64.internal
+// CHECK: scf.for
+// CHECK: arith.sitofp
+tile.kernel @scaled(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
+    %scales: !tile.buffer<f32>, %y: !tile.buffer<f32> {tile.written})
+    schedule <strategy = "contract", tile = [16, 32, 0]> {
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  %c4 = arith.constant 4 : index
+  %c64 = arith.constant 64 : index
+  %c128 = arith.constant 128 : index
+  %c384 = arith.constant 384 : index
+  %none = arith.constant dense<0.0> : tensor<16x32xf32>
+  %zero = arith.constant dense<0> : tensor<16x32xi32>
+  %low = arith.constant dense<15> : tensor<4x32xi8>
+  %four = arith.constant dense<4> : tensor<4x32xi8>
+  %xv = tile.view %x sizes [16, 384] strides [384, 1]
+    : !tile.buffer<i8> -> !tile.view<16x384xi8, [384, 1]>
+  %wv = tile.view %w sizes [48, 32, 4] strides [128, 4, 1]
+    : !tile.buffer<i8> -> !tile.view<48x32x4xi8, [128, 4, 1]>
+  %sv = tile.view %scales sizes [16, 3, 32] strides [0, 32, 1]
+    : !tile.buffer<f32> -> !tile.view<16x3x32xf32, [0, 32, 1]>
+  %yv = tile.view %y sizes [16, 32] strides [32, 1]
+    : !tile.buffer<f32> -> !tile.view<16x32xf32, [32, 1]>
+  %total = scf.for %g = %c0 to %c384 step %c128 iter_args(%all = %none)
+      -> (tensor<16x32xf32>) {
+    %half = arith.divui %g, %c2 : index
+    %sum = scf.for %s = %c0 to %c64 step %c4 iter_args(%acc = %zero)
+        -> (tensor<16x32xi32>) {
+      %place = arith.addi %half, %s : index
+      %word = arith.divui %place, %c4 : index
+      %b = tile.load %wv[%word, %c0, %c0] dims [2, 1]
+        : !tile.view<48x32x4xi8, [128, 4, 1]> -> tensor<4x32xi8>
+      %twice = arith.muli %s, %c2 : index
+      %k = arith.addi %g, %twice : index
+      %a0 = tile.load %xv[%c0, %k] dims [0, 1]
+        : !tile.view<16x384xi8, [384, 1]> -> tensor<16x4xi8>
+      %b0 = arith.andi %b, %low : tensor<4x32xi8>
+      %d0 = tile.mma %a0, %b0, %acc {unsigned_b}
+        : tensor<16x4xi8>, tensor<4x32xi8>, tensor<16x32xi32>
+      %k1 = arith.addi %k, %c4 : index
+      %a1 = tile.load %xv[%c0, %k1] dims [0, 1]
+        : !tile.view<16x384xi8, [384, 1]> -> tensor<16x4xi8>
+      %b1 = arith.shrui %b, %four : tensor<4x32xi8>
+      %d1 = tile.mma %a1, %b1, %d0 {unsigned_b}
+        : tensor<16x4xi8>, tensor<4x32xi8>, tensor<16x32xi32>
+      scf.yield %d1 : tensor<16x32xi32>
+    }
+    %group = arith.divui %g, %c128 : index
+    %scale = tile.load %sv[%c0, %group, %c0] dims [0, 2]
+      : !tile.view<16x3x32xf32, [0, 32, 1]> -> tensor<16x32xf32>
+    %f = arith.sitofp %sum : tensor<16x32xi32> to tensor<16x32xf32>
+    %p = arith.mulf %f, %scale : tensor<16x32xf32>
+    %next = arith.addf %all, %p : tensor<16x32xf32>
+    scf.yield %next : tensor<16x32xf32>
+  }
+  tile.store %total, %yv[%c0, %c0] dims [0, 1]
+    : tensor<16x32xf32>, !tile.view<16x32xf32, [32, 1]>
   tile.return
 }
 

@@ -114,14 +114,43 @@ def kernel_of(name):
     return text[start:text.index("\n}\n", start) + 3]
 
 
+def halves_of(codes):
+    """[k, n] of bytes [k / 8, n, 4]: four k in the low halves, then four more."""
+    halves = np.stack([codes & 15, codes >> 4], axis=1)
+    return halves.transpose(0, 1, 3, 2).reshape(-1, codes.shape[1]).astype(np.int32)
+
+
 def check_nibbles(generator):
     codes = generator.integers(0, 256, (16, 32, 4), np.uint8)
     x = generator.integers(-128, 128, (16, 128)).astype(np.int8)
     result = np.zeros((16, 32), np.int32)
     Kernels(kernel_of("nibbles"), "avx512-amx").run("nibbles", [x, codes, result])
-    halves = np.stack([codes & 15, codes >> 4], axis=1)  # [16, 2, 32, 4]
-    weight = halves.transpose(0, 1, 3, 2).reshape(128, 32).astype(np.int32)
-    assert (result == x.astype(np.int32) @ weight).all()
+    assert (result == x.astype(np.int32) @ halves_of(codes)).all()
+
+
+def check_groups(generator):
+    """Sums of groups, scaled, in blocks of every number and shape."""
+    for groups, rows, columns in itertools.product((2, 3, 8), (16, 32, 64), (32, 64)):
+        text = kernel_of("scaled")
+        for old, new in (("48x32", f"{16 * groups}x32"), ("[48,", f"[{16 * groups},"),
+                         ("384", str(128 * groups)), ("16x3x", f"16x{groups}x"),
+                         ("[16, 3,", f"[16, {groups},"),
+                         ("[128, 4, 1]", f"[{4 * columns}, 4, 1]"),
+                         ("x32x", f"x{columns}x"), (", 32,", f", {columns},"),
+                         (", 32]", f", {columns}]"), ("[32, 1]", f"[{columns}, 1]"),
+                         ("[0, 32, 1]", f"[0, {columns}, 1]"),
+                         ("16x", f"{rows}x"), ("[16, ", f"[{rows}, ")):
+            text = text.replace(old, new)
+        codes = generator.integers(0, 256, (16 * groups, columns, 4), np.uint8)
+        x = generator.integers(-128, 128, (rows, 128 * groups)).astype(np.int8)
+        scales = generator.uniform(0.5, 2, (groups, columns)).astype(np.float32)
+        result = np.zeros((rows, columns), np.float32)
+        Kernels(text, "avx512-amx").run("scaled", [x, codes, scales, result])
+        weight = halves_of(codes) * scales.astype(np.float64).repeat(128, 0)
+        expected = x.astype(np.float64) @ weight
+        # Each group's share, at most 128 * 128 * 15 * 2, rounded, and their sum.
+        tolerance = 2.0 ** -23 * 5e5 * groups
+        assert np.abs(result - expected).max() <= tolerance, (groups, rows, columns)
 
 
 def check_scores(generator):
@@ -182,6 +211,7 @@ def main():
         for name in ("f32", "square"):
             check_linear(96, 130, 64, name, generator)
         check_nibbles(generator)
+        check_groups(generator)
         check_scores(generator)
         check_sums_kept(generator)
         check_attention(generator)
