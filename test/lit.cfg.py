@@ -41,6 +41,7 @@ config.environment["PATH"] = os.pathsep.join([
 ])
 config.environment["LATHE_BUILD"] = config.lathe_obj_root
 config.environment["LATHE_SOURCE"] = config.lathe_src_root
+config.environment["VIRTUAL_ENV"] = os.path.dirname(os.path.dirname(python))
 config.environment["PYTHONPATH"] = config.test_source_root
 config.environment["PYTHONDONTWRITEBYTECODE"] = "1"
 # libMLIR.so and libLLVM.so are not instrumented: a vector that they grow looks

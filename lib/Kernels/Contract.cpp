@@ -68,7 +68,9 @@ static SmallVector<ContractSchedule>
 getMicroTiles(const Capability &capability, const Contraction &c,
               std::optional<int64_t> rows) {
   SmallVector<MicroTile, 3> listed;
-  if (usesMatrixUnit(capability, c, rows)) {
+  if (capability.kind == Capability::Kind::Gpu) {
+    listed = listThreadTiles(rows, c.panelColumns);
+  } else if (usesMatrixUnit(capability, c, rows)) {
     // Sums that are scaled group by group are not stored as they come.
     bool isOneGroup =
         !c.quantizer || c.quantizer.getGroup() >= *getConstantSize(c.k);
@@ -91,18 +93,21 @@ getMicroTiles(const Capability &capability, const Contraction &c,
     ContractSchedule schedule;
     schedule.rows = tile.rows;
     schedule.columns = tile.columns;
+    schedule.depth = tile.depth;
     tiles.push_back(schedule);
   }
   return tiles;
 }
 
 /// Row tiles whose input fills half of the second-level cache; 0 if k is not
-/// known, or so long that a group would have too few rows to read the weight
-/// for: it had better stay while all rows pass by.
+/// known, if programs run in no order (on a GPU), or if k is so long that a
+/// group would have too few rows to read the weight for: it had better stay
+/// while all rows pass by.
 static int64_t getGroupTiles(const Capability &capability, const Contraction &c,
                              int64_t rows) {
   auto k = getConstantSize(c.k);
-  if (!k || *k == 0 || !c.batch.empty())
+  if (!k || *k == 0 || !c.batch.empty() ||
+      capability.kind == Capability::Kind::Gpu)
     return 0;
   constexpr int64_t fewRows = 64;
   int64_t bytesPerRow = *k * (c.quantizer ? 1 : c.narrowInput ? 2 : 4);
@@ -271,6 +276,9 @@ public:
       SmallVector<SmallVector<int64_t, 3>> tiles;
       for (const ContractSchedule &schedule : rows.schedules)
         tiles.push_back({schedule.rows, schedule.columns, schedule.groupTiles});
+      for (auto [tile, schedule] : llvm::zip_equal(tiles, rows.schedules))
+        if (schedule.depth > 1)
+          tile.push_back(schedule.depth);
       auto build = [&](KernelBuilder &kernel, unsigned index) {
         if (rows.condition)
           kernel.addCondition(rows.condition);

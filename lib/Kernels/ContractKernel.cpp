@@ -51,10 +51,11 @@ private:
   Value buildMultiplyAdd(const ContractBranch &branch);
   Value buildBF16Pairs(const ContractBranch &branch);
   Value buildInt8(const ContractBranch &branch);
-  Value loadInput(Value k);
-  Value loadWeight(const ContractBranch &branch, Value k);
+  Value loadInput(Value k, int64_t depth = 1);
+  Value loadWeight(const ContractBranch &branch, Value k, int64_t depth = 1);
   Value loadPanel(const ContractBranch &branch,
-                  const graph::EncodedBuffer *buffer, Value k, int64_t group);
+                  const graph::EncodedBuffer *buffer, Value k, int64_t group,
+                  int64_t depth = 1);
   Value loadColumns(const ContractBranch &branch,
                     const graph::EncodedBuffer &buffer, Value group,
                     bool asRow);
@@ -141,30 +142,32 @@ void TileKernel::findPosition() {
 // Operands
 //===----------------------------------------------------------------------===//
 
-/// The input's [rows, 1] at `k`, in its compute type; null after an error.
-Value TileKernel::loadInput(Value k) {
-  TileWindow window =
-      getWindow(row, schedule.rows, divides(schedule.rows, c.m), k, 1, true);
+/// The input's [rows, depth] at `k`, in its compute type; null after an error.
+Value TileKernel::loadInput(Value k, int64_t depth) {
+  TileWindow window = getWindow(row, schedule.rows, divides(schedule.rows, c.m),
+                                k, depth, divides(depth, c.k));
   TileEvaluator evaluator(kernel, launch.getGroup(), launch.getContext(),
                           window);
   return evaluator.evaluate(c.input, c.inputAccess).value_or(Value());
 }
 
-/// The weight's [1, columns] at `k`, in its compute type; null after an error.
-Value TileKernel::loadWeight(const ContractBranch &branch, Value k) {
+/// The weight's [depth, columns] at `k`, in its compute type; null after an
+/// error.
+Value TileKernel::loadWeight(const ContractBranch &branch, Value k,
+                             int64_t depth) {
   if (branch.getBlocks()) {
     graph::EncodedBuffer dense =
         branch.getBuffers(launch.getGroup())[kBlockDense];
-    return loadPanel(branch, &dense, k, 1);
+    return loadPanel(branch, &dense, k, 1, depth);
   }
   if (branch.packedOperand)
-    return toComputeType(b, loadPanel(branch, nullptr, k, 1));
+    return toComputeType(b, loadPanel(branch, nullptr, k, 1, depth));
   if (branch.panels) {
     TileWindow window;
     window.bases.assign(batch.begin(), batch.end());
     window.bases.append({panel, k, panelColumn});
     unsigned first = batch.size();
-    window.extents.push_back({first + 1, 1, true});
+    window.extents.push_back({first + 1, depth, divides(depth, c.k)});
     window.extents.push_back({first + 2, schedule.columns, true});
     StridedView view =
         StridedView::getContiguous(b.getContext(), getPanels(c, branch).dims);
@@ -172,8 +175,9 @@ Value TileKernel::loadWeight(const ContractBranch &branch, Value k) {
         kernel.getBuffer(BufferRef::temporary(*branch.panels));
     return toComputeType(b, kernel.load(buffer, view, window));
   }
-  TileWindow window = getWindow(k, 1, true, column, schedule.columns,
-                                divides(schedule.columns, c.n));
+  TileWindow window =
+      getWindow(k, depth, divides(depth, c.k), column, schedule.columns,
+                divides(schedule.columns, c.n));
   TileEvaluator evaluator(kernel, launch.getGroup(), launch.getContext(),
                           window);
   return evaluator.evaluate(branch.weight, branch.access).value_or(Value());
@@ -181,10 +185,11 @@ Value TileKernel::loadWeight(const ContractBranch &branch, Value k) {
 
 /// [group, columns] of a weight, or of one of its encoded buffers that is tiled
 /// as it is, stored in panels as [batch..][panels][k / group][columns][group].
-/// `k` counts rows of the buffer.
+/// `k` counts rows of the buffer, and `depth` of them are read if they are not
+/// grouped.
 Value TileKernel::loadPanel(const ContractBranch &branch,
                             const graph::EncodedBuffer *buffer, Value k,
-                            int64_t group) {
+                            int64_t group, int64_t depth) {
   unsigned operand = *branch.packedOperand;
   MLIRContext *context = b.getContext();
   Dims logical(launch.getDims(launch.getGroup().getInputs()[operand]));
@@ -227,7 +232,10 @@ Value TileKernel::loadPanel(const ContractBranch &branch,
       {panel, kernel.div(k, group), panelColumn, kernel.getIndex(0)});
   unsigned first = batch.size();
   unsigned kExtent = group == 1 ? first + 1 : first + 3;
-  window.extents.push_back({kExtent, group, true});
+  if (group == 1)
+    window.extents.push_back({kExtent, depth, divides(depth, c.k)});
+  else
+    window.extents.push_back({kExtent, group, true});
   window.extents.push_back({first + 2, schedule.columns, true});
   return kernel.load(kernel.getBuffer(ref), view, window);
 }
@@ -271,15 +279,16 @@ Value TileKernel::loadColumns(const ContractBranch &branch,
 Value TileKernel::buildMma(const ContractBranch &branch) {
   bool failed = false;
   auto body = [&](Value k, ValueRange carried) -> SmallVector<Value> {
-    Value x = loadInput(k), w = loadWeight(branch, k);
+    Value x = loadInput(k, schedule.depth);
+    Value w = loadWeight(branch, k, schedule.depth);
     failed = !x || !w;
     if (failed)
       return {carried[0]};
     return {tile::MmaOp::create(b, x, w, carried[0])};
   };
-  Value sum =
-      kernel.forEach(kernel.getIndex(0), kernel.getSize(c.k),
-                     kernel.getIndex(1), {getZero(b.getF32Type())}, body)[0];
+  Value sum = kernel.forEach(kernel.getIndex(0), kernel.getSize(c.k),
+                             kernel.getIndex(schedule.depth),
+                             {getZero(b.getF32Type())}, body)[0];
   return failed ? Value() : sum;
 }
 

@@ -19,6 +19,8 @@ namespace lathe::kernels {
 /// The schedule of one tile kernel.
 struct ContractSchedule {
   int64_t rows = 1, columns = 1;
+  /// Steps of k that one product takes, where operands are not decoded.
+  int64_t depth = 1;
   /// Row tiles that programs run through before they move on to the next
   /// columns, so that these rows stay in the second-level cache; 0: all rows.
   int64_t groupTiles = 0;

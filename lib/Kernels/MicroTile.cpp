@@ -25,7 +25,13 @@ static constexpr double kWorthRereading = 0.95;
 /// Tiles that the model gives so much more time are not worth measuring.
 static constexpr double kHopeless = 1.4;
 
+/// Vectors of 32 elements for each of four warps that a thread has registers
+/// for beside what it computes them from.
+static constexpr int64_t kThreadAccumulators = 64;
+
 static int64_t getMostAccumulators(const Capability &capability) {
+  if (capability.kind == Capability::Kind::Gpu)
+    return kThreadAccumulators;
   return std::max<int64_t>(capability.vectorRegisters - kOtherRegisters, 1);
 }
 
@@ -122,4 +128,16 @@ lathe::kernels::listMatrixTiles(const Capability &capability,
     return {{4 * unit, maxColumns}, {2 * unit, maxColumns}, {unit, maxColumns}};
   return {
       {2 * unit, maxColumns}, {2 * unit, maxColumns / 2}, {unit, maxColumns}};
+}
+
+llvm::SmallVector<MicroTile, 3>
+lathe::kernels::listThreadTiles(std::optional<int64_t> rows,
+                                int64_t maxColumns) {
+  constexpr int64_t few = 16, many = 64, depth = 16;
+  if (rows && *rows <= few)
+    return {{few, maxColumns, 0.0, 2 * depth},
+            {few, maxColumns / 2, 0.0, 2 * depth}};
+  return {{many, maxColumns, 0.0, depth},
+          {many / 2, maxColumns, 0.0, depth},
+          {many / 2, maxColumns / 2, 0.0, 2 * depth}};
 }

@@ -17,6 +17,8 @@ struct MicroTile {
   /// What the model expects for one step of k of all tiles; a fraction of it
   /// where rows or columns are not known.
   double cycles = 0.0;
+  /// Steps of k that one product takes.
+  int64_t depth = 1;
 };
 
 /// What is multiplied; sizes that are not known are taken to be many.
@@ -59,6 +61,12 @@ llvm::SmallVector<MicroTile, 3> listMatrixTiles(const Capability &capability,
                                                 std::optional<int64_t> rows,
                                                 int64_t maxColumns,
                                                 bool overlaps);
+
+/// The same for a program of many threads (a GPU), whose operands go through
+/// shared memory: blocks of sums that four warps hold in registers, and enough
+/// steps of k between two barriers.
+llvm::SmallVector<MicroTile, 3> listThreadTiles(std::optional<int64_t> rows,
+                                                int64_t maxColumns);
 
 } // namespace lathe::kernels
 

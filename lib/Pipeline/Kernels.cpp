@@ -22,6 +22,8 @@ getCapability(const TargetCapabilities &capabilities) {
   capability.int8Dot = capabilities.int8Dot;
   capability.bf16Dot = capabilities.bf16Dot;
   capability.matrixUnit = capabilities.matrixUnit;
+  if (capabilities.threads)
+    capability.kind = kernels::Capability::Kind::Gpu;
   return capability;
 }
 

@@ -18,6 +18,7 @@ const TargetRegistry &lathe::getTargets() {
   static const TargetRegistry registry = [] {
     TargetRegistry targets;
     registerX86Target(targets);
+    registerCUDATarget(targets);
     return targets;
   }();
   return registry;

@@ -43,6 +43,10 @@ struct TargetCapabilities {
   /// The most scratch that one program may need: tiles that are carried or
   /// used as operands, all live ones together.
   uint64_t scratchBytes = 0;
+  /// The most threads of a program; 0: a program is one thread of a host, and
+  /// the vector register is its own. Else it is what 32 threads read at once,
+  /// and `scratchBytes` is memory that a program's threads share.
+  unsigned threads = 0;
 };
 
 /// One generation of devices that code is compiled for. A bundle holds one
@@ -75,6 +79,8 @@ struct TargetObject {
 struct TargetOptions {
   /// 0 to 3, for the back end's own optimizer.
   unsigned optimizationLevel = 3;
+  /// Folders of the vendor's tools, before those where a target looks itself.
+  std::vector<std::string> toolkits;
 };
 
 /// A back end. Immutable; any number of threads may call it, each with an
@@ -133,6 +139,8 @@ private:
 
 /// lib/Target/X86: registers the target "x86".
 void registerX86Target(TargetRegistry &registry);
+/// lib/Target/CUDA: registers the target "cuda".
+void registerCUDATarget(TargetRegistry &registry);
 
 } // namespace lathe
 

@@ -86,6 +86,7 @@ static llvm::Error run() {
   std::string path = output;
   lathe::TargetRegistry targets;
   lathe::registerX86Target(targets);
+  lathe::registerCUDATarget(targets);
   const lathe::Target *target = targets.lookup(targetName);
   if (!target)
     return llvm::createStringError("no target '" + targetName + "'");

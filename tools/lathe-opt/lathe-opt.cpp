@@ -6,6 +6,7 @@
 #include "dialects/Plan/Transforms/Passes.h"
 #include "lib/Conversion/GraphToPlan/Passes.h"
 #include "lib/Pipeline/Stages.h"
+#include "lib/Target/CUDA/Passes.h"
 #include "lib/Target/X86/Passes.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
@@ -24,6 +25,8 @@ static void registerPasses() {
   lathe::graph::registerGraphPasses();
   lathe::registerGraphToPlanPasses();
   lathe::plan::registerPlanPasses();
+  lathe::cuda::registerCUDAPasses();
+  lathe::cuda::registerCUDAPipelines();
   lathe::x86::registerX86Passes();
   lathe::x86::registerX86Pipelines();
   lathe::registerStagePipelines();

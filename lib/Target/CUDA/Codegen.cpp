@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "lib/Target/CUDA/Codegen.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/IRReader/IRReader.h"
+#include "llvm/Linker/Linker.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/SourceMgr.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include <mutex>
+
+using namespace lathe;
+using namespace lathe::cuda;
+
+static llvm::Expected<std::unique_ptr<llvm::TargetMachine>>
+createMachine(const Level &level) {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
+  });
+  llvm::Triple triple("nvptx64-nvidia-cuda");
+  std::string error;
+  const llvm::Target *target =
+      llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!target)
+    return llvm::createStringError("cuda: " + error);
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
+  return std::unique_ptr<llvm::TargetMachine>(target->createTargetMachine(
+      triple, level.chip, level.attributes, options, llvm::Reloc::PIC_,
+      std::nullopt, llvm::CodeGenOptLevel::Aggressive));
+}
+
+/// Brings in what the module calls of libdevice, as internal functions.
+static llvm::Error linkDevice(llvm::Module &module, const Toolkit &toolkit) {
+  bool isCalled = llvm::any_of(module, [](const llvm::Function &function) {
+    return function.isDeclaration() && function.getName().starts_with("__nv_");
+  });
+  if (!isCalled)
+    return llvm::Error::success();
+  if (toolkit.device.empty())
+    return llvm::createStringError(
+        "cuda: kernels call math functions of libdevice, and libdevice.10.bc "
+        "was not found; " +
+        Toolkit::getSearched());
+  llvm::SMDiagnostic problem;
+  std::unique_ptr<llvm::Module> device =
+      llvm::parseIRFile(toolkit.device, problem, module.getContext());
+  if (!device)
+    return llvm::createStringError("cuda: cannot read '" + toolkit.device +
+                                   "': " + problem.getMessage());
+  device->setTargetTriple(module.getTargetTriple());
+  device->setDataLayout(module.getDataLayout());
+  if (llvm::Linker::linkModules(module, std::move(device),
+                                llvm::Linker::LinkOnlyNeeded))
+    return llvm::createStringError("cuda: libdevice does not link");
+  for (llvm::Function &function : module)
+    if (!function.isDeclaration() && function.getName().starts_with("__nv_"))
+      function.setLinkage(llvm::GlobalValue::InternalLinkage);
+  return llvm::Error::success();
+}
+
+static void optimize(llvm::Module &module, llvm::TargetMachine &machine,
+                     unsigned level) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopVectorization = false;
+  tuning.SLPVectorization = false;
+  // Blocks of registers are written out already.
+  tuning.LoopUnrolling = false;
+  llvm::PassBuilder builder(&machine, tuning);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  const llvm::OptimizationLevel levels[] = {
+      llvm::OptimizationLevel::O0, llvm::OptimizationLevel::O1,
+      llvm::OptimizationLevel::O2, llvm::OptimizationLevel::O3};
+  auto chosen = levels[std::min(level, 3u)];
+  auto manager = chosen == llvm::OptimizationLevel::O0
+                     ? builder.buildO0DefaultPipeline(chosen)
+                     : builder.buildPerModuleDefaultPipeline(chosen);
+  manager.run(module, modules);
+}
+
+llvm::Expected<std::string> cuda::emitPTX(mlir::ModuleOp module,
+                                          const Level &level,
+                                          const Toolkit &toolkit,
+                                          const TargetOptions &options) {
+  auto machine = createMachine(level);
+  if (!machine)
+    return machine.takeError();
+  mlir::registerBuiltinDialectTranslation(*module.getContext());
+  mlir::registerLLVMDialectTranslation(*module.getContext());
+  mlir::registerNVVMDialectTranslation(*module.getContext());
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> unit =
+      mlir::translateModuleToLLVMIR(module, context, "kernels");
+  if (!unit)
+    return llvm::createStringError("cuda: no translation to LLVM IR");
+  unit->setTargetTriple((*machine)->getTargetTriple());
+  unit->setDataLayout((*machine)->createDataLayout());
+  if (llvm::Error error = linkDevice(*unit, toolkit))
+    return std::move(error);
+  optimize(*unit, **machine, options.optimizationLevel);
+
+  llvm::SmallVector<char, 0> text;
+  llvm::raw_svector_ostream stream(text);
+  llvm::legacy::PassManager emission;
+  if ((*machine)->addPassesToEmitFile(emission, stream, nullptr,
+                                      llvm::CodeGenFileType::AssemblyFile))
+    return llvm::createStringError("cuda: the back end emits no PTX");
+  emission.run(*unit);
+  return std::string(text.begin(), text.end());
+}

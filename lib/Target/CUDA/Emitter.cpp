@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Control flow, and what the other files of the emitter share.
+
+#include "lib/Target/CUDA/Emitter.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::cuda;
+
+//===----------------------------------------------------------------------===//
+// Scalars
+//===----------------------------------------------------------------------===//
+
+Type lathe::cuda::getMemoryType(Type element) {
+  MLIRContext *context = element.getContext();
+  if (element.isInteger(1))
+    return IntegerType::get(context, 8);
+  return element.isIndex() ? IntegerType::get(context, 64) : element;
+}
+
+int64_t lathe::cuda::getMemoryBytes(Type element) {
+  return getMemoryType(element).getIntOrFloatBitWidth() / 8;
+}
+
+SmallVector<unsigned> lathe::cuda::getIdentityOrder(unsigned rank) {
+  return llvm::to_vector(llvm::seq(0u, rank));
+}
+
+Value Emitter::index(int64_t value) {
+  return arith::ConstantIndexOp::create(b, value);
+}
+
+Value Emitter::indexValue(Coord coord) {
+  if (coord.isStatic())
+    return index(coord.offset);
+  if (coord.offset == 0)
+    return coord.base;
+  return arith::AddIOp::create(b, coord.base, index(coord.offset));
+}
+
+Coord Emitter::add(Coord x, Coord y) {
+  if (!x.base || !y.base)
+    return {x.base ? x.base : y.base, x.offset + y.offset};
+  return {b.createOrFold<arith::AddIOp>(x.base, y.base), x.offset + y.offset};
+}
+
+Coord Emitter::mul(Coord x, Coord y) {
+  if (x.isStatic())
+    std::swap(x, y);
+  if (!y.isStatic())
+    return {arith::MulIOp::create(b, indexValue(x), indexValue(y)), 0};
+  if (x.isStatic() || y.offset == 0)
+    return {Value(), x.offset * y.offset};
+  if (y.offset == 1)
+    return x;
+  return {arith::MulIOp::create(b, x.base, index(y.offset)),
+          x.offset * y.offset};
+}
+
+Coord Emitter::coordOf(Value scalar) {
+  if (std::optional<int64_t> constant = getConstantIntValue(scalar))
+    return {Value(), *constant};
+  return {mapping.lookup(scalar), 0};
+}
+
+Coord Emitter::coordOf(OpFoldResult scalar) {
+  if (std::optional<int64_t> constant = getConstantIntValue(scalar))
+    return {Value(), *constant};
+  return coordOf(cast<Value>(scalar));
+}
+
+Value Emitter::toMemory(Value scalar) {
+  Type type = getMemoryType(scalar.getType());
+  if (scalar.getType().isInteger(1))
+    return arith::ExtUIOp::create(b, type, scalar);
+  if (scalar.getType().isIndex())
+    return arith::IndexCastOp::create(b, type, scalar);
+  return scalar;
+}
+
+Value Emitter::fromMemory(Value scalar, Type element) {
+  if (element.isInteger(1)) {
+    Value zero = arith::ConstantOp::create(b, b.getI8IntegerAttr(0));
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, scalar, zero);
+  }
+  if (element.isIndex())
+    return arith::IndexCastOp::create(b, element, scalar);
+  return scalar;
+}
+
+Value Emitter::extractLane(Value vector, int64_t lane) {
+  Value at = LLVM::ConstantOp::create(b, b.getI32Type(), lane);
+  return LLVM::ExtractElementOp::create(b, vector, at);
+}
+
+Value Emitter::packVector(ValueRange scalars) {
+  auto type = VectorType::get({static_cast<int64_t>(scalars.size())},
+                              scalars.front().getType());
+  Value vector = LLVM::PoisonOp::create(b, type);
+  for (auto [i, scalar] : llvm::enumerate(scalars)) {
+    Value at = LLVM::ConstantOp::create(b, b.getI32Type(), int64_t(i));
+    vector = LLVM::InsertElementOp::create(b, vector, scalar, at);
+  }
+  return vector;
+}
+
+//===----------------------------------------------------------------------===//
+// The program
+//===----------------------------------------------------------------------===//
+
+Emitter::RegionScope::RegionScope(Emitter &emitter) : emitter(emitter) {
+  int64_t top = emitter.scopes.empty() ? 0 : emitter.scopes.back().top;
+  emitter.scopes.emplace_back();
+  emitter.scopes.back().top = top;
+  emitter.pendingReads = emitter.pendingWrites = true;
+}
+
+Emitter::RegionScope::~RegionScope() {
+  emitter.scopes.pop_back();
+  emitter.pendingReads = emitter.pendingWrites = true;
+}
+
+Emitter::Emitter(tile::KernelOp kernel, int64_t warps, ImplicitLocOpBuilder &b,
+                 LLVM::LLVMFuncOp function)
+    : kernel(kernel), warps(warps), b(b), function(function) {
+  threadId = NVVM::ThreadIdXOp::create(b, b.getI32Type());
+  auto pointer = LLVM::LLVMPointerType::get(b.getContext(), 3);
+  auto sharedOp =
+      LLVM::AddressOfOp::create(b, pointer, ModuleSymbols::shared.str());
+  shared = sharedOp;
+  entryEnd = sharedOp;
+  SmallVector<std::pair<Value, Operation *>> stores;
+  auto bufferOf = [](Value view) {
+    return view.getDefiningOp<tile::ViewOp>().getBuffer();
+  };
+  DenseSet<Value> loaded;
+  kernel.walk([&](tile::LoadOp op) { loaded.insert(bufferOf(op.getView())); });
+  kernel.walk(
+      [&](tile::LoadScalarOp op) { loaded.insert(bufferOf(op.getView())); });
+  kernel.walk([&](tile::StoreOp op) {
+    if (loaded.contains(bufferOf(op.getView())))
+      storedBuffers.insert(bufferOf(op.getView()));
+  });
+}
+
+LogicalResult Emitter::emitProgram() {
+  RegionScope scope(*this);
+  pendingReads = pendingWrites = false;
+  return emitBlock(kernel.getBody().front());
+}
+
+LogicalResult Emitter::emitBlock(Block &block) {
+  for (Operation &op : block.without_terminator())
+    if (failed(emitOp(&op)))
+      return failure();
+  return success();
+}
+
+static bool isTile(Value value) {
+  return isa<RankedTensorType>(value.getType());
+}
+
+/// Element types that registers hold, or are widened to.
+static bool isSupported(Type element) {
+  return element.isIndex() || element.isInteger(1) || element.isInteger(8) ||
+         element.isInteger(16) || element.isInteger(32) ||
+         element.isInteger(64) ||
+         isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(element);
+}
+
+/// Whether the op's result can be computed in any layout at any time.
+static bool isDeferrable(Operation *op) {
+  if (isa<tile::LoadOp, tile::SplatOp, tile::IotaOp, tile::BroadcastOp,
+          tile::TransposeOp>(op))
+    return true;
+  return op->getNumResults() == 1 && op->getNumRegions() == 0 &&
+         isa_and_nonnull<arith::ArithDialect, math::MathDialect>(
+             op->getDialect());
+}
+
+LogicalResult Emitter::emitOp(Operation *op) {
+  b.setLoc(op->getLoc());
+  for (Value result : op->getResults())
+    if (isTile(result) && !isSupported(getElementTypeOrSelf(result)))
+      return op->emitOpError("has elements of ")
+             << getElementTypeOrSelf(result)
+             << ", which tiles on CUDA cannot hold";
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](tile::ViewOp view) { return emitView(view), success(); })
+      .Case([&](tile::LoadScalarOp load) {
+        return emitLoadScalar(load), success();
+      })
+      .Case([&](tile::StoreOp store) { return emitStore(store); })
+      .Case([&](tile::ReduceOp reduce) { return emitReduce(reduce); })
+      .Case([&](tile::ScanOp scan) { return emitScan(scan); })
+      .Case([&](tile::MmaOp mma) { return emitMma(mma); })
+      .Case([&](tile::ConcatOp concat) { return emitConcat(concat); })
+      .Case([&](scf::ForOp loop) { return emitFor(loop); })
+      .Case([&](scf::IfOp branch) { return emitIf(branch); })
+      .Case<tile::ProgramIdOp>([](Operation *) { return success(); })
+      .Default([&](Operation *other) -> LogicalResult {
+        if (llvm::none_of(other->getResults(), isTile))
+          return emitScalarOp(other);
+        if (!isDeferrable(other))
+          return other->emitOpError("has no CUDA lowering");
+        // What a later store may change is read where it stands.
+        auto load = dyn_cast<tile::LoadOp>(other);
+        if (load &&
+            storedBuffers.contains(
+                load.getView().getDefiningOp<tile::ViewOp>().getBuffer())) {
+          LinearLayout layout = getLayout(load);
+          anchor(load, layout, compute(load, layout));
+        }
+        return success();
+      });
+}
+
+LogicalResult Emitter::emitScalarOp(Operation *op) {
+  if (op->getNumRegions() || llvm::any_of(op->getOperands(), isTile) ||
+      op->getNumResults() != 1)
+    return op->emitOpError("has no CUDA lowering");
+  SmallVector<Value> operands;
+  for (Value operand : op->getOperands())
+    operands.push_back(mapping.lookup(operand));
+  mapping.map(op->getResult(0),
+              createScalar(op, operands, op->getResult(0).getType()));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Regions
+//===----------------------------------------------------------------------===//
+
+/// Tiles become their registers; scalars stay what they are.
+void Emitter::flatten(ValueRange values, ArrayRef<LinearLayout> layouts,
+                      SmallVectorImpl<Value> &flat) {
+  for (auto [value, layout] : llvm::zip_equal(values, layouts)) {
+    if (isTile(value))
+      llvm::append_range(flat, get(value, layout));
+    else
+      flat.push_back(mapping.lookup(value));
+  }
+}
+
+void Emitter::unflatten(ValueRange values, ArrayRef<LinearLayout> layouts,
+                        ValueRange flat) {
+  for (auto [value, layout] : llvm::zip_equal(values, layouts)) {
+    if (!isTile(value)) {
+      mapping.map(value, flat.front());
+      flat = flat.drop_front();
+      continue;
+    }
+    int64_t count = layout.getSize(LinearLayout::Register);
+    anchor(value, layout, Registers(flat.take_front(count)));
+    flat = flat.drop_front(count);
+  }
+}
+
+static SmallVector<LinearLayout>
+getLayouts(ValueRange values, llvm::function_ref<LinearLayout(Value)> of) {
+  SmallVector<LinearLayout> layouts;
+  for (Value value : values) {
+    LinearLayout layout;
+    SmallVector<int64_t> source;
+    if (isTile(value))
+      layout = of(value).withoutRepeatedRegisters(source);
+    layouts.push_back(layout);
+  }
+  return layouts;
+}
+
+/// Operands of products that the loop does not change are at home before it.
+void Emitter::bringHome(scf::ForOp op) {
+  op.getBody()->walk([&](tile::MmaOp mma) {
+    auto isOutside = [&](Value tile) {
+      return op.isDefinedOutsideOfLoop(tile);
+    };
+    if (isOutside(mma.getA()))
+      getHome(mma.getA(), {1, 0});
+    if (isOutside(mma.getB()))
+      getHome(mma.getB(), {0, 1});
+  });
+}
+
+LogicalResult Emitter::emitFor(scf::ForOp op) {
+  // A nested loop of the same kernel may have brought it home already.
+  if (op.getNumRegionIterArgs() > 0 || !op.getBody()->empty())
+    bringHome(op);
+  auto layouts = getLayouts(op.getRegionIterArgs(),
+                            [&](Value tile) { return getLayout(tile); });
+  SmallVector<Value> inits;
+  flatten(op.getInitArgs(), layouts, inits);
+  b.setLoc(op.getLoc());
+  auto bound = [&](Value value) { return indexValue(coordOf(value)); };
+  Value lower = mapping.lookupOrDefault(op.getLowerBound());
+  Value upper = mapping.lookupOrDefault(op.getUpperBound());
+  Value step = mapping.lookupOrDefault(op.getStep());
+  if (op.getLowerBound().getType().isIndex()) {
+    lower = bound(op.getLowerBound());
+    upper = bound(op.getUpperBound());
+    step = bound(op.getStep());
+  }
+  auto loop = scf::ForOp::create(b, lower, upper, step, inits);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    RegionScope scope(*this);
+    b.setInsertionPointToStart(loop.getBody());
+    mapping.map(op.getInductionVar(), loop.getInductionVar());
+    unflatten(op.getRegionIterArgs(), layouts, loop.getRegionIterArgs());
+    if (failed(emitBlock(*op.getBody())))
+      return failure();
+    SmallVector<Value> yields;
+    auto yield = cast<scf::YieldOp>(op.getBody()->getTerminator());
+    flatten(yield.getOperands(), layouts, yields);
+    if (inits.empty())
+      b.setInsertionPointToEnd(loop.getBody());
+    else
+      scf::YieldOp::create(b, yields);
+  }
+  unflatten(op.getResults(), layouts, loop.getResults());
+  return success();
+}
+
+LogicalResult Emitter::emitIf(scf::IfOp op) {
+  auto layouts =
+      getLayouts(op.getResults(), [&](Value tile) { return getLayout(tile); });
+  SmallVector<Type> types;
+  for (auto [value, layout] : llvm::zip_equal(op.getResults(), layouts))
+    types.append(isTile(value) ? layout.getSize(LinearLayout::Register) : 1,
+                 getElementTypeOrSelf(value));
+  auto branch = scf::IfOp::create(b, types, mapping.lookup(op.getCondition()),
+                                  /*withElse=*/!op.getElseRegion().empty());
+  for (auto [from, to] : llvm::zip(op->getRegions(), branch->getRegions())) {
+    if (from.empty())
+      continue;
+    OpBuilder::InsertionGuard guard(b);
+    RegionScope scope(*this);
+    if (!types.empty())
+      b.setInsertionPointToEnd(&to.front());
+    else
+      b.setInsertionPoint(to.front().getTerminator());
+    if (failed(emitBlock(from.front())))
+      return failure();
+    SmallVector<Value> yields;
+    flatten(from.front().getTerminator()->getOperands(), layouts, yields);
+    if (!types.empty())
+      scf::YieldOp::create(b, yields);
+  }
+  unflatten(op.getResults(), layouts, branch.getResults());
+  return success();
+}

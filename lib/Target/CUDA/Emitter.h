@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Emits one program of a tile kernel as the code of one of its threads.
+//
+// Every value of the body is uniform (a scalar, the same in all threads) or a
+// tile. A tile op does nothing by itself: a tile is asked for *in a layout*,
+// and the answer is a list of scalars, one for each register of a thread. What
+// is elementwise, a load, a broadcast, a transposition is computed in whatever
+// layout it is asked for. Sums, reductions and what loops carry are *anchored*:
+// they live in registers in a layout of their own (`getNatural`), or at *home*
+// in shared memory. Asking for an anchored tile in another layout moves it,
+// within a thread if that does (LinearLayout::getRegisters), else through
+// shared memory.
+//
+// Control flow is uniform, so that all threads meet at every barrier. Barriers
+// are placed where a write of shared memory may follow a read, or a read a
+// write, since the last one; at the borders of regions both may be pending.
+
+#ifndef LATHE_LIB_TARGET_CUDA_EMITTER_H
+#define LATHE_LIB_TARGET_CUDA_EMITTER_H
+
+#include "dialects/Tile/IR/Tile.h"
+#include "lib/Target/CUDA/Layouts.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include <map>
+
+namespace lathe::cuda {
+
+/// An index: `base + offset`, or only `offset` when `base` is null.
+struct Coord {
+  mlir::Value base;
+  int64_t offset = 0;
+  bool isStatic() const { return !base; }
+};
+
+/// One scalar for each register of a thread.
+using Registers = llvm::SmallVector<mlir::Value>;
+
+/// A tile in shared memory: two dims at most change places, and rows may be
+/// longer than the tile's.
+struct Home {
+  int64_t offset = 0; ///< In bytes.
+  mlir::Type element; ///< As it lies in memory.
+  llvm::SmallVector<int64_t> strides;
+};
+
+/// A view: where it starts, and its sizes and strides in elements.
+struct View {
+  mlir::Value pointer;
+  mlir::Type element;
+  llvm::SmallVector<Coord> sizes, strides;
+};
+
+/// The memory that the kernels of a module share: symbols that the pass makes.
+struct ModuleSymbols {
+  /// The program's shared memory, whose size the launch gives.
+  static constexpr llvm::StringLiteral shared = "lathe_shared";
+  /// Sixteen zeros in global memory, read instead of what is out of bounds.
+  static constexpr llvm::StringLiteral zeros = "lathe_zeros";
+};
+
+class Emitter {
+public:
+  /// `builder` stands where the program is to be emitted, in `function`.
+  Emitter(tile::KernelOp kernel, int64_t warps,
+          mlir::ImplicitLocOpBuilder &builder, mlir::LLVM::LLVMFuncOp function);
+
+  /// What the body's scalars are: arguments and program ids.
+  mlir::IRMapping &getMapping() { return mapping; }
+
+  /// Fails with an error on an op that has no lowering.
+  mlir::LogicalResult emitProgram();
+
+  int64_t getSharedBytes() const { return sharedBytes; }
+
+private:
+  //===-- Control (Emitter.cpp) -------------------------------------------===//
+  mlir::LogicalResult emitBlock(mlir::Block &block);
+  mlir::LogicalResult emitOp(mlir::Operation *op);
+  mlir::LogicalResult emitFor(mlir::scf::ForOp op);
+  mlir::LogicalResult emitIf(mlir::scf::IfOp op);
+  mlir::LogicalResult emitScalarOp(mlir::Operation *op);
+  void flatten(mlir::ValueRange values, llvm::ArrayRef<LinearLayout> layouts,
+               llvm::SmallVectorImpl<mlir::Value> &flat);
+  void unflatten(mlir::ValueRange values, llvm::ArrayRef<LinearLayout> layouts,
+                 mlir::ValueRange flat);
+  void bringHome(mlir::scf::ForOp op);
+
+  //===-- Layouts (Natural.cpp) -------------------------------------------===//
+  /// The layout in which a tile comes about; nothing where any will do.
+  std::optional<LinearLayout> getNatural(mlir::Value tile);
+  std::optional<LinearLayout> computeNatural(mlir::Value tile);
+  /// Its natural layout, or one whose accesses of memory are wide.
+  LinearLayout getLayout(mlir::Value tile);
+  LinearLayout getCoalesced(mlir::RankedTensorType type, tile::ViewOp view,
+                            llvm::ArrayRef<int64_t> dims);
+
+  //===-- Values (Values.cpp) ---------------------------------------------===//
+  /// The tile in `layout`.
+  Registers get(mlir::Value tile, const LinearLayout &layout);
+  Registers compute(mlir::Value tile, const LinearLayout &layout);
+  Registers computeElementwise(mlir::Operation *op, const LinearLayout &layout);
+  Registers computeConstant(mlir::arith::ConstantOp op,
+                            const LinearLayout &layout);
+  mlir::Value createScalar(mlir::Operation *op, mlir::ValueRange operands,
+                           mlir::Type element);
+  void anchor(mlir::Value tile, LinearLayout layout, Registers registers);
+  bool isAnchored(mlir::Value tile) const { return anchors.contains(tile); }
+  /// What thread `t`'s place adds to the position along `dim`; null if nothing.
+  mlir::Value getThreadPosition(const LinearLayout &layout, unsigned dim);
+  /// Whether this is the thread that speaks for those that repeat its elements;
+  /// null if there are no repetitions.
+  mlir::Value isSpeaker(const LinearLayout &layout);
+
+  //===-- Memory (Memory.cpp) ---------------------------------------------===//
+  struct Access;
+  void emitView(tile::ViewOp op);
+  void emitLoadScalar(tile::LoadScalarOp op);
+  mlir::LogicalResult emitStore(tile::StoreOp op);
+  Registers load(tile::LoadOp op, const LinearLayout &layout);
+  void addPredicates(Access &access, const LinearLayout &layout);
+  mlir::Value getUniformBounds(const Access &access);
+  mlir::Value getAlignment(const Access &access);
+  mlir::Value getPredicate(Access &access, int64_t reg, bool isInside);
+  mlir::Value getAddress(const Access &access, int64_t reg);
+  Registers loadAll(Access &access, bool isFast);
+  void storeAll(Access &access, const Registers &values, bool isFast);
+  void prepare(Access &access, const LinearLayout &layout);
+
+  //===-- Shared memory (Shared.cpp) --------------------------------------===//
+  int64_t allocate(int64_t bytes);
+  Home createHome(mlir::RankedTensorType type, llvm::ArrayRef<unsigned> order);
+  void beforeWrite();
+  void beforeRead();
+  void barrier();
+  /// Writes a tile of `shape` from `start` on; what lies beyond its shape, too,
+  /// unless `isExact`.
+  void writeHome(const Home &home, const LinearLayout &layout,
+                 llvm::ArrayRef<int64_t> start, const Registers &values,
+                 llvm::ArrayRef<int64_t> shape, bool isExact = false);
+  /// Elements of `home`, as memory has them, at `layout`'s positions, plus `at`
+  /// bytes where it is given.
+  Registers readHome(const Home &home, const LinearLayout &layout,
+                     mlir::Value at = {});
+  /// The tile at home, its dims in `order` from the outermost on.
+  Home getHome(mlir::Value tile, llvm::ArrayRef<unsigned> order);
+  mlir::Value getSharedPointer(mlir::Value bytes, int64_t offset);
+
+  //===-- Ops that are anchors (Reduce.cpp, Multiply.cpp) -----------------===//
+  mlir::LogicalResult emitReduce(tile::ReduceOp op);
+  mlir::LogicalResult emitScan(tile::ScanOp op);
+  mlir::LogicalResult emitConcat(tile::ConcatOp op);
+  mlir::LogicalResult emitMma(tile::MmaOp op);
+  mlir::Value combine(tile::Combine kind, mlir::Value a, mlir::Value b);
+  mlir::Value shuffle(mlir::Value value, int64_t lanes);
+  void neutralizeBeyond(tile::ReduceOp op, const LinearLayout &layout,
+                        Registers &values);
+  Registers multiplyAdd(tile::MmaOp op, const LinearLayout &layout,
+                        const Home &a, const Home &b, mlir::Value k,
+                        int64_t count, Registers sums);
+
+  //===-- Scalars ---------------------------------------------------------===//
+  mlir::Value index(int64_t value);
+  mlir::Value indexValue(Coord coord);
+  Coord add(Coord a, Coord b);
+  Coord mul(Coord a, Coord b);
+  Coord coordOf(mlir::Value scalar);
+  Coord coordOf(mlir::OpFoldResult scalar);
+  mlir::Value toMemory(mlir::Value scalar);
+  mlir::Value fromMemory(mlir::Value scalar, mlir::Type element);
+  mlir::Value extractLane(mlir::Value vector, int64_t lane);
+  mlir::Value packVector(mlir::ValueRange scalars);
+
+  struct Scope {
+    std::vector<std::tuple<mlir::Value, LinearLayout, Registers>> values;
+    std::vector<std::tuple<mlir::Value, llvm::SmallVector<unsigned>, Home>>
+        homes;
+    int64_t top = 0;
+  };
+  struct RegionScope;
+
+  tile::KernelOp kernel;
+  int64_t warps;
+  mlir::ImplicitLocOpBuilder &b;
+  mlir::LLVM::LLVMFuncOp function;
+  mlir::Value threadId; ///< i32
+  mlir::Value shared;
+  mlir::Operation *entryEnd; ///< What depends on the thread alone goes before.
+
+  mlir::IRMapping mapping;
+  struct Anchor {
+    LinearLayout layout;
+    Registers registers;
+    std::optional<Home> home;
+  };
+  llvm::DenseMap<mlir::Value, Anchor> anchors;
+  llvm::DenseMap<mlir::Value, std::optional<LinearLayout>> naturals;
+  llvm::DenseMap<mlir::Value, std::unique_ptr<View>> views;
+  llvm::DenseSet<mlir::Value> storedBuffers;
+  std::map<std::pair<std::string, unsigned>, mlir::Value> threadPositions;
+  llvm::SmallVector<Scope> scopes;
+  bool pendingReads = false, pendingWrites = false;
+  int64_t sharedBytes = 0;
+};
+
+/// Opens a region: what is remembered in it, and its homes, end with it.
+struct Emitter::RegionScope {
+  explicit RegionScope(Emitter &emitter);
+  ~RegionScope();
+  Emitter &emitter;
+};
+
+/// How elements of a type lie in memory: truth values as bytes.
+mlir::Type getMemoryType(mlir::Type element);
+int64_t getMemoryBytes(mlir::Type element);
+
+/// Dims from the outermost on, as they are.
+llvm::SmallVector<unsigned> getIdentityOrder(unsigned rank);
+
+} // namespace lathe::cuda
+
+#endif // LATHE_LIB_TARGET_CUDA_EMITTER_H

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The layouts that the generic path chooses from.
+
+#ifndef LATHE_LIB_TARGET_CUDA_LAYOUTS_H
+#define LATHE_LIB_TARGET_CUDA_LAYOUTS_H
+
+#include "lib/Target/CUDA/LinearLayout.h"
+
+namespace lathe::cuda {
+
+constexpr int64_t kWarpSize = 32;
+
+/// Neighbors in registers, lanes and warps along the dims of `order`, the
+/// fastest first: `run` registers in a row along the first one (fewer if there
+/// would be threads without elements), then lanes, then warps, then what is
+/// left in registers. Threads beyond the tile repeat it.
+LinearLayout getBlocked(llvm::ArrayRef<int64_t> shape, int64_t warps,
+                        llvm::ArrayRef<unsigned> order, int64_t run);
+
+/// The same in row-major order, whatever becomes of the tile.
+LinearLayout getRowMajor(llvm::ArrayRef<int64_t> shape, int64_t warps);
+
+/// All of `axis` in registers of one thread: for what runs along it.
+LinearLayout getAlongRegisters(llvm::ArrayRef<int64_t> shape, int64_t warps,
+                               unsigned axis);
+
+/// Sums of products [m, n] in blocks of registers, up to 4x4 in a row and as
+/// many such as it takes: each element of an operand serves four sums.
+LinearLayout getOuterProduct(llvm::ArrayRef<int64_t> shape, int64_t warps);
+
+} // namespace lathe::cuda
+
+#endif // LATHE_LIB_TARGET_CUDA_LAYOUTS_H

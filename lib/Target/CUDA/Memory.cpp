@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Views, loads and stores. An access has two forms, chosen at run time once for
+// all of a tile: wide and without tests where the whole tile lies inside of the
+// view and its rows are aligned; else element by element, each with a test.
+
+#include "lib/Target/CUDA/Emitter.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::cuda;
+
+static constexpr int64_t kAccessBytes = 16;
+
+/// A load or store of a tile in a layout.
+struct Emitter::Access {
+  const View &view;
+  RankedTensorType type;
+  SmallVector<Coord> start; ///< Per view dim.
+  ArrayRef<int64_t> dims;   ///< View dims, per tile dim.
+  ArrayRef<int64_t> inBounds;
+  std::optional<int64_t> gatherDim = {}; ///< A tile dim.
+  Registers gathered = {};               ///< Positions along it, per register.
+  Attribute pad = {};
+  // What `prepare` fills in.
+  LinearLayout layout = LinearLayout();
+  Value pointer = {};              ///< Of the thread's first register.
+  SmallVector<Value> threads = {}; ///< Per tile dim, as getThreadPosition.
+  int64_t run = 1;                 ///< Elements of a wide access.
+  std::map<std::pair<unsigned, int64_t>, Value> tests = {};
+
+  bool isPromised(unsigned tileDim) const {
+    return llvm::is_contained(inBounds, int64_t(tileDim));
+  }
+  bool isGathered(unsigned tileDim) const {
+    return gatherDim && *gatherDim == int64_t(tileDim);
+  }
+};
+
+//===----------------------------------------------------------------------===//
+// Views and scalars
+//===----------------------------------------------------------------------===//
+
+static Value offsetPointer(ImplicitLocOpBuilder &b, Value pointer, Type element,
+                           Value offset) {
+  Value wide = arith::IndexCastOp::create(b, b.getI64Type(), offset);
+  return LLVM::GEPOp::create(b, pointer.getType(), getMemoryType(element),
+                             pointer, ArrayRef<LLVM::GEPArg>{wide});
+}
+
+void Emitter::emitView(tile::ViewOp op) {
+  auto view = std::make_unique<View>();
+  view->element = op.getType().getElementType();
+  view->pointer = mapping.lookup(op.getBuffer());
+  if (op.getOffset())
+    view->pointer = offsetPointer(b, view->pointer, view->element,
+                                  indexValue(coordOf(op.getOffset())));
+  for (OpFoldResult size : op.getMixedSizes())
+    view->sizes.push_back(coordOf(size));
+  for (OpFoldResult stride : op.getMixedStrides())
+    view->strides.push_back(coordOf(stride));
+  views[op.getResult()] = std::move(view);
+}
+
+void Emitter::emitLoadScalar(tile::LoadScalarOp op) {
+  const View &view = *views.at(op.getView());
+  Coord offset;
+  for (auto [at, stride] : llvm::zip_equal(op.getIndices(), view.strides))
+    offset = add(offset, mul(coordOf(at), stride));
+  Value pointer =
+      offsetPointer(b, view.pointer, view.element, indexValue(offset));
+  Value value = LLVM::LoadOp::create(b, getMemoryType(view.element), pointer);
+  mapping.map(op.getResult(), fromMemory(value, view.element));
+}
+
+//===----------------------------------------------------------------------===//
+// Addresses
+//===----------------------------------------------------------------------===//
+
+/// Whether all of the access is a multiple of `run` away from its start, apart
+/// from the dim along which the run lies; unknown strides are not asked.
+static bool keepsAlignment(const LinearLayout &layout, ArrayRef<Coord> strides,
+                           ArrayRef<int64_t> dims, unsigned along,
+                           int64_t run) {
+  for (auto [t, dim] : llvm::enumerate(dims)) {
+    if (t == along || dim < 0 || layout.getExtent(t) == 1)
+      continue;
+    const Coord &stride = strides[dim];
+    if (stride.isStatic() && stride.offset % run)
+      return false;
+  }
+  return true;
+}
+
+/// Fills in what all registers share.
+void Emitter::prepare(Access &access, const LinearLayout &layout) {
+  access.layout = layout;
+  const View &view = access.view;
+  Coord offset;
+  for (auto [at, stride] : llvm::zip_equal(access.start, view.strides))
+    offset = add(offset, mul(at, stride));
+  for (unsigned t = 0; t < access.dims.size(); ++t) {
+    Value thread = getThreadPosition(layout, t);
+    access.threads.push_back(thread);
+    if (!thread || access.dims[t] < 0 || access.isGathered(t))
+      continue;
+    offset = add(offset, mul(Coord{thread, 0}, view.strides[access.dims[t]]));
+  }
+  access.pointer = view.pointer;
+  if (!offset.isStatic() || offset.offset)
+    access.pointer =
+        offsetPointer(b, view.pointer, view.element, indexValue(offset));
+  int64_t most = kAccessBytes / getMemoryBytes(view.element);
+  for (unsigned t = 0; t < access.dims.size(); ++t) {
+    if (access.dims[t] < 0 || access.isGathered(t))
+      continue;
+    const Coord &stride = view.strides[access.dims[t]];
+    int64_t run = std::min(layout.getRun(t), most);
+    while (access.type.getDimSize(t) % run)
+      run /= 2;
+    if (run > 1 && stride.isStatic() && stride.offset == 1 &&
+        llvm::count(access.dims, access.dims[t]) == 1 &&
+        keepsAlignment(layout, view.strides, access.dims, t, run))
+      access.run = run;
+  }
+}
+
+Value Emitter::getAddress(const Access &access, int64_t reg) {
+  LinearLayout::Position at = access.layout.applyRegister(reg);
+  Coord offset;
+  for (auto [t, dim] : llvm::enumerate(access.dims)) {
+    if (dim < 0)
+      continue;
+    const Coord &stride = access.view.strides[dim];
+    if (access.isGathered(t))
+      offset = add(offset, mul(Coord{access.gathered[reg], 0}, stride));
+    else
+      offset = add(offset, mul(Coord{Value(), at[t]}, stride));
+  }
+  if (offset.isStatic() && offset.offset == 0)
+    return access.pointer;
+  if (offset.isStatic())
+    return LLVM::GEPOp::create(
+        b, access.pointer.getType(), getMemoryType(access.view.element),
+        access.pointer,
+        ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(offset.offset)});
+  return offsetPointer(b, access.pointer, access.view.element,
+                       indexValue(offset));
+}
+
+//===----------------------------------------------------------------------===//
+// Tests
+//===----------------------------------------------------------------------===//
+
+static Value both(ImplicitLocOpBuilder &b, Value x, Value y) {
+  if (!x || !y)
+    return x ? x : y;
+  return b.createOrFold<arith::AndIOp>(x, y);
+}
+
+static Value isBelow(ImplicitLocOpBuilder &b, Value x, Value limit) {
+  return b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::ult, x, limit);
+}
+
+/// Whether the whole tile lies inside of the view, gathered positions apart;
+/// null if that is known.
+Value Emitter::getUniformBounds(const Access &access) {
+  Value result;
+  for (unsigned dim = 0; dim < access.start.size(); ++dim) {
+    int64_t reach = 0;
+    bool isTested = true;
+    for (auto [t, its] : llvm::enumerate(access.dims)) {
+      if (its != int64_t(dim))
+        continue;
+      isTested &= !access.isPromised(t) && !access.isGathered(t);
+      reach += access.type.getDimSize(t) - 1;
+    }
+    if (!isTested)
+      continue;
+    const Coord &start = access.start[dim], &size = access.view.sizes[dim];
+    if (start.isStatic() && size.isStatic() && start.offset >= 0 &&
+        start.offset + reach < size.offset)
+      continue;
+    Value first = indexValue(start), limit = indexValue(size);
+    result = both(b, result, isBelow(b, first, limit));
+    if (reach)
+      result =
+          both(b, result,
+               isBelow(b, indexValue(add(start, {Value(), reach})), limit));
+  }
+  return result;
+}
+
+/// Whether wide accesses are aligned; null if they are not wide.
+Value Emitter::getAlignment(const Access &access) {
+  if (access.run == 1)
+    return {};
+  const View &view = access.view;
+  Coord offset;
+  for (auto [at, stride] : llvm::zip_equal(access.start, view.strides))
+    offset = add(offset, mul(at, stride));
+  Value first =
+      offsetPointer(b, view.pointer, view.element, indexValue(offset));
+  Value bits = LLVM::PtrToIntOp::create(b, b.getI64Type(), first);
+  int64_t bytes = getMemoryBytes(view.element);
+  for (auto [t, dim] : llvm::enumerate(access.dims)) {
+    if (dim < 0 || view.strides[dim].isStatic() ||
+        access.layout.getExtent(t) == 1)
+      continue;
+    Value stride = arith::IndexCastOp::create(
+        b, b.getI64Type(), indexValue(mul(view.strides[dim], {{}, bytes})));
+    bits = arith::OrIOp::create(b, bits, stride);
+  }
+  auto constant = [&](int64_t value) -> Value {
+    return arith::ConstantOp::create(b, b.getI64IntegerAttr(value));
+  };
+  Value low = arith::AndIOp::create(b, bits, constant(access.run * bytes - 1));
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, low, constant(0));
+}
+
+/// Whether register `reg` is an element of the tile and of the view; null if
+/// that is known. `isInside`: the tile lies inside of the view.
+Value Emitter::getPredicate(Access &access, int64_t reg, bool isInside) {
+  LinearLayout::Position at = access.layout.applyRegister(reg);
+  auto remember = [&](unsigned key, int64_t number,
+                      llvm::function_ref<Value()> make) {
+    Value &test = access.tests[{key, number}];
+    return test ? test : test = make();
+  };
+  Value result;
+  SmallVector<Coord> positions = access.start;
+  SmallVector<bool> isTested(positions.size(), !isInside);
+  SmallVector<int64_t> numbers(positions.size(), 0);
+  unsigned views = positions.size();
+  for (auto [t, dim] : llvm::enumerate(access.dims)) {
+    int64_t extent = access.type.getDimSize(t);
+    if (access.layout.getExtent(t) > extent) {
+      Coord own{access.threads[t], at[t]};
+      result = both(b, result, remember(views + t, at[t], [&] {
+                      return isBelow(b, indexValue(own), index(extent));
+                    }));
+    }
+    if (dim < 0)
+      continue;
+    if (access.isGathered(t)) {
+      positions[dim] = add(positions[dim], {access.gathered[reg], 0});
+      isTested[dim] = !access.isPromised(t);
+      numbers[dim] = reg;
+      continue;
+    }
+    positions[dim] = add(positions[dim], {access.threads[t], at[t]});
+    numbers[dim] = numbers[dim] * (int64_t(1) << 31) + at[t];
+    if (access.isPromised(t))
+      isTested[dim] = false;
+  }
+  for (unsigned dim = 0; dim < views; ++dim) {
+    const Coord &size = access.view.sizes[dim];
+    bool isKnown = positions[dim].isStatic() && size.isStatic() &&
+                   positions[dim].offset >= 0 &&
+                   positions[dim].offset < size.offset;
+    if (isTested[dim] && !isKnown)
+      result = both(b, result, remember(dim, numbers[dim], [&] {
+                      return isBelow(b, indexValue(positions[dim]),
+                                     indexValue(size));
+                    }));
+  }
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Loads
+//===----------------------------------------------------------------------===//
+
+Registers Emitter::loadAll(Access &access, bool isFast) {
+  Type element = access.view.element, memory = getMemoryType(element);
+  int64_t run = isFast ? access.run : 1;
+  Registers result;
+  int64_t count = access.layout.getSize(LinearLayout::Register);
+  for (int64_t reg = 0; reg < count; reg += run) {
+    Value pointer = getAddress(access, reg);
+    Value test = getPredicate(access, reg, isFast);
+    if (test) {
+      Value zeros = LLVM::AddressOfOp::create(b, pointer.getType(),
+                                              ModuleSymbols::zeros.str());
+      pointer = LLVM::SelectOp::create(b, test, pointer, zeros);
+    }
+    if (run > 1) {
+      auto type = VectorType::get({run}, memory);
+      Value vector =
+          LLVM::LoadOp::create(b, type, pointer, run * getMemoryBytes(element));
+      for (int64_t i = 0; i < run; ++i)
+        result.push_back(fromMemory(extractLane(vector, i), element));
+      continue;
+    }
+    Value value = fromMemory(LLVM::LoadOp::create(b, memory, pointer), element);
+    if (test && access.pad) {
+      Value pad = arith::ConstantOp::create(b, cast<TypedAttr>(access.pad));
+      value = arith::SelectOp::create(b, test, value, pad);
+    }
+    result.push_back(value);
+  }
+  return result;
+}
+
+Registers Emitter::load(tile::LoadOp op, const LinearLayout &layout) {
+  Access access{*views.at(op.getView()),
+                op.getType(),
+                {},
+                op.getDims(),
+                op.getInBounds()};
+  for (Value at : op.getIndices())
+    access.start.push_back(coordOf(at));
+  if (auto pad = op.getPadAttr(); pad && !isa<UnitAttr>(pad))
+    access.pad = pad;
+  if (op.getGather()) {
+    access.gatherDim = *op.getGatherDim();
+    access.gathered = get(op.getGather(), layout.project({*access.gatherDim}));
+  }
+  prepare(access, layout);
+  Value isInside = getUniformBounds(access);
+  Value isFast = both(b, isInside, getAlignment(access));
+  if (!isFast)
+    return loadAll(access, true);
+  SmallVector<Type> types(layout.getSize(LinearLayout::Register),
+                          access.view.element);
+  auto branch = scf::IfOp::create(b, types, isFast, /*withElse=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  for (bool fast : {true, false}) {
+    b.setInsertionPointToEnd(fast ? branch.thenBlock() : branch.elseBlock());
+    access.tests.clear();
+    scf::YieldOp::create(b, loadAll(access, fast));
+  }
+  return Registers(branch.getResults());
+}
+
+//===----------------------------------------------------------------------===//
+// Stores
+//===----------------------------------------------------------------------===//
+
+void Emitter::storeAll(Access &access, const Registers &values, bool isFast) {
+  int64_t run = isFast ? access.run : 1;
+  for (int64_t reg = 0; reg < int64_t(values.size()); reg += run) {
+    OpBuilder::InsertionGuard guard(b);
+    if (Value test = getPredicate(access, reg, isFast)) {
+      auto branch = scf::IfOp::create(b, test);
+      b.setInsertionPoint(branch.thenBlock()->getTerminator());
+    }
+    Value pointer = getAddress(access, reg);
+    SmallVector<Value> parts;
+    for (int64_t i = 0; i < run; ++i)
+      parts.push_back(toMemory(values[reg + i]));
+    Value value = run > 1 ? packVector(parts) : parts[0];
+    LLVM::StoreOp::create(b, value, pointer,
+                          run * getMemoryBytes(access.view.element));
+  }
+}
+
+LogicalResult Emitter::emitStore(tile::StoreOp op) {
+  auto viewOp = op.getView().getDefiningOp<tile::ViewOp>();
+  RankedTensorType type = op.getTile().getType();
+  std::optional<LinearLayout> natural = getNatural(op.getTile());
+  LinearLayout layout =
+      natural ? *natural : getCoalesced(type, viewOp, op.getDims());
+  SmallVector<int64_t> source;
+  layout = layout.withoutRepeatedRegisters(source);
+  Registers values = get(op.getTile(), layout);
+
+  Access access{
+      *views.at(op.getView()), type, {}, op.getDims(), op.getInBounds()};
+  for (Value at : op.getIndices())
+    access.start.push_back(coordOf(at));
+  bool isRead = storedBuffers.contains(viewOp.getBuffer());
+  if (isRead)
+    barrier();
+  {
+    OpBuilder::InsertionGuard guard(b);
+    prepare(access, layout);
+    if (Value speaks = isSpeaker(layout)) {
+      auto branch = scf::IfOp::create(b, speaks);
+      b.setInsertionPoint(branch.thenBlock()->getTerminator());
+    }
+    Value isInside = getUniformBounds(access);
+    Value isFast = both(b, isInside, getAlignment(access));
+    if (!isFast) {
+      storeAll(access, values, true);
+    } else {
+      auto branch = scf::IfOp::create(b, isFast, /*withElseRegion=*/true);
+      for (bool fast : {true, false}) {
+        Block *block = fast ? branch.thenBlock() : branch.elseBlock();
+        b.setInsertionPoint(block->getTerminator());
+        access.tests.clear();
+        storeAll(access, values, fast);
+      }
+    }
+  }
+  if (isRead)
+    barrier();
+  return success();
+}

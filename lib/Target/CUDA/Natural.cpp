@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The layouts in which tiles come about.
+
+#include "lib/Target/CUDA/Emitter.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::cuda;
+
+/// Bytes of the widest access of memory.
+static constexpr int64_t kAccessBytes = 16;
+
+static RankedTensorType typeOf(Value tile) {
+  return cast<RankedTensorType>(tile.getType());
+}
+
+std::optional<LinearLayout> Emitter::getNatural(Value tile) {
+  if (auto it = anchors.find(tile); it != anchors.end() && !it->second.home)
+    return it->second.layout;
+  // A loop asks for what it carries itself: that decides nothing.
+  auto [it, isNew] = naturals.try_emplace(tile, std::nullopt);
+  if (!isNew)
+    return it->second;
+  std::optional<LinearLayout> layout = computeNatural(tile);
+  // What was asked on the way, within the loop, has seen half of the answer.
+  if (layout || !isa<BlockArgument>(tile))
+    naturals[tile] = layout;
+  return layout;
+}
+
+/// All dims of a tile but one.
+static SmallVector<int64_t> getOthers(unsigned rank, int64_t axis) {
+  SmallVector<int64_t> others;
+  for (unsigned dim = 0; dim < rank; ++dim)
+    if (dim != axis)
+      others.push_back(dim);
+  return others;
+}
+
+std::optional<LinearLayout> Emitter::computeNatural(Value tile) {
+  if (auto argument = dyn_cast<BlockArgument>(tile)) {
+    auto loop = dyn_cast<scf::ForOp>(argument.getOwner()->getParentOp());
+    if (!loop)
+      return std::nullopt;
+    unsigned i = argument.getArgNumber() - 1;
+    if (auto its = getNatural(loop.getYieldedValues()[i]))
+      return its;
+    return getNatural(loop.getInitArgs()[i]);
+  }
+  Operation *op = tile.getDefiningOp();
+  ArrayRef<int64_t> shape = typeOf(tile).getShape();
+  return llvm::TypeSwitch<Operation *, std::optional<LinearLayout>>(op)
+      .Case([&](tile::MmaOp) { return getOuterProduct(shape, warps); })
+      .Case([&](tile::ReduceOp reduce) {
+        return getLayout(reduce.getInput())
+            .project(getOthers(shape.size() + 1, reduce.getAxis()));
+      })
+      .Case([&](tile::ScanOp scan) {
+        return getAlongRegisters(shape, warps, scan.getAxis());
+      })
+      .Case([&](tile::TransposeOp transpose) -> std::optional<LinearLayout> {
+        if (auto layout = getNatural(transpose.getInput()))
+          return layout->project(transpose.getPermutation());
+        return std::nullopt;
+      })
+      .Case([&](scf::ForOp loop) {
+        unsigned i = cast<OpResult>(tile).getResultNumber();
+        return getNatural(loop.getRegionIterArg(i));
+      })
+      .Case([&](scf::IfOp branch) {
+        unsigned i = cast<OpResult>(tile).getResultNumber();
+        return getNatural(branch.thenYield().getOperand(i));
+      })
+      .Case<tile::LoadOp, tile::SplatOp, tile::IotaOp, tile::BroadcastOp,
+            tile::ConcatOp>(
+          [](Operation *) { return std::optional<LinearLayout>(); })
+      .Default([&](Operation *other) -> std::optional<LinearLayout> {
+        for (Value operand : other->getOperands())
+          if (isa<RankedTensorType>(operand.getType()))
+            if (auto layout = getNatural(operand))
+              return layout;
+        return std::nullopt;
+      });
+}
+
+/// The load whose elements an elementwise tile depends on, if there is one.
+static tile::LoadOp findLoad(Value tile) {
+  constexpr int deepest = 8;
+  for (int depth = 0; depth < deepest; ++depth) {
+    Operation *op = tile.getDefiningOp();
+    if (auto load = dyn_cast_or_null<tile::LoadOp>(op))
+      return load;
+    if (!op || !isa_and_nonnull<arith::ArithDialect, math::MathDialect>(
+                   op->getDialect()))
+      return {};
+    auto operand = llvm::find_if(op->getOperands(), [](Value its) {
+      return isa<RankedTensorType>(its.getType()) &&
+             !its.getDefiningOp<arith::ConstantOp>();
+    });
+    if (operand == op->getOperands().end())
+      return {};
+    tile = *operand;
+  }
+  return {};
+}
+
+LinearLayout Emitter::getLayout(Value tile) {
+  if (auto layout = getNatural(tile))
+    return *layout;
+  if (tile::LoadOp load = findLoad(tile))
+    return getCoalesced(typeOf(tile),
+                        load.getView().getDefiningOp<tile::ViewOp>(),
+                        load.getDims());
+  return getRowMajor(typeOf(tile).getShape(), warps);
+}
+
+/// Lanes run along the dims in the order in which they lie in memory.
+LinearLayout Emitter::getCoalesced(RankedTensorType type, tile::ViewOp view,
+                                   ArrayRef<int64_t> dims) {
+  SmallVector<unsigned> order(llvm::reverse(getIdentityOrder(type.getRank())));
+  ArrayRef<int64_t> strides = view.getStaticStrides();
+  auto strideOf = [&](unsigned dim) {
+    int64_t stride = dims[dim] < 0 ? 0 : strides[dims[dim]];
+    // Repeated elements go last; unknown strides are long.
+    return stride == 0                     ? INT64_MAX
+           : ShapedType::isDynamic(stride) ? INT64_MAX - 1
+                                           : std::abs(stride);
+  };
+  llvm::sort(order, [&](unsigned a, unsigned c) {
+    return std::make_pair(strideOf(a), c) < std::make_pair(strideOf(c), a);
+  });
+  int64_t run = 1;
+  if (!order.empty() && strideOf(order.front()) == 1)
+    run = kAccessBytes / getMemoryBytes(type.getElementType());
+  return getBlocked(type.getShape(), warps, order, run);
+}

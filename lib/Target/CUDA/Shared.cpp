@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Tiles in shared memory, and the barriers around them.
+
+#include "lib/Target/CUDA/Emitter.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::cuda;
+
+static constexpr int64_t kAccessBytes = 16;
+
+int64_t Emitter::allocate(int64_t bytes) {
+  int64_t offset = scopes.back().top;
+  scopes.back().top = llvm::alignTo(offset + bytes, kAccessBytes);
+  sharedBytes = std::max(sharedBytes, scopes.back().top);
+  return offset;
+}
+
+void Emitter::barrier() {
+  NVVM::Barrier0Op::create(b);
+  pendingReads = pendingWrites = false;
+}
+
+void Emitter::beforeWrite() {
+  if (pendingReads)
+    barrier();
+  pendingWrites = true;
+}
+
+void Emitter::beforeRead() {
+  if (pendingWrites)
+    barrier();
+  pendingReads = true;
+}
+
+/// Rows begin in other banks than the rows beside them.
+Home Emitter::createHome(RankedTensorType type, ArrayRef<unsigned> order) {
+  Home home;
+  home.element = getMemoryType(type.getElementType());
+  int64_t bytes = getMemoryBytes(type.getElementType());
+  home.strides.assign(type.getRank(), 0);
+  int64_t stride = 1;
+  for (auto [i, dim] : llvm::enumerate(llvm::reverse(order))) {
+    home.strides[dim] = stride;
+    stride *=
+        int64_t(llvm::PowerOf2Ceil(std::max<int64_t>(type.getDimSize(dim), 1)));
+    if (i == 0 && type.getRank() > 1 && stride * bytes >= 64)
+      stride += kAccessBytes / bytes;
+  }
+  home.offset = allocate(stride * bytes);
+  return home;
+}
+
+Value Emitter::getSharedPointer(Value bytes, int64_t offset) {
+  SmallVector<LLVM::GEPArg> at;
+  Value pointer = shared;
+  if (bytes) {
+    Value wide = arith::IndexCastOp::create(b, b.getI32Type(), bytes);
+    at.push_back(wide);
+    pointer =
+        LLVM::GEPOp::create(b, shared.getType(), b.getI8Type(), pointer, at);
+  }
+  if (offset == 0)
+    return pointer;
+  return LLVM::GEPOp::create(
+      b, shared.getType(), b.getI8Type(), pointer,
+      ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(offset)});
+}
+
+namespace {
+/// How a layout's registers lie at home.
+struct HomeAccess {
+  SmallVector<int64_t> offsets; ///< Of each register, in bytes.
+  int64_t run = 1;              ///< Registers of one access.
+};
+} // namespace
+
+static HomeAccess getAccess(const Home &home, const LinearLayout &layout) {
+  HomeAccess access;
+  int64_t bytes = home.element.getIntOrFloatBitWidth() / 8;
+  for (int64_t reg = 0; reg < layout.getSize(LinearLayout::Register); ++reg) {
+    int64_t offset = 0;
+    for (auto [at, stride] : llvm::zip(layout.applyRegister(reg), home.strides))
+      offset += at * stride * bytes;
+    access.offsets.push_back(offset);
+  }
+  for (unsigned dim = 0; dim < layout.getRank(); ++dim)
+    if (home.strides[dim] == 1 && layout.getExtent(dim) > 1)
+      access.run = std::min(layout.getRun(dim), kAccessBytes / bytes);
+  for (int64_t stride : home.strides)
+    while (stride != 1 && stride % access.run)
+      access.run /= 2;
+  return access;
+}
+
+void Emitter::writeHome(const Home &home, const LinearLayout &layout,
+                        ArrayRef<int64_t> start, const Registers &values,
+                        ArrayRef<int64_t> shape, bool isExact) {
+  beforeWrite();
+  int64_t bytes = home.element.getIntOrFloatBitWidth() / 8;
+  HomeAccess access = getAccess(home, layout);
+  int64_t first = home.offset;
+  for (unsigned dim = 0; dim < layout.getRank(); ++dim) {
+    first += start[dim] * home.strides[dim] * bytes;
+    while (home.strides[dim] == 1 &&
+           (start[dim] % access.run || (isExact && shape[dim] % access.run)))
+      access.run /= 2;
+    if (start[dim] * home.strides[dim] % access.run)
+      access.run = 1;
+  }
+  OpBuilder::InsertionGuard guard(b);
+  Coord thread;
+  for (unsigned dim = 0; dim < layout.getRank(); ++dim)
+    if (Value at = getThreadPosition(layout, dim))
+      thread = add(thread, mul({at, 0}, {{}, home.strides[dim] * bytes}));
+  if (Value speaks = isSpeaker(layout)) {
+    auto branch = scf::IfOp::create(b, speaks);
+    b.setInsertionPoint(branch.thenBlock()->getTerminator());
+  }
+  for (int64_t reg = 0; reg < int64_t(values.size()); reg += access.run) {
+    OpBuilder::InsertionGuard guard(b);
+    for (unsigned dim = 0; isExact && dim < layout.getRank(); ++dim) {
+      if (layout.getExtent(dim) <= shape[dim])
+        continue;
+      Coord at{getThreadPosition(layout, dim), layout.applyRegister(reg)[dim]};
+      Value isInside = arith::CmpIOp::create(b, arith::CmpIPredicate::ult,
+                                             indexValue(at), index(shape[dim]));
+      auto branch = scf::IfOp::create(b, isInside);
+      b.setInsertionPoint(branch.thenBlock()->getTerminator());
+    }
+    SmallVector<Value> parts;
+    for (int64_t i = 0; i < access.run; ++i)
+      parts.push_back(toMemory(values[reg + i]));
+    Value value = access.run > 1 ? packVector(parts) : parts[0];
+    LLVM::StoreOp::create(
+        b, value, getSharedPointer(thread.base, first + access.offsets[reg]),
+        access.run * bytes);
+  }
+}
+
+Registers Emitter::readHome(const Home &home, const LinearLayout &layout,
+                            Value at) {
+  beforeRead();
+  int64_t bytes = home.element.getIntOrFloatBitWidth() / 8;
+  HomeAccess access = getAccess(home, layout);
+  Coord thread;
+  if (at)
+    thread = {at, 0};
+  for (unsigned dim = 0; dim < layout.getRank(); ++dim)
+    if (Value its = getThreadPosition(layout, dim))
+      thread = add(thread, mul({its, 0}, {{}, home.strides[dim] * bytes}));
+  Registers result;
+  for (int64_t reg = 0; reg < int64_t(access.offsets.size());
+       reg += access.run) {
+    Value pointer =
+        getSharedPointer(thread.base, home.offset + access.offsets[reg]);
+    if (access.run == 1) {
+      result.push_back(LLVM::LoadOp::create(b, home.element, pointer, bytes));
+      continue;
+    }
+    auto type = VectorType::get({access.run}, home.element);
+    Value vector = LLVM::LoadOp::create(b, type, pointer, access.run * bytes);
+    for (int64_t i = 0; i < access.run; ++i)
+      result.push_back(extractLane(vector, i));
+  }
+  return result;
+}
+
+Home Emitter::getHome(Value tile, ArrayRef<unsigned> order) {
+  if (auto it = anchors.find(tile);
+      it != anchors.end() && it->second.home && llvm::is_sorted(order))
+    return *it->second.home;
+  for (Scope &scope : scopes)
+    for (auto &[value, its, home] : scope.homes)
+      if (value == tile && ArrayRef(its) == order)
+        return home;
+  auto type = cast<RankedTensorType>(tile.getType());
+  SmallVector<int64_t> source;
+  LinearLayout layout = getLayout(tile).withoutRepeatedRegisters(source);
+  // Other homes may be read on the way to the values.
+  Registers values = get(tile, layout);
+  Home home = createHome(type, order);
+  SmallVector<int64_t> start(type.getRank(), 0);
+  writeHome(home, layout, start, values, type.getShape());
+  scopes.back().homes.emplace_back(tile, SmallVector<unsigned>(order), home);
+  return home;
+}
+
+/// Parts are written one after the other; the whole stays at home.
+LogicalResult Emitter::emitConcat(tile::ConcatOp op) {
+  RankedTensorType type = op.getType();
+  SmallVector<std::pair<LinearLayout, Registers>> parts;
+  for (Value input : op.getInputs()) {
+    SmallVector<int64_t> source;
+    LinearLayout layout = getLayout(input).withoutRepeatedRegisters(source);
+    parts.emplace_back(layout, get(input, layout));
+  }
+  Home home = createHome(type, getIdentityOrder(type.getRank()));
+  SmallVector<int64_t> start(type.getRank(), 0);
+  for (auto [input, part] : llvm::zip_equal(op.getInputs(), parts)) {
+    auto its = cast<RankedTensorType>(input.getType());
+    writeHome(home, part.first, start, part.second, its.getShape(),
+              /*isExact=*/true);
+    start[op.getAxis()] += its.getDimSize(op.getAxis());
+  }
+  anchors[op.getResult()] = {LinearLayout(type.getRank()), {}, home};
+  return success();
+}

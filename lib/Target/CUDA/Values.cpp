@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The registers of a tile in a layout: moved from where it is anchored, or
+// computed from those of what it depends on.
+
+#include "lib/Target/CUDA/Emitter.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::cuda;
+
+static RankedTensorType typeOf(Value tile) {
+  return cast<RankedTensorType>(tile.getType());
+}
+
+void Emitter::anchor(Value tile, LinearLayout layout, Registers registers) {
+  anchors[tile] = {std::move(layout), std::move(registers), std::nullopt};
+}
+
+Registers Emitter::get(Value tile, const LinearLayout &layout) {
+  SmallVector<int64_t> source;
+  LinearLayout compact = layout.withoutRepeatedRegisters(source);
+  Registers own;
+  for (Scope &scope : scopes)
+    for (auto &[value, its, registers] : scope.values)
+      if (value == tile && its == compact)
+        own = registers;
+  if (own.empty()) {
+    own = compute(tile, compact);
+    scopes.back().values.emplace_back(tile, compact, own);
+  }
+  Registers result;
+  for (int64_t from : source)
+    result.push_back(own[from]);
+  return result;
+}
+
+Registers Emitter::compute(Value tile, const LinearLayout &layout) {
+  if (auto it = anchors.find(tile); it != anchors.end()) {
+    const Anchor anchored = it->second;
+    SmallVector<int64_t> source;
+    Registers result;
+    if (anchored.home || !anchored.layout.getRegisters(layout, source)) {
+      Home home = getHome(tile, getIdentityOrder(typeOf(tile).getRank()));
+      for (Value value : readHome(home, layout))
+        result.push_back(fromMemory(value, typeOf(tile).getElementType()));
+      return result;
+    }
+    for (int64_t from : source)
+      result.push_back(anchored.registers[from]);
+    return result;
+  }
+  int64_t count = layout.getSize(LinearLayout::Register);
+  return llvm::TypeSwitch<Operation *, Registers>(tile.getDefiningOp())
+      .Case([&](tile::LoadOp op) { return load(op, layout); })
+      .Case([&](tile::SplatOp op) {
+        return Registers(count, mapping.lookup(op.getInput()));
+      })
+      .Case([&](tile::BroadcastOp op) {
+        return get(op.getInput(), layout.project(op.getDims()));
+      })
+      .Case([&](tile::TransposeOp op) {
+        SmallVector<int64_t> dims(op.getPermutation().size());
+        for (auto [to, from] : llvm::enumerate(op.getPermutation()))
+          dims[from] = to;
+        return get(op.getInput(), layout.project(dims));
+      })
+      .Case([&](tile::IotaOp op) {
+        Type element = typeOf(tile).getElementType();
+        Value thread = getThreadPosition(layout, op.getAxis());
+        Registers result;
+        for (int64_t r = 0; r < count; ++r) {
+          Value at =
+              indexValue({thread, layout.applyRegister(r)[op.getAxis()]});
+          if (!element.isIndex())
+            at = arith::IndexCastOp::create(b, element, at);
+          result.push_back(at);
+        }
+        return result;
+      })
+      .Case([&](arith::ConstantOp op) { return computeConstant(op, layout); })
+      .Default([&](Operation *op) { return computeElementwise(op, layout); });
+}
+
+Registers Emitter::computeElementwise(Operation *op,
+                                      const LinearLayout &layout) {
+  int64_t count = layout.getSize(LinearLayout::Register);
+  SmallVector<Registers> operands;
+  for (Value operand : op->getOperands())
+    operands.push_back(isa<RankedTensorType>(operand.getType())
+                           ? get(operand, layout)
+                           : Registers(count, mapping.lookup(operand)));
+  Registers result;
+  Type element = typeOf(op->getResult(0)).getElementType();
+  for (int64_t r = 0; r < count; ++r) {
+    SmallVector<Value> own;
+    for (const Registers &operand : operands)
+      own.push_back(operand[r]);
+    result.push_back(createScalar(op, own, element));
+  }
+  return result;
+}
+
+static bool isNarrow(Type type) { return isa<Float16Type, BFloat16Type>(type); }
+
+/// Floats of 16 bits are computed in f32 and rounded.
+Value Emitter::createScalar(Operation *op, ValueRange operands, Type element) {
+  Type f32 = b.getF32Type();
+  SmallVector<Value> wide;
+  for (Value operand : operands)
+    wide.push_back(isNarrow(operand.getType()) && !isa<arith::SelectOp>(op)
+                       ? Value(arith::ExtFOp::create(b, f32, operand))
+                       : operand);
+  bool isMoved = isa<arith::SelectOp, arith::ConstantOp, arith::BitcastOp>(op);
+  Type computed = isNarrow(element) && !isMoved ? f32 : element;
+  // Casts between f32 and a narrow float are done already.
+  if (isa<arith::ExtFOp, arith::TruncFOp>(op)) {
+    Value value = wide[0];
+    if (value.getType() != computed)
+      value = value.getType().getIntOrFloatBitWidth() >
+                      computed.getIntOrFloatBitWidth()
+                  ? Value(arith::TruncFOp::create(b, computed, value))
+                  : Value(arith::ExtFOp::create(b, computed, value));
+    return computed == element
+               ? value
+               : Value(arith::TruncFOp::create(b, element, value));
+  }
+  if (isa<arith::BitcastOp>(op))
+    wide.assign(operands.begin(), operands.end());
+  OperationState state(b.getLoc(), op->getName(), wide, computed,
+                       op->getAttrs());
+  Operation *scalar = b.create(state);
+  Value result = scalar->getResult(0);
+  return computed == element
+             ? result
+             : Value(arith::TruncFOp::create(b, element, result));
+}
+
+/// Elements that differ are a table in global memory.
+Registers Emitter::computeConstant(arith::ConstantOp op,
+                                   const LinearLayout &layout) {
+  auto value = cast<DenseElementsAttr>(op.getValue());
+  auto create = [&](Attribute its) -> Value {
+    return arith::ConstantOp::create(b, cast<TypedAttr>(its));
+  };
+  int64_t count = layout.getSize(LinearLayout::Register);
+  if (value.isSplat())
+    return Registers(count, create(value.getSplatValue<Attribute>()));
+  // A chain of choices among rows would be long: a thread looks its own up.
+  ArrayRef<int64_t> shape = value.getType().getShape();
+  auto elements = value.getValues<Attribute>();
+  Registers result;
+  for (int64_t r = 0; r < count; ++r) {
+    Value chosen;
+    for (int64_t i = 0; i < value.getNumElements(); ++i) {
+      Value here = create(elements[i]);
+      int64_t rest = i;
+      Value isHere;
+      for (unsigned d = shape.size(); d-- > 0; rest /= shape[d]) {
+        Value at = indexValue(
+            {getThreadPosition(layout, d), layout.applyRegister(r)[d]});
+        Value same = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, at,
+                                           index(rest % shape[d]));
+        isHere = isHere ? Value(arith::AndIOp::create(b, isHere, same)) : same;
+      }
+      chosen = chosen ? Value(arith::SelectOp::create(b, isHere, here, chosen))
+                      : here;
+    }
+    result.push_back(chosen);
+  }
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Threads
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Bits of the thread's number that go to bits of a position.
+struct Move {
+  unsigned from, to, count;
+};
+} // namespace
+
+static SmallVector<Move> getMoves(const LinearLayout &layout, unsigned dim) {
+  SmallVector<Move> moves;
+  unsigned bit = 0;
+  for (auto in : {LinearLayout::Lane, LinearLayout::Warp})
+    for (const LinearLayout::Position &basis : layout.getBases(in)) {
+      unsigned from = bit++;
+      if (basis[dim] == 0)
+        continue;
+      unsigned to = llvm::Log2_64(basis[dim]);
+      if (!moves.empty() && moves.back().from + moves.back().count == from &&
+          moves.back().to + moves.back().count == to)
+        ++moves.back().count;
+      else
+        moves.push_back({from, to, 1});
+    }
+  return moves;
+}
+
+Value Emitter::getThreadPosition(const LinearLayout &layout, unsigned dim) {
+  SmallVector<Move> moves = getMoves(layout, dim);
+  if (moves.empty())
+    return {};
+  std::string key;
+  for (const Move &move : moves)
+    for (unsigned number : {move.from, move.to, move.count})
+      key.push_back(static_cast<char>(number));
+  Value &known = threadPositions[{key, 0}];
+  if (known)
+    return known;
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointAfter(entryEnd);
+  auto constant = [&](int64_t value) -> Value {
+    return arith::ConstantOp::create(b, b.getI32IntegerAttr(value));
+  };
+  Value sum;
+  for (const Move &move : moves) {
+    Value part = threadId;
+    if (move.from)
+      part = arith::ShRUIOp::create(b, part, constant(move.from));
+    part = arith::AndIOp::create(b, part, constant((1 << move.count) - 1));
+    if (move.to)
+      part = arith::ShLIOp::create(b, part, constant(move.to));
+    sum = sum ? Value(arith::OrIOp::create(b, sum, part)) : part;
+  }
+  auto cast = arith::IndexCastUIOp::create(b, b.getIndexType(), sum);
+  entryEnd = cast;
+  return known = cast;
+}
+
+Value Emitter::isSpeaker(const LinearLayout &layout) {
+  int64_t repeats = layout.getRepeats(LinearLayout::Lane) |
+                    layout.getRepeats(LinearLayout::Warp) * kWarpSize;
+  if (!repeats)
+    return {};
+  Value &known = threadPositions[{"speaker", unsigned(repeats)}];
+  if (known)
+    return known;
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointAfter(entryEnd);
+  auto constant = [&](int64_t value) -> Value {
+    return arith::ConstantOp::create(b, b.getI32IntegerAttr(value));
+  };
+  Value bits = arith::AndIOp::create(b, threadId, constant(repeats));
+  auto is =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::eq, bits, constant(0));
+  entryEnd = is;
+  return known = is;
+}

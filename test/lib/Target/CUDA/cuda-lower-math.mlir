@@ -1,0 +1,29 @@
+// RUN: lathe-opt %s --cuda-lower-math | FileCheck %s
+
+// CHECK-DAG: llvm.func @__nv_tanhf(f32) -> f32
+// CHECK-DAG: llvm.func @__nv_pow(f64, f64) -> f64
+// CHECK-DAG: llvm.func @__nv_fmodf(f32, f32) -> f32
+
+// What PTX has an instruction for stays.
+// CHECK-LABEL: func @functions
+// CHECK: llvm.call @__nv_tanhf(%arg0) : (f32) -> f32
+// CHECK: llvm.call @__nv_pow(%arg1, %arg1) : (f64, f64) -> f64
+// CHECK: llvm.call @__nv_fmodf
+// CHECK: math.sqrt
+// CHECK-NOT: math.tanh
+func.func @functions(%x: f32, %y: f64) -> (f32, f64, f32, f32) {
+  %0 = math.tanh %x : f32
+  %1 = math.powf %y, %y : f64
+  %2 = arith.remf %x, %x : f32
+  %3 = math.sqrt %x : f32
+  return %0, %1, %2, %3 : f32, f64, f32, f32
+}
+
+// CHECK-LABEL: func @divisions
+// CHECK-NOT: floordivsi
+// CHECK-NOT: ceildivsi
+func.func @divisions(%x: index, %y: index) -> (index, index) {
+  %0 = arith.floordivsi %x, %y : index
+  %1 = arith.ceildivsi %x, %y : index
+  return %0, %1 : index, index
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "lib/Target/CUDA/LinearLayout.h"
+#include "lib/Target/CUDA/Layouts.h"
+#include "gtest/gtest.h"
+#include <map>
+#include <set>
+
+using namespace lathe::cuda;
+using In = LinearLayout::In;
+using Numbers = llvm::SmallVector<int64_t>;
+
+/// The example of LinearLayout.h: eight rows of four lanes of eight registers.
+static LinearLayout getRows() {
+  LinearLayout layout(2);
+  layout.add(In::Register, 1, 3).add(In::Lane, 1, 2).add(In::Lane, 0, 3);
+  return layout;
+}
+
+/// How often each position of a box occurs.
+static std::map<std::vector<int64_t>, int> count(const LinearLayout &layout) {
+  std::map<std::vector<int64_t>, int> seen;
+  for (int64_t r = 0; r < layout.getSize(In::Register); ++r)
+    for (int64_t l = 0; l < layout.getSize(In::Lane); ++l)
+      for (int64_t w = 0; w < layout.getSize(In::Warp); ++w) {
+        LinearLayout::Position at = layout.apply({r, l, w});
+        ++seen[{at.begin(), at.end()}];
+      }
+  return seen;
+}
+
+TEST(LinearLayout, AppliesBasesAsSums) {
+  LinearLayout layout = getRows();
+  EXPECT_EQ(layout.toString(),
+            "register = [(0,1), (0,2), (0,4)], lane = [(0,8), (0,16), (1,0), "
+            "(2,0), (4,0)], warp = []");
+  EXPECT_EQ(layout.apply({5, 6, 0}), (LinearLayout::Position{1, 21}));
+  EXPECT_EQ(layout.getExtent(0), 8);
+  EXPECT_EQ(layout.getExtent(1), 32);
+  // A swizzle: columns move with rows.
+  LinearLayout swizzled(2);
+  swizzled.addBasis(In::Lane, {0, 1}).addBasis(In::Lane, {1, 1});
+  EXPECT_EQ(swizzled.apply({0, 3, 0}), (LinearLayout::Position{1, 0}));
+}
+
+TEST(LinearLayout, RunsAreRegistersInARow) {
+  EXPECT_EQ(getRows().getRun(1), 8);
+  EXPECT_EQ(getRows().getRun(0), 1);
+  // Lanes that begin between: no run.
+  LinearLayout split(1);
+  split.addBasis(In::Register, {2}).addBasis(In::Lane, {1});
+  EXPECT_EQ(split.getRun(0), 1);
+  LinearLayout overlapping(1);
+  overlapping.addBasis(In::Register, {1}).addBasis(In::Lane, {3});
+  EXPECT_EQ(overlapping.getRun(0), 1);
+}
+
+TEST(LinearLayout, RepeatsAreWhatCanBeLeftOut) {
+  LinearLayout layout(1);
+  layout.add(In::Register, 0, 1).addRepeats(In::Register, 1);
+  layout.add(In::Lane, 0, 2).addBasis(In::Lane, {1}).addRepeats(In::Warp, 2);
+  EXPECT_EQ(layout.getRepeats(In::Register), 0b10);
+  EXPECT_EQ(layout.getRepeats(In::Lane), 0b100); // Registers have it already.
+  EXPECT_EQ(layout.getRepeats(In::Warp), 0b11);
+  Numbers source;
+  LinearLayout compact = layout.withoutRepeatedRegisters(source);
+  EXPECT_EQ(compact.getBits(In::Register), 1u);
+  EXPECT_EQ(source, (Numbers{0, 1, 0, 1}));
+}
+
+TEST(LinearLayout, ProjectionsKeepDims) {
+  LinearLayout rows = getRows().project({0});
+  EXPECT_EQ(rows.toString(), "register = [(0), (0), (0)], lane = [(0), (0), "
+                             "(1), (2), (4)], warp = []");
+  EXPECT_EQ(getRows().project({1, 0}).apply({5, 6, 0}),
+            (LinearLayout::Position{21, 1}));
+  EXPECT_EQ(getRows().getBitsAlong(In::Lane, 0), 0b11100);
+}
+
+TEST(LinearLayout, MovesWithinAThreadAreFound) {
+  LinearLayout from(1), to(1), across(1);
+  from.addBasis(In::Register, {1}).addBasis(In::Register, {2});
+  to.addBasis(In::Register, {2}).addBasis(In::Register, {3});
+  Numbers source;
+  ASSERT_TRUE(from.getRegisters(to, source));
+  EXPECT_EQ(source, (Numbers{0, 2, 3, 1}));
+  across.addBasis(In::Register, {1}).addBasis(In::Lane, {2});
+  EXPECT_FALSE(from.getRegisters(across, source));
+  LinearLayout lanes(1);
+  lanes.addBasis(In::Lane, {1}).addBasis(In::Register, {2});
+  EXPECT_FALSE(lanes.getRegisters(across, source));
+}
+
+TEST(LinearLayout, EveryElementHasAPlace) {
+  const std::vector<std::vector<int64_t>> shapes = {
+      {1}, {7}, {1024}, {6, 64}, {64, 16}, {128, 128}, {3, 5, 40}};
+  for (const auto &shape : shapes)
+    for (int64_t warps : {1, 4, 8}) {
+      std::vector<LinearLayout> layouts = {getRowMajor(shape, warps)};
+      for (unsigned axis = 0; axis < shape.size(); ++axis) {
+        layouts.push_back(getAlongRegisters(shape, warps, axis));
+        EXPECT_EQ(layouts.back().getBitsAlong(In::Lane, axis), 0);
+        EXPECT_EQ(layouts.back().getBitsAlong(In::Warp, axis), 0);
+      }
+      if (shape.size() == 2)
+        layouts.push_back(getOuterProduct(shape, warps));
+      for (const LinearLayout &layout : layouts) {
+        EXPECT_EQ(layout.getSize(In::Lane), kWarpSize);
+        EXPECT_EQ(layout.getSize(In::Warp), warps);
+        size_t positions = 1;
+        for (unsigned dim = 0; dim < shape.size(); ++dim) {
+          EXPECT_GE(layout.getExtent(dim), shape[dim]);
+          positions *= layout.getExtent(dim);
+        }
+        auto seen = count(layout);
+        EXPECT_EQ(seen.size(), positions) << layout.toString();
+        std::set<int> times;
+        for (const auto &[at, often] : seen)
+          times.insert(often);
+        EXPECT_EQ(times.size(), 1u) << layout.toString();
+      }
+    }
+}
+
+TEST(Layouts, AccessesAreWideWhereThreadsHaveEnough) {
+  EXPECT_EQ(getRowMajor({1024}, 4).getRun(0), 4);
+  EXPECT_EQ(getRowMajor({128}, 4).getRun(0), 1);
+  EXPECT_EQ(getBlocked({64, 16}, 4, {0, 1}, 8).getRun(0), 8);
+  LinearLayout sums = getOuterProduct({64, 64}, 4);
+  EXPECT_EQ(sums.getRun(0), 1);
+  EXPECT_EQ(sums.getRun(1), 4);
+  EXPECT_EQ(sums.project({0}).getRepeats(In::Register), 0b00011);
+}
