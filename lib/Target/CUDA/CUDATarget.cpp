@@ -87,17 +87,14 @@ CUDATarget::compile(mlir::ModuleOp module, const TargetLevel &level,
   auto ptx = cuda::emitPTX(module, *known, toolkit, options);
   if (!ptx)
     return ptx.takeError();
-  if (toolkit.ptxas.empty()) {
-    module.emitRemark("no ptxas: the code is PTX, which the driver assembles "
-                      "when it is loaded; ")
+  // A cubin serves devices of its major version alone; the driver makes one of
+  // PTX for those that are newer, too. ptxas sees to it that it is right.
+  if (toolkit.ptxas.empty())
+    module.emitRemark("no ptxas: the PTX was not checked; ")
         << cuda::Toolkit::getSearched();
-    object.code.assign(ptx->begin(), ptx->end());
-    return object;
-  }
-  auto cubin = cuda::assemble(*ptx, *known, toolkit, options);
-  if (!cubin)
+  else if (auto cubin = cuda::assemble(*ptx, *known, toolkit, options); !cubin)
     return cubin.takeError();
-  object.code = std::move(*cubin);
+  object.code.assign(ptx->begin(), ptx->end());
   return object;
 }
 

@@ -286,20 +286,18 @@ Registers Emitter::loadAll(Access &access, bool isFast) {
                                               ModuleSymbols::zeros.str());
       pointer = LLVM::SelectOp::create(b, test, pointer, zeros);
     }
-    if (run > 1) {
-      auto type = VectorType::get({run}, memory);
-      Value vector =
-          LLVM::LoadOp::create(b, type, pointer, run * getMemoryBytes(element));
-      for (int64_t i = 0; i < run; ++i)
-        result.push_back(fromMemory(extractLane(vector, i), element));
-      continue;
+    Type type = run > 1 ? Type(VectorType::get({run}, memory)) : memory;
+    Value loaded =
+        LLVM::LoadOp::create(b, type, pointer, run * getMemoryBytes(element));
+    for (int64_t i = 0; i < run; ++i) {
+      Value value =
+          fromMemory(run > 1 ? extractLane(loaded, i) : loaded, element);
+      if (test && access.pad) {
+        Value pad = arith::ConstantOp::create(b, cast<TypedAttr>(access.pad));
+        value = arith::SelectOp::create(b, test, value, pad);
+      }
+      result.push_back(value);
     }
-    Value value = fromMemory(LLVM::LoadOp::create(b, memory, pointer), element);
-    if (test && access.pad) {
-      Value pad = arith::ConstantOp::create(b, cast<TypedAttr>(access.pad));
-      value = arith::SelectOp::create(b, test, value, pad);
-    }
-    result.push_back(value);
   }
   return result;
 }

@@ -12,8 +12,8 @@
 namespace lathe::cuda {
 
 struct Toolkit {
-  /// The program ptxas; "" if there is none: the object is then PTX, which the
-  /// driver assembles when it is loaded.
+  /// The program ptxas; "" if there is none: PTX is then not checked before a
+  /// driver sees it.
   std::string ptxas;
   /// libdevice.10.bc; "" if there is none: kernels that need it do not compile.
   std::string device;

@@ -15,7 +15,7 @@
 // CHECK: else
 // CHECK: arith.cmpi ult
 // CHECK: %[[AT:.*]] = llvm.select %{{.*}}, %{{.*}}, %{{.*}} : i1, !llvm.ptr<1>
-// CHECK: llvm.load %[[AT]] : !llvm.ptr<1> -> f32
+// CHECK: llvm.load %[[AT]] {alignment = 4 : i64} : !llvm.ptr<1> -> f32
 // CHECK: scf.if
 // CHECK-COUNT-2: llvm.store %{{.*}} {alignment = 16 : i64} : vector<4xf32>, !llvm.ptr<1>
 tile.kernel @copy(%x: !tile.buffer<f32>, %y: !tile.buffer<f32> {tile.written},

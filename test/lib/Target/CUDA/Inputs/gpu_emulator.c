@@ -90,7 +90,8 @@ int emu_program(void (*call)(void), int threads, int x, int y, int z,
 UNARY(acos)
 UNARY(asin)
 UNARY(atan)
-UNARY(cos) UNARY(cosh) UNARY(erf) UNARY(exp) UNARY(exp2) UNARY(expm1) UNARY(log)
+UNARY(cos)
+UNARY(cosh) UNARY(erf) UNARY(exp) UNARY(exp2) UNARY(expm1) UNARY(log)
     UNARY(log1p) UNARY(log2) UNARY(round) UNARY(sin) UNARY(sinh) UNARY(tan)
         UNARY(tanh)
 #define BINARY(name)                                                           \
