@@ -49,7 +49,6 @@ static LLVM::LLVMFuncOp createFunction(tile::KernelOp kernel, int64_t threads) {
   function->setAttr("nvvm.kernel", b.getUnitAttr());
   function->setAttr("nvvm.reqntid",
                     b.getDenseI32ArrayAttr({static_cast<int32_t>(threads)}));
-  DenseSet<Value> loaded;
   for (unsigned i = 0; i < kernel.getNumBuffers(); ++i) {
     function.setArgAttr(i, "llvm.noalias", b.getUnitAttr());
     if (!kernel.getArgAttr(i, tile::kWrittenAttr))
@@ -91,7 +90,7 @@ static LogicalResult lowerKernel(tile::KernelOp kernel, const Level &level) {
     positions.map(op.getResult(), Value(arith::IndexCastUIOp::create(
                                       b, b.getIndexType(), block)));
   });
-  Emitter emitter(kernel, warps, b, function);
+  Emitter emitter(kernel, warps, b);
   emitter.getMapping() = positions;
   emitter.getMapping().map(kernel.getBody().getArguments(), arguments);
   if (failed(emitter.emitProgram()))

@@ -124,16 +124,14 @@ Emitter::RegionScope::~RegionScope() {
   emitter.pendingReads = emitter.pendingWrites = true;
 }
 
-Emitter::Emitter(tile::KernelOp kernel, int64_t warps, ImplicitLocOpBuilder &b,
-                 LLVM::LLVMFuncOp function)
-    : kernel(kernel), warps(warps), b(b), function(function) {
+Emitter::Emitter(tile::KernelOp kernel, int64_t warps, ImplicitLocOpBuilder &b)
+    : kernel(kernel), warps(warps), b(b) {
   threadId = NVVM::ThreadIdXOp::create(b, b.getI32Type());
   auto pointer = LLVM::LLVMPointerType::get(b.getContext(), 3);
   auto sharedOp =
       LLVM::AddressOfOp::create(b, pointer, ModuleSymbols::shared.str());
   shared = sharedOp;
   entryEnd = sharedOp;
-  SmallVector<std::pair<Value, Operation *>> stores;
   auto bufferOf = [](Value view) {
     return view.getDefiningOp<tile::ViewOp>().getBuffer();
   };
@@ -287,9 +285,7 @@ void Emitter::bringHome(scf::ForOp op) {
 }
 
 LogicalResult Emitter::emitFor(scf::ForOp op) {
-  // A nested loop of the same kernel may have brought it home already.
-  if (op.getNumRegionIterArgs() > 0 || !op.getBody()->empty())
-    bringHome(op);
+  bringHome(op);
   auto layouts = getLayouts(op.getRegionIterArgs(),
                             [&](Value tile) { return getLayout(tile); });
   SmallVector<Value> inits;

@@ -63,9 +63,9 @@ struct ModuleSymbols {
 
 class Emitter {
 public:
-  /// `builder` stands where the program is to be emitted, in `function`.
+  /// `builder` stands where the program is to be emitted.
   Emitter(tile::KernelOp kernel, int64_t warps,
-          mlir::ImplicitLocOpBuilder &builder, mlir::LLVM::LLVMFuncOp function);
+          mlir::ImplicitLocOpBuilder &builder);
 
   /// What the body's scalars are: arguments and program ids.
   mlir::IRMapping &getMapping() { return mapping; }
@@ -120,7 +120,6 @@ private:
   void emitLoadScalar(tile::LoadScalarOp op);
   mlir::LogicalResult emitStore(tile::StoreOp op);
   Registers load(tile::LoadOp op, const LinearLayout &layout);
-  void addPredicates(Access &access, const LinearLayout &layout);
   mlir::Value getUniformBounds(const Access &access);
   mlir::Value getAlignment(const Access &access);
   mlir::Value getPredicate(Access &access, int64_t reg, bool isInside);
@@ -184,7 +183,6 @@ private:
   tile::KernelOp kernel;
   int64_t warps;
   mlir::ImplicitLocOpBuilder &b;
-  mlir::LLVM::LLVMFuncOp function;
   mlir::Value threadId; ///< i32
   mlir::Value shared;
   mlir::Operation *entryEnd; ///< What depends on the thread alone goes before.

@@ -5,7 +5,6 @@
 // view and its rows are aligned; else element by element, each with a test.
 
 #include "lib/Target/CUDA/Emitter.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/IR/Matchers.h"
 
 using namespace mlir;

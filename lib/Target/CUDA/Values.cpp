@@ -137,7 +137,7 @@ Value Emitter::createScalar(Operation *op, ValueRange operands, Type element) {
              : Value(arith::TruncFOp::create(b, element, result));
 }
 
-/// Elements that differ are a table in global memory.
+/// Elements that differ are chosen by position: kernels have few of them.
 Registers Emitter::computeConstant(arith::ConstantOp op,
                                    const LinearLayout &layout) {
   auto value = cast<DenseElementsAttr>(op.getValue());
@@ -147,7 +147,6 @@ Registers Emitter::computeConstant(arith::ConstantOp op,
   int64_t count = layout.getSize(LinearLayout::Register);
   if (value.isSplat())
     return Registers(count, create(value.getSplatValue<Attribute>()));
-  // A chain of choices among rows would be long: a thread looks its own up.
   ArrayRef<int64_t> shape = value.getType().getShape();
   auto elements = value.getValues<Attribute>();
   Registers result;
