@@ -8,6 +8,7 @@ lists. Where the machine has no AMX, an emulator stands in for it.
 The oracle is NumPy in f64. Weights are rounded to bf16, the result too; powers,
 sums of them and reciprocals are off by 7.6e-5 each."""
 
+import ast
 import os
 import re
 import subprocess
@@ -41,34 +42,40 @@ func.func @f(%q: tensor<2x4x{n}x{d}xbf16> {{graph.name = "q"}},
 
 
 def lower(**arguments):
-    """The plan's launches, as (kernel, grid), the temporary's shape, and the
-    kernels."""
+    """The plan's launches as (kernel, grid, operands), what it allocates and
+    what is constant by name, and the kernels."""
     plan = subprocess.run(
         ["lathe-opt", "-", "--graph-form-groups",
          "--convert-graph-to-plan=capability=amx"],
         input=GRAPH.format(**arguments), check=True, text=True,
         capture_output=True).stdout
-    launches = re.findall(r"choice<kernel = @(\w+), grid = \(\) -> \((.*?)\)", plan)
-    launches = [(name, tuple(map(int, grid.split(",")))) for name, grid in launches]
-    shapes = [tuple(map(int, shape.split(","))) for shape in
-              re.findall(r"plan.alloc : <bf16, \(\) -> \((.*?)\)>", plan)]
+
+    def numbers(text):
+        return tuple(map(int, text.split(",")))
+
+    launches = [(name, numbers(grid), reads.split(", ") + [write])
+                for name, grid, reads, write in re.findall(
+                    r"plan.launch \[#plan.choice<kernel = @(\w+), grid = \(\) -> "
+                    r"\((.*?)\).*? reads\((.*?)\) writes\((.*?)\)", plan)]
+    room = {name: np.full(numbers(shape), np.nan, BF16) for name, shape in re.findall(
+        r"(%\w+) = plan.alloc : <bf16, \(\) -> \((.*?)\)>", plan)}
+    lists = {name: np.array(ast.literal_eval(text), np.int32) for name, text in
+             re.findall(r"(%\w+) = plan.constant dense<(.*?)> : tensor<.*?i32>", plan)}
     kernels = re.findall(r"^  tile\.kernel .*?^  }$", plan, re.M | re.S)
-    return launches, shapes[1:], "\n".join(kernels)
+    return launches, room | lists, "\n".join(kernels)
 
 
 def check(n, d, dv, score, select, visible, generator):
-    launches, temporaries, text = lower(n=n, d=d, dv=dv, score=SCORES[score],
-                                        select=select)
+    launches, buffers, text = lower(n=n, d=d, dv=dv, score=SCORES[score],
+                                    select=select)
     kernels = Kernels(text, "avx512-amx")
     q = generator.standard_normal((2, HEADS, n, d)).astype(BF16)
     k = generator.standard_normal((2, KEY_HEADS, n, d)).astype(BF16)
     v = generator.standard_normal((2, KEY_HEADS, n, dv)).astype(BF16)
-    result = np.full((2, HEADS, n, dv), np.nan, BF16)
-    values = v
-    if temporaries:
-        values = np.full(temporaries[0], np.nan, BF16)
-        kernels.run(launches[0][0], [v, values], grid=launches[0][1])
-    kernels.run(launches[-1][0], [q, k, values, result], grid=launches[-1][1])
+    buffers |= {"%arg0": q, "%arg1": k, "%arg2": v}
+    for name, grid, operands in launches:
+        kernels.run(name, [buffers[operand] for operand in operands], grid=grid)
+    result = buffers[launches[-1][2][-1]]
 
     q, k, v = (array.astype(np.float64) for array in (q, k, v))
     k, v = (np.repeat(array, HEADS // KEY_HEADS, axis=1) for array in (k, v))
@@ -104,6 +111,12 @@ def main():
                     seen = seen & (behind[:n, :n] <= left)
                 check(n, 32, 32, score, f"window<left = {left}, right = {right}>",
                       seen, generator)
+            for n in (192, 170):
+                blocks = np.array([[1, 0, 0], [1, 0, 1], [0, 1, 0]])
+                seen = np.kron(blocks, np.ones((64, 64)))[:n, :n] != 0
+                check(n, 32, 32, score, "block_list<block = 64, heads = 1, rows = 3, "
+                      "rowOffsets = [0, 1, 3, 4], columns = [0, 0, 2, 1]>", seen,
+                      generator)
         del emulator
 
 
