@@ -88,7 +88,9 @@ void TableBuilder::addRun(int64_t query, int64_t key, int64_t end,
                           TileEntries &entries) {
   int64_t numKeys = request.numKeys.value_or(end);
   while (key < std::min(end, numKeys)) {
-    if (key + request.keys <= end && seesAll(query, key, request.keys)) {
+    bool isPlaced = !request.isAligned || key % request.keys == 0;
+    if (isPlaced && key + request.keys <= end &&
+        seesAll(query, key, request.keys)) {
       entries.whole.push_back({static_cast<int32_t>(key), allGroups});
       key += request.keys;
       continue;

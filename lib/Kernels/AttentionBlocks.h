@@ -18,6 +18,8 @@ struct AttentionBlocksRequest {
   int64_t lanes;    ///< Queries of one program.
   int64_t keys;     ///< Keys of a whole block: a multiple of `edgeKeys`.
   int64_t edgeKeys; ///< Keys of a block that is masked.
+  /// Whole blocks begin at multiples of `keys`, in which V^T is stored.
+  bool isAligned;
   /// Number of keys, and of keys less queries; nothing if they are not known.
   std::optional<int64_t> numKeys, shift;
 };

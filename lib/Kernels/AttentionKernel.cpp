@@ -447,7 +447,8 @@ lathe::kernels::getAttentionBlocks(const AttentionShape &shape,
     return constant ? std::optional(constant.getValue()) : std::nullopt;
   };
   return makeAttentionBlocks({shape.list, schedule.lanes, schedule.keys,
-                              schedule.edgeKeys, toNumber(shape.keys),
+                              schedule.edgeKeys, schedule.valueBlock != 0,
+                              toNumber(shape.keys),
                               toNumber(shape.keys - shape.queries)});
 }
 

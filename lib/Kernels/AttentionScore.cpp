@@ -86,11 +86,14 @@ public:
   double getHidden() const override { return -kInfinity; }
 
   // The maximum starts at the lowest finite number, so that rows that see no
-  // key subtract it instead of making NaN of two infinities.
+  // key subtract it instead of making NaN of two infinities; at a power of two
+  // where it is scaled, so that the product is finite and exact.
   SmallVector<Value> getInitialState(KernelBuilder &kernel, int64_t lanes,
                                      int64_t size) const override {
     Type f32 = kernel.getBuilder().getF32Type();
-    double lowest = kLowest / std::max(exponentScale, 1.0);
+    double lowest = kLowest;
+    if (exponentScale != 1.0)
+      lowest = -std::ldexp(1.0, 126 - std::max(std::ilogb(exponentScale), 0));
     return {kernel.getSplat({lanes}, f32, lowest),
             kernel.getSplat({lanes}, f32, 0),
             kernel.getSplat({size, lanes}, f32, 0)};

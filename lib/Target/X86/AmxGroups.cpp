@@ -93,7 +93,9 @@ bool Emitter::cutInBlocks(TileGroups &groups) {
   int64_t rowTiles = std::min(shape[0] / kTileRows, int64_t(2));
   int64_t columnTiles = std::min(shape[1] / kTileWords, mostTiles / rowTiles);
   int64_t height = rowTiles * kTileRows, width = columnTiles * kTileWords;
-  if (shape[0] % height != 0 || shape[1] % width != 0)
+  // Shares of rows are powers of two.
+  if (shape[0] % height != 0 || shape[1] % width != 0 ||
+      !llvm::isPowerOf2_64(rowTiles * columnTiles))
     return false;
   for (int64_t row = 0; row < shape[0]; row += height)
     for (int64_t column = 0; column < shape[1]; column += width)

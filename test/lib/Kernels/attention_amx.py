@@ -24,8 +24,8 @@ from kernels import Kernels, load_emulator  # noqa: E402
 
 BF16 = ml_dtypes.bfloat16
 HEADS, KEY_HEADS = 4, 2
-SCORES = {"softmax": "softmax<scale = 0.25>",
-          "sigmoid": "sigmoid<scale = 0.25, bias = -1.5>"}
+SCORES = {"softmax": "softmax<scale = {}>",
+          "sigmoid": "sigmoid<scale = {}, bias = -1.5>"}
 
 GRAPH = """
 func.func @f(%q: tensor<2x4x{n}x{d}xbf16> {{graph.name = "q"}},
@@ -65,9 +65,9 @@ def lower(**arguments):
     return launches, room | lists, "\n".join(kernels)
 
 
-def check(n, d, dv, score, select, visible, generator):
-    launches, buffers, text = lower(n=n, d=d, dv=dv, score=SCORES[score],
-                                    select=select)
+def check(n, d, dv, score, select, visible, generator, scale=0.25):
+    launches, buffers, text = lower(n=n, d=d, dv=dv, select=select,
+                                    score=SCORES[score].format(scale))
     kernels = Kernels(text, "avx512-amx")
     q = generator.standard_normal((2, HEADS, n, d)).astype(BF16)
     k = generator.standard_normal((2, KEY_HEADS, n, d)).astype(BF16)
@@ -79,10 +79,11 @@ def check(n, d, dv, score, select, visible, generator):
 
     q, k, v = (array.astype(np.float64) for array in (q, k, v))
     k, v = (np.repeat(array, HEADS // KEY_HEADS, axis=1) for array in (k, v))
-    logits = np.where(visible, q @ k.swapaxes(2, 3) * 0.25, -np.inf)
+    logits = np.where(visible, q @ k.swapaxes(2, 3) * scale, -np.inf)
     if score == "softmax":
-        weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        weights /= weights.sum(axis=-1, keepdims=True)
+        most = np.maximum(logits.max(axis=-1, keepdims=True), -1e30)
+        weights = np.exp(logits - most)
+        weights /= np.maximum(weights.sum(axis=-1, keepdims=True), 1e-30)
     else:
         weights = 1 / (1 + np.exp(1.5 - logits))
     expected = weights @ v
@@ -111,12 +112,18 @@ def main():
                     seen = seen & (behind[:n, :n] <= left)
                 check(n, 32, 32, score, f"window<left = {left}, right = {right}>",
                       seen, generator)
-            for n in (192, 170):
-                blocks = np.array([[1, 0, 0], [1, 0, 1], [0, 1, 0]])
-                seen = np.kron(blocks, np.ones((64, 64)))[:n, :n] != 0
-                check(n, 32, 32, score, "block_list<block = 64, heads = 1, rows = 3, "
-                      "rowOffsets = [0, 1, 3, 4], columns = [0, 0, 2, 1]>", seen,
-                      generator)
+            # Lists of blocks; queries that see nothing; blocks in which whole
+            # steps of keys do not begin at their multiples.
+            for n, block, lists, offsets, columns in (
+                    (192, 64, [[1, 0, 0], [1, 0, 1], [0, 1, 0]], [0, 1, 3, 4],
+                     [0, 0, 2, 1]),
+                    (170, 64, [[1, 0, 0], [0, 0, 0], [0, 1, 1]], [0, 1, 1, 3],
+                     [0, 1, 2]),
+                    (320, 160, [[1, 0], [0, 1]], [0, 1, 2], [0, 1])):
+                seen = np.kron(lists, np.ones((block, block)))[:n, :n] != 0
+                check(n, 32, 32, score, f"block_list<block = {block}, heads = 1, "
+                      f"rows = {len(lists)}, rowOffsets = {offsets}, "
+                      f"columns = {columns}>", seen, generator, scale=0.8)
         del emulator
 
 
