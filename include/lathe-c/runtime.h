@@ -409,7 +409,8 @@ typedef struct lathe_run_options_t {
    * their tensors say so. 0: they are in host memory. */
   uint32_t device_results;
   /* NULL, or a stream of the device's driver (CUstream): the run begins when
-   * what is queued in it by now is done. */
+   * what is queued in it by now is done. NULL is no stream here: CUDA's default
+   * one is CU_STREAM_LEGACY, (void *)1. */
   void *stream;
   /* NULL, or where to write how long the run took: on a device with a clock of
    * its own, from its first work there to its last. */

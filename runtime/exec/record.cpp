@@ -97,10 +97,16 @@ Status Context::issueRange(const RecordedRange &range) {
 
 Status Context::recordRange(const RecordedRange &range, void **recording) {
   LATHE_TRY(queue->beginRecording());
+  void *recorded = nullptr;
   Status status = issueRange(range);
-  Status ended = queue->endRecording(recording);
-  return status.failed() ? static_cast<Status &&>(status)
-                         : static_cast<Status &&>(ended);
+  Status ended = queue->endRecording(&recorded);
+  if (!status.failed())
+    status = static_cast<Status &&>(ended);
+  if (status.failed()) // What was recorded may be a part.
+    queue->dropRecording(recorded);
+  else
+    *recording = recorded;
+  return status;
 }
 
 Status Context::runRecorded(const RecordedRange &range) {

@@ -24,9 +24,9 @@ Status Residences::toDevice(const Part &part) {
 }
 
 Status Residences::writeOnDevice(const Part &part) {
-  // What the host wrote to other parts must not be lost.
-  if (!part.isWhole())
-    LATHE_TRY(toDevice(part));
+  // A launch may write less than it names: a piece of a concatenation, or what
+  // indices say. What the host wrote to the rest must not be lost.
+  LATHE_TRY(toDevice(part));
   part.root.onDevice = true;
   part.root.onHost = false;
   return ok();

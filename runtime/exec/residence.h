@@ -45,7 +45,7 @@ public:
 
   /// A step of the device is about to read the part.
   Status toDevice(const Part &part);
-  /// A step of the device is about to write the part, and nothing but it.
+  /// A step of the device is about to write to the part, and to nothing else.
   Status writeOnDevice(const Part &part);
 
   /// A step of the host is about to read the part, after settle().

@@ -67,7 +67,8 @@ def read_sample(path, names):
                 raise InputError(f"{path}: no array named '{missing[0]}'; it has "
                                  f"{', '.join(arrays.files) or 'none'}")
             return {name: arrays[name] for name in names}
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, AttributeError, TypeError,
+            zipfile.BadZipFile) as error:
         raise InputError(f"{path}: no .npz file: {first_line(error)}") from error
 
 
@@ -93,6 +94,11 @@ def collect(session, layers, samples):
     for node, name in layers.items():
         if counts[name] == 0:
             raise InputError(f"'{node}' read no row in any sample")
+    largest = np.finfo(np.float32).max
+    for node, name in layers.items():
+        if not np.abs(sums[name] / counts[name]).max() <= largest:
+            raise InputError(f"what '{node}' reads is too large: its moments leave "
+                             "the range of f32")
     return {node: (sums[name] / counts[name]).astype(np.float32)
             for node, name in layers.items()}
 

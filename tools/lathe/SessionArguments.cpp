@@ -41,7 +41,8 @@ Expected<SessionOptions> SessionArguments::getOptions() const {
   options.threads = threads;
   options.guard = guard;
   const char *preset = std::getenv("LATHE_CPU_LEVEL");
-  bool isOther = !options.device.empty() && options.device != "cpu";
+  StringRef kind = StringRef(options.device).split(':').first;
+  bool isOther = !kind.empty() && kind != "cpu";
   if (options.level.empty() && preset && !isOther) {
     options.level = preset;
     options.isLevelPreset = true;

@@ -93,8 +93,9 @@ UNARY(atan)
 UNARY(cos)
 UNARY(cosh)
 UNARY(erf)
-UNARY(exp) UNARY(exp2) UNARY(expm1) UNARY(log) UNARY(log1p) UNARY(log2)
-    UNARY(round) UNARY(sin) UNARY(sinh) UNARY(tan) UNARY(tanh)
+UNARY(exp)
+UNARY(exp2) UNARY(expm1) UNARY(log) UNARY(log1p) UNARY(log2) UNARY(round)
+    UNARY(sin) UNARY(sinh) UNARY(tan) UNARY(tanh)
 #define BINARY(name)                                                           \
   float __nv_##name##f(float x, float y) { return name##f(x, y); }             \
   double __nv_##name(double x, double y) { return name(x, y); }
