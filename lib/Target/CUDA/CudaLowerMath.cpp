@@ -17,9 +17,13 @@ namespace lathe::cuda {
 static StringRef getFunction(Operation *op) {
   return llvm::TypeSwitch<Operation *, StringRef>(op)
       .Case([](math::AcosOp) { return "acos"; })
+      .Case([](math::AcoshOp) { return "acosh"; })
       .Case([](math::AsinOp) { return "asin"; })
+      .Case([](math::AsinhOp) { return "asinh"; })
       .Case([](math::Atan2Op) { return "atan2"; })
       .Case([](math::AtanOp) { return "atan"; })
+      .Case([](math::AtanhOp) { return "atanh"; })
+      .Case([](math::CbrtOp) { return "cbrt"; })
       .Case([](math::CosOp) { return "cos"; })
       .Case([](math::CoshOp) { return "cosh"; })
       .Case([](math::ErfOp) { return "erf"; })

@@ -36,7 +36,8 @@ def make_model(path):
         ("MatMul", ["q", "kt"], "scores", {}),
         ("Softmax", ["scores"], "shares", {"axis": -1}),
         ("MatMul", ["shares", "v"], "a", {}), ("MatMul", ["a", "wo"], "o", {}),
-        ("Tanh", ["o"], "y", {}), ("CumSum", ["y", "one"], "z", {}),
+        ("Tanh", ["o"], "y", {}), ("Asinh", ["y"], "s", {}),
+        ("CumSum", ["s", "one"], "z", {}),
     ]
     arrays = {name: generator.standard_normal(size, np.float32)
               for name, size in weights.items()}

@@ -19,6 +19,19 @@ func.func @functions(%x: f32, %y: f64) -> (f32, f64, f32, f32) {
   return %0, %1, %2, %3 : f32, f64, f32, f32
 }
 
+// CHECK-LABEL: func @inverses
+// CHECK: llvm.call @__nv_asinhf(%arg0) : (f32) -> f32
+// CHECK: llvm.call @__nv_acoshf(%arg0) : (f32) -> f32
+// CHECK: llvm.call @__nv_atanhf(%arg0) : (f32) -> f32
+// CHECK: llvm.call @__nv_cbrt(%arg1) : (f64) -> f64
+func.func @inverses(%x: f32, %y: f64) -> (f32, f32, f32, f64) {
+  %0 = math.asinh %x : f32
+  %1 = math.acosh %x : f32
+  %2 = math.atanh %x : f32
+  %3 = math.cbrt %y : f64
+  return %0, %1, %2, %3 : f32, f32, f32, f64
+}
+
 // CHECK-LABEL: func @divisions
 // CHECK-NOT: floordivsi
 // CHECK-NOT: ceildivsi

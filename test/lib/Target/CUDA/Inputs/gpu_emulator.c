@@ -88,18 +88,30 @@ int emu_program(void (*call)(void), int threads, int x, int y, int z,
   float __nv_##name##f(float x) { return name##f(x); }                         \
   double __nv_##name(double x) { return name(x); }
 UNARY(acos)
+UNARY(acosh)
 UNARY(asin)
+UNARY(asinh)
 UNARY(atan)
+UNARY(atanh)
+UNARY(cbrt)
 UNARY(cos)
 UNARY(cosh)
 UNARY(erf)
 UNARY(exp)
-UNARY(exp2) UNARY(expm1) UNARY(log) UNARY(log1p) UNARY(log2) UNARY(round)
-    UNARY(sin) UNARY(sinh) UNARY(tan) UNARY(tanh)
+UNARY(exp2)
+UNARY(expm1)
+UNARY(log)
+UNARY(log1p)
+UNARY(log2)
+UNARY(round)
+UNARY(sin)
+UNARY(sinh)
+UNARY(tan)
+UNARY(tanh)
 #define BINARY(name)                                                           \
   float __nv_##name##f(float x, float y) { return name##f(x, y); }             \
   double __nv_##name(double x, double y) { return name(x, y); }
-        BINARY(atan2) BINARY(fmod) BINARY(pow) float __nv_rsqrtf(float x) {
+BINARY(atan2) BINARY(fmod) BINARY(pow) float __nv_rsqrtf(float x) {
   return 1 / sqrtf(x);
 }
 double __nv_rsqrt(double x) { return 1 / sqrt(x); }
