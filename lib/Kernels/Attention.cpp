@@ -22,6 +22,8 @@ using graph::ViewStep;
 static constexpr int64_t kUnitKeys = 128;
 /// Blocks of fewer keys are not worth a pass of their own.
 static constexpr int64_t kFewKeys = 32;
+/// Workgroups take no fewer keys or queries for want of memory.
+static constexpr int64_t kFewest = 8;
 
 /// Whether the operands are strided, and the mask broadcasts.
 static bool setAccesses(graph::GroupOp group, AttentionShape &shape,
@@ -111,6 +113,48 @@ static int64_t getScratch(const AttentionShape &shape,
   return rows * schedule.lanes * sizeof(float);
 }
 
+/// Bytes of a tile in the memory of a workgroup: sizes are rounded up to powers
+/// of two, and rows begin in other banks than those beside them.
+static int64_t getSharedTile(int64_t rows, int64_t columns) {
+  constexpr int64_t pad = 16;
+  int64_t row = llvm::PowerOf2Ceil(columns) * sizeof(float) + pad;
+  return llvm::PowerOf2Ceil(rows) * row;
+}
+
+/// Bytes that a workgroup shares at once: Q^T, and K or V and the weights.
+static int64_t getShared(const AttentionShape &shape,
+                         const AttentionSchedule &schedule) {
+  int64_t lanes = schedule.lanes, keys = schedule.keys;
+  int64_t weighted =
+      getSharedTile(keys, shape.valueSize) + getSharedTile(keys, lanes);
+  return getSharedTile(shape.size, lanes) +
+         std::max(getSharedTile(shape.size, keys), weighted);
+}
+
+/// `scratchBytes` of a GPU leave room for a second workgroup beside one; long
+/// heads do without it.
+static bool fitsShared(const Capability &capability,
+                       const AttentionShape &shape,
+                       const AttentionSchedule &schedule) {
+  return capability.kind != Capability::Kind::Gpu ||
+         getShared(shape, schedule) <= 2 * capability.scratchBytes;
+}
+
+/// Takes fewer keys, then fewer queries and keys in turns, until they fit.
+/// False if they do not.
+static bool fitShared(const Capability &capability, const AttentionShape &shape,
+                      AttentionSchedule &schedule) {
+  while (!fitsShared(capability, shape, schedule)) {
+    bool isOfKeys = schedule.keys > kFewKeys || schedule.keys >= schedule.lanes;
+    int64_t &size = isOfKeys ? schedule.keys : schedule.lanes;
+    if (size <= kFewest)
+      return false;
+    size /= 2;
+  }
+  schedule.edgeKeys = std::min(schedule.edgeKeys, schedule.keys);
+  return true;
+}
+
 /// Keys of a block list in blocks of its own size, if that is neither small nor
 /// large; else runs of blocks are cut as they come.
 static void fitBlocks(int64_t block, AttentionSchedule &schedule) {
@@ -151,7 +195,8 @@ struct QueryClass {
 /// `schedule` and others that differ in the keys of a block: longer blocks
 /// rescale the outputs less often, shorter ones keep more in the first cache.
 static SmallVector<AttentionSchedule, 3>
-listSchedules(const AttentionShape &shape, const AttentionSchedule &schedule) {
+listSchedules(const Capability &capability, const AttentionShape &shape,
+              const AttentionSchedule &schedule) {
   SmallVector<AttentionSchedule, 3> schedules{schedule};
   if (shape.list)
     return schedules; // Its own blocks decide.
@@ -160,7 +205,8 @@ listSchedules(const AttentionShape &shape, const AttentionSchedule &schedule) {
       continue; // Values lie in blocks of so many.
     AttentionSchedule other = schedule;
     other.keys = keys;
-    if (keys % schedule.edgeKeys == 0 && keys >= kFewKeys)
+    if (keys % schedule.edgeKeys == 0 && keys >= kFewKeys &&
+        fitsShared(capability, shape, other))
       schedules.push_back(other);
   }
   return schedules;
@@ -177,6 +223,7 @@ static SmallVector<QueryClass, 2> getClasses(const Capability &capability,
          (getScratch(shape, schedule) > capability.scratchBytes ||
           (shape.list && !canGroup(shape.list, schedule.lanes))))
     schedule.lanes /= 2;
+  fitShared(capability, shape, schedule);
   if (shape.list)
     fitBlocks(shape.list.getBlock(), schedule);
   SmallVector<QueryClass, 2> classes;
@@ -185,11 +232,13 @@ static SmallVector<QueryClass, 2> getClasses(const Capability &capability,
     AttentionSchedule narrow = schedule;
     narrow.lanes = few;
     AffineExpr condition = queries ? AffineExpr() : few - shape.queries;
-    classes.push_back({"few queries", condition, listSchedules(shape, narrow)});
+    classes.push_back(
+        {"few queries", condition, listSchedules(capability, shape, narrow)});
     if (queries)
       return classes;
   }
-  classes.push_back({"queries", AffineExpr(), listSchedules(shape, schedule)});
+  classes.push_back(
+      {"queries", AffineExpr(), listSchedules(capability, shape, schedule)});
   return classes;
 }
 
@@ -267,7 +316,16 @@ public:
 
   LogicalResult match(graph::GroupOp group, const LoweringContext &context,
                       std::string &reason) const override {
-    return success(analyzeAttention(group, context.dimsOf, reason).has_value());
+    auto shape = analyzeAttention(group, context.dimsOf, reason);
+    if (!shape)
+      return failure();
+    AttentionSchedule schedule;
+    if (fitShared(context.capability, *shape, schedule))
+      return success();
+    reason = "heads of " + std::to_string(shape->size) + " and " +
+             std::to_string(shape->valueSize) +
+             " elements do not fit the memory of a workgroup";
+    return failure();
   }
 
   FailureOr<LoweredGroup> lower(graph::GroupOp group,
