@@ -36,6 +36,13 @@ struct Emitter::Access {
   bool isGathered(unsigned tileDim) const {
     return gatherDim && *gatherDim == int64_t(tileDim);
   }
+  /// Whether its elements are anywhere but at the access's start along the view
+  /// dim. Those that are gathered may be, even if there is one.
+  bool leavesStart(unsigned tileDim) const {
+    return dims[tileDim] >= 0 &&
+           (isGathered(tileDim) || layout.getExtent(tileDim) > 1);
+  }
+  bool keepsAlignment(unsigned along, int64_t run) const;
 };
 
 //===----------------------------------------------------------------------===//
@@ -80,13 +87,11 @@ void Emitter::emitLoadScalar(tile::LoadScalarOp op) {
 
 /// Whether all of the access is a multiple of `run` away from its start, apart
 /// from the dim along which the run lies; unknown strides are not asked.
-static bool keepsAlignment(const LinearLayout &layout, ArrayRef<Coord> strides,
-                           ArrayRef<int64_t> dims, unsigned along,
-                           int64_t run) {
+bool Emitter::Access::keepsAlignment(unsigned along, int64_t run) const {
   for (auto [t, dim] : llvm::enumerate(dims)) {
-    if (t == along || dim < 0 || layout.getExtent(t) == 1)
+    if (t == along || !leavesStart(t))
       continue;
-    const Coord &stride = strides[dim];
+    const Coord &stride = view.strides[dim];
     if (stride.isStatic() && stride.offset % run)
       return false;
   }
@@ -121,7 +126,7 @@ void Emitter::prepare(Access &access, const LinearLayout &layout) {
       run /= 2;
     if (run > 1 && stride.isStatic() && stride.offset == 1 &&
         llvm::count(access.dims, access.dims[t]) == 1 &&
-        keepsAlignment(layout, view.strides, access.dims, t, run))
+        access.keepsAlignment(t, run))
       access.run = run;
   }
 }
@@ -205,8 +210,7 @@ Value Emitter::getAlignment(const Access &access) {
   Value bits = LLVM::PtrToIntOp::create(b, b.getI64Type(), first);
   int64_t bytes = getMemoryBytes(view.element);
   for (auto [t, dim] : llvm::enumerate(access.dims)) {
-    if (dim < 0 || view.strides[dim].isStatic() ||
-        access.layout.getExtent(t) == 1)
+    if (!access.leavesStart(t) || view.strides[dim].isStatic())
       continue;
     Value stride = arith::IndexCastOp::create(
         b, b.getI64Type(), indexValue(mul(view.strides[dim], {{}, bytes})));

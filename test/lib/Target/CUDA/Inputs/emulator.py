@@ -50,6 +50,8 @@ class Kernels:
             ir = ir.replace("@" + old, "@" + new)
         ir = re.sub(r" addrspace\([13]\)", "", ir)
         ir = ir.replace("ptx_kernel ", "")
+        # Wide accesses stay so, and fault where they are not aligned.
+        ir = re.sub(r"\b(load|store) <", r"\1 volatile <", ir)
         ir = "\n".join(line for line in ir.split("\n")
                        if not line.startswith("attributes #"))
         ir = re.sub(r"( |^)#\d+", "", ir)
