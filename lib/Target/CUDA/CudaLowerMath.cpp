@@ -44,6 +44,15 @@ static StringRef getFunction(Operation *op) {
       .Default([](Operation *) { return ""; });
 }
 
+/// Ops of `math` that MLIR's conversion and PTX have.
+static bool hasInstruction(Operation *op) {
+  return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp,
+             math::CountLeadingZerosOp, math::CountTrailingZerosOp,
+             math::CtPopOp, math::FloorOp, math::FmaOp, math::IsFiniteOp,
+             math::IsInfOp, math::IsNaNOp, math::IsNormalOp, math::RoundEvenOp,
+             math::SqrtOp, math::TruncOp>(op);
+}
+
 static LLVM::LLVMFuncOp declare(ModuleOp module, StringRef name,
                                 LLVM::LLVMFunctionType type) {
   if (auto known = module.lookupSymbol<LLVM::LLVMFuncOp>(name))
@@ -59,10 +68,16 @@ struct CudaLowerMathPass
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    module.walk([&](Operation *op) {
+    WalkResult walk = module.walk([&](Operation *op) {
       StringRef base = getFunction(op);
-      if (base.empty())
-        return;
+      if (base.empty()) {
+        if (isa_and_nonnull<math::MathDialect>(op->getDialect()) &&
+            !hasInstruction(op)) {
+          op->emitOpError("has no CUDA lowering");
+          return WalkResult::interrupt();
+        }
+        return WalkResult::advance();
+      }
       Type type = op->getResult(0).getType();
       std::string name = ("__nv_" + base + (type.isF32() ? "f" : "")).str();
       SmallVector<Type> types(op->getOperandTypes());
@@ -73,7 +88,10 @@ struct CudaLowerMathPass
           LLVM::CallOp::create(b, op->getLoc(), function, op->getOperands());
       op->replaceAllUsesWith(call.getResults());
       op->erase();
+      return WalkResult::advance();
     });
+    if (walk.wasInterrupted())
+      return signalPassFailure();
     RewritePatternSet patterns(&getContext());
     arith::populateCeilFloorDivExpandOpsPatterns(patterns);
     if (failed(applyPatternsGreedily(module, std::move(patterns))))
