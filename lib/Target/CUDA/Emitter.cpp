@@ -139,9 +139,12 @@ Emitter::Emitter(tile::KernelOp kernel, int64_t warps, ImplicitLocOpBuilder &b)
   kernel.walk([&](tile::LoadOp op) { loaded.insert(bufferOf(op.getView())); });
   kernel.walk(
       [&](tile::LoadScalarOp op) { loaded.insert(bufferOf(op.getView())); });
+  // Two stores may meet, in layouts that give an element to different threads.
+  DenseSet<Value> stored;
   kernel.walk([&](tile::StoreOp op) {
-    if (loaded.contains(bufferOf(op.getView())))
-      storedBuffers.insert(bufferOf(op.getView()));
+    Value buffer = bufferOf(op.getView());
+    if (!stored.insert(buffer).second || loaded.contains(buffer))
+      orderedBuffers.insert(buffer);
   });
 }
 
@@ -208,7 +211,7 @@ LogicalResult Emitter::emitOp(Operation *op) {
         // What a later store may change is read where it stands.
         auto load = dyn_cast<tile::LoadOp>(other);
         if (load &&
-            storedBuffers.contains(
+            orderedBuffers.contains(
                 load.getView().getDefiningOp<tile::ViewOp>().getBuffer())) {
           LinearLayout layout = getLayout(load);
           anchor(load, layout, compute(load, layout));

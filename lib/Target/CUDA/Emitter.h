@@ -196,7 +196,8 @@ private:
   llvm::DenseMap<mlir::Value, Anchor> anchors;
   llvm::DenseMap<mlir::Value, std::optional<LinearLayout>> naturals;
   llvm::DenseMap<mlir::Value, std::unique_ptr<View>> views;
-  llvm::DenseSet<mlir::Value> storedBuffers;
+  /// Buffers that the program stores twice, or loads and stores.
+  llvm::DenseSet<mlir::Value> orderedBuffers;
   std::map<std::pair<std::string, unsigned>, mlir::Value> threadPositions;
   llvm::SmallVector<Scope> scopes;
   bool pendingReads = false, pendingWrites = false;

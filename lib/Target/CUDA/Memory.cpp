@@ -372,8 +372,8 @@ LogicalResult Emitter::emitStore(tile::StoreOp op) {
       *views.at(op.getView()), type, {}, op.getDims(), op.getInBounds()};
   for (Value at : op.getIndices())
     access.start.push_back(coordOf(at));
-  bool isRead = storedBuffers.contains(viewOp.getBuffer());
-  if (isRead)
+  bool isOrdered = orderedBuffers.contains(viewOp.getBuffer());
+  if (isOrdered)
     barrier();
   {
     OpBuilder::InsertionGuard guard(b);
@@ -396,7 +396,7 @@ LogicalResult Emitter::emitStore(tile::StoreOp op) {
       }
     }
   }
-  if (isRead)
+  if (isOrdered)
     barrier();
   return success();
 }

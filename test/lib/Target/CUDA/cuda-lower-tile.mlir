@@ -90,3 +90,21 @@ tile.kernel @multiply(%x: !tile.buffer<f32>, %w: !tile.buffer<f32>,
   tile.store %sum, %yv[%c0, %c0] dims [0, 1] : tensor<64x64xf32>, !tile.view<64x64xf32, [64, 1]>
   tile.return
 }
+
+// The second store writes over the first, from other threads.
+// CHECK-LABEL: llvm.func @twice
+// CHECK: llvm.store %{{.*}}, !llvm.ptr<1>
+// CHECK: nvvm.barrier0
+// CHECK: llvm.store %{{.*}}, !llvm.ptr<1>
+// CHECK: llvm.return
+tile.kernel @twice(%x: !tile.buffer<f32>, %y: !tile.buffer<f32> {tile.written})
+    schedule <strategy = "test", tile = []> {
+  %c0 = arith.constant 0 : index
+  %v = tile.view %x sizes [64] strides [1] : !tile.buffer<f32> -> !tile.view<64xf32, [1]>
+  %w = tile.view %y sizes [64] strides [1] : !tile.buffer<f32> -> !tile.view<64xf32, [1]>
+  %zero = arith.constant dense<0.0> : tensor<64xf32>
+  %t = tile.load %v[%c0] dims [0] : !tile.view<64xf32, [1]> -> tensor<64xf32>
+  tile.store %zero, %w[%c0] dims [0] : tensor<64xf32>, !tile.view<64xf32, [1]>
+  tile.store %t, %w[%c0] dims [0] : tensor<64xf32>, !tile.view<64xf32, [1]>
+  tile.return
+}
