@@ -145,7 +145,8 @@ Value Emitter::getAddress(const Access &access, int64_t reg) {
   }
   if (offset.isStatic() && offset.offset == 0)
     return access.pointer;
-  if (offset.isStatic())
+  if (offset.isStatic() &&
+      llvm::isInt<LLVM::kGEPConstantBitWidth>(offset.offset))
     return LLVM::GEPOp::create(
         b, access.pointer.getType(), getMemoryType(access.view.element),
         access.pointer,

@@ -108,3 +108,17 @@ tile.kernel @twice(%x: !tile.buffer<f32>, %y: !tile.buffer<f32> {tile.written})
   tile.store %t, %w[%c0] dims [0] : tensor<64xf32>, !tile.view<64xf32, [1]>
   tile.return
 }
+
+// Offsets beyond what an access itself can hold.
+// CHECK-LABEL: llvm.func @far
+// CHECK: arith.constant 4160749568 : i64
+// CHECK: llvm.return
+tile.kernel @far(%x: !tile.buffer<f32>, %y: !tile.buffer<f32> {tile.written})
+    schedule <strategy = "test", tile = [], warps = 1> {
+  %c0 = arith.constant 0 : index
+  %v = tile.view %x sizes [64, 64] strides [67108864, 1] : !tile.buffer<f32> -> !tile.view<64x64xf32, [67108864, 1]>
+  %w = tile.view %y sizes [64, 64] strides [67108864, 1] : !tile.buffer<f32> -> !tile.view<64x64xf32, [67108864, 1]>
+  %t = tile.load %v[%c0, %c0] dims [0, 1] : !tile.view<64x64xf32, [67108864, 1]> -> tensor<64x64xf32>
+  tile.store %t, %w[%c0, %c0] dims [0, 1] : tensor<64x64xf32>, !tile.view<64x64xf32, [67108864, 1]>
+  tile.return
+}
