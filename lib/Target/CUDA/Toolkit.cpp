@@ -82,7 +82,12 @@ cuda::assemble(llvm::StringRef ptx, const Level &level, const Toolkit &toolkit,
   {
     llvm::raw_fd_ostream stream(file, /*shouldClose=*/true);
     stream << ptx;
+    stream.close();
+    error = stream.error();
+    stream.clear_error();
   }
+  if (error)
+    return llvm::createStringError(error, "cuda: cannot write '" + input + "'");
   if ((error = llvm::sys::fs::createTemporaryFile("lathe", "cubin", output)) ||
       (error = llvm::sys::fs::createTemporaryFile("lathe", "txt", log)))
     return llvm::createStringError(error, "cuda: no temporary file");
