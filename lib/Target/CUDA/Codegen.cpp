@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "lib/Target/CUDA/Codegen.h"
+#include "lib/Target/OptimizeLLVM.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
@@ -10,7 +11,6 @@
 #include "llvm/IRReader/IRReader.h"
 #include "llvm/Linker/Linker.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
@@ -70,33 +70,6 @@ static llvm::Error linkDevice(llvm::Module &module, const Toolkit &toolkit) {
   return llvm::Error::success();
 }
 
-static void optimize(llvm::Module &module, llvm::TargetMachine &machine,
-                     unsigned level) {
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager components;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PipelineTuningOptions tuning;
-  tuning.LoopVectorization = false;
-  tuning.SLPVectorization = false;
-  // Blocks of registers are written out already.
-  tuning.LoopUnrolling = false;
-  llvm::PassBuilder builder(&machine, tuning);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(components);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, components, modules);
-  const llvm::OptimizationLevel levels[] = {
-      llvm::OptimizationLevel::O0, llvm::OptimizationLevel::O1,
-      llvm::OptimizationLevel::O2, llvm::OptimizationLevel::O3};
-  auto chosen = levels[std::min(level, 3u)];
-  auto manager = chosen == llvm::OptimizationLevel::O0
-                     ? builder.buildO0DefaultPipeline(chosen)
-                     : builder.buildPerModuleDefaultPipeline(chosen);
-  manager.run(module, modules);
-}
-
 llvm::Expected<std::string> cuda::emitPTX(mlir::ModuleOp module,
                                           const Level &level,
                                           const Toolkit &toolkit,
@@ -116,7 +89,9 @@ llvm::Expected<std::string> cuda::emitPTX(mlir::ModuleOp module,
   unit->setDataLayout((*machine)->createDataLayout());
   if (llvm::Error error = linkDevice(*unit, toolkit))
     return std::move(error);
-  optimize(*unit, **machine, options.optimizationLevel);
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopUnrolling = false; // Blocks of registers are written out already.
+  optimizeLLVM(*unit, **machine, tuning, options.optimizationLevel);
 
   llvm::SmallVector<char, 0> text;
   llvm::raw_svector_ostream stream(text);

@@ -26,51 +26,20 @@ int64_t lathe::cuda::getMemoryBytes(Type element) {
   return getMemoryType(element).getIntOrFloatBitWidth() / 8;
 }
 
+RankedTensorType lathe::cuda::typeOf(Value tile) {
+  return cast<RankedTensorType>(tile.getType());
+}
+
+SmallVector<int64_t> lathe::cuda::getOtherDims(unsigned rank, int64_t axis) {
+  SmallVector<int64_t> others;
+  for (unsigned dim = 0; dim < rank; ++dim)
+    if (dim != axis)
+      others.push_back(dim);
+  return others;
+}
+
 SmallVector<unsigned> lathe::cuda::getIdentityOrder(unsigned rank) {
   return llvm::to_vector(llvm::seq(0u, rank));
-}
-
-Value Emitter::index(int64_t value) {
-  return arith::ConstantIndexOp::create(b, value);
-}
-
-Value Emitter::indexValue(Coord coord) {
-  if (coord.isStatic())
-    return index(coord.offset);
-  if (coord.offset == 0)
-    return coord.base;
-  return arith::AddIOp::create(b, coord.base, index(coord.offset));
-}
-
-Coord Emitter::add(Coord x, Coord y) {
-  if (!x.base || !y.base)
-    return {x.base ? x.base : y.base, x.offset + y.offset};
-  return {b.createOrFold<arith::AddIOp>(x.base, y.base), x.offset + y.offset};
-}
-
-Coord Emitter::mul(Coord x, Coord y) {
-  if (x.isStatic())
-    std::swap(x, y);
-  if (!y.isStatic())
-    return {arith::MulIOp::create(b, indexValue(x), indexValue(y)), 0};
-  if (x.isStatic() || y.offset == 0)
-    return {Value(), x.offset * y.offset};
-  if (y.offset == 1)
-    return x;
-  return {arith::MulIOp::create(b, x.base, index(y.offset)),
-          x.offset * y.offset};
-}
-
-Coord Emitter::coordOf(Value scalar) {
-  if (std::optional<int64_t> constant = getConstantIntValue(scalar))
-    return {Value(), *constant};
-  return {mapping.lookup(scalar), 0};
-}
-
-Coord Emitter::coordOf(OpFoldResult scalar) {
-  if (std::optional<int64_t> constant = getConstantIntValue(scalar))
-    return {Value(), *constant};
-  return coordOf(cast<Value>(scalar));
 }
 
 Value Emitter::toMemory(Value scalar) {
@@ -125,7 +94,7 @@ Emitter::RegionScope::~RegionScope() {
 }
 
 Emitter::Emitter(tile::KernelOp kernel, int64_t warps, ImplicitLocOpBuilder &b)
-    : kernel(kernel), warps(warps), b(b) {
+    : CoordEmitter(b), kernel(kernel), warps(warps) {
   threadId = NVVM::ThreadIdXOp::create(b, b.getI32Type());
   auto pointer = LLVM::LLVMPointerType::get(b.getContext(), 3);
   auto sharedOp =

@@ -21,19 +21,11 @@
 
 #include "dialects/Tile/IR/Tile.h"
 #include "lib/Target/CUDA/Layouts.h"
+#include "lib/Target/Coord.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/IR/IRMapping.h"
-#include "mlir/IR/ImplicitLocOpBuilder.h"
 #include <map>
 
 namespace lathe::cuda {
-
-/// An index: `base + offset`, or only `offset` when `base` is null.
-struct Coord {
-  mlir::Value base;
-  int64_t offset = 0;
-  bool isStatic() const { return !base; }
-};
 
 /// One scalar for each register of a thread.
 using Registers = llvm::SmallVector<mlir::Value>;
@@ -61,7 +53,7 @@ struct ModuleSymbols {
   static constexpr llvm::StringLiteral zeros = "lathe_zeros";
 };
 
-class Emitter {
+class Emitter : CoordEmitter {
 public:
   /// `builder` stands where the program is to be emitted.
   Emitter(tile::KernelOp kernel, int64_t warps,
@@ -161,12 +153,6 @@ private:
                         int64_t count, Registers sums);
 
   //===-- Scalars ---------------------------------------------------------===//
-  mlir::Value index(int64_t value);
-  mlir::Value indexValue(Coord coord);
-  Coord add(Coord a, Coord b);
-  Coord mul(Coord a, Coord b);
-  Coord coordOf(mlir::Value scalar);
-  Coord coordOf(mlir::OpFoldResult scalar);
   mlir::Value toMemory(mlir::Value scalar);
   mlir::Value fromMemory(mlir::Value scalar, mlir::Type element);
   mlir::Value extractLane(mlir::Value vector, int64_t lane);
@@ -182,12 +168,10 @@ private:
 
   tile::KernelOp kernel;
   int64_t warps;
-  mlir::ImplicitLocOpBuilder &b;
   mlir::Value threadId; ///< i32
   mlir::Value shared;
   mlir::Operation *entryEnd; ///< What depends on the thread alone goes before.
 
-  mlir::IRMapping mapping;
   struct Anchor {
     LinearLayout layout;
     Registers registers;
@@ -214,6 +198,14 @@ struct Emitter::RegionScope {
 /// How elements of a type lie in memory: truth values as bytes.
 mlir::Type getMemoryType(mlir::Type element);
 int64_t getMemoryBytes(mlir::Type element);
+
+mlir::RankedTensorType typeOf(mlir::Value tile);
+
+/// All dims of a tile but one.
+llvm::SmallVector<int64_t> getOtherDims(unsigned rank, int64_t axis);
+
+/// Bytes of the widest access of memory.
+constexpr int64_t kAccessBytes = 16;
 
 /// Dims from the outermost on, as they are.
 llvm::SmallVector<unsigned> getIdentityOrder(unsigned rank);

@@ -11,8 +11,6 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::cuda;
 
-static constexpr int64_t kAccessBytes = 16;
-
 /// A load or store of a tile in a layout.
 struct Emitter::Access {
   const View &view;

@@ -10,13 +10,6 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::cuda;
 
-/// Bytes of the widest access of memory.
-static constexpr int64_t kAccessBytes = 16;
-
-static RankedTensorType typeOf(Value tile) {
-  return cast<RankedTensorType>(tile.getType());
-}
-
 std::optional<LinearLayout> Emitter::getNatural(Value tile) {
   if (auto it = anchors.find(tile); it != anchors.end() && !it->second.home)
     return it->second.layout;
@@ -29,15 +22,6 @@ std::optional<LinearLayout> Emitter::getNatural(Value tile) {
   if (layout || !isa<BlockArgument>(tile))
     naturals[tile] = layout;
   return layout;
-}
-
-/// All dims of a tile but one.
-static SmallVector<int64_t> getOthers(unsigned rank, int64_t axis) {
-  SmallVector<int64_t> others;
-  for (unsigned dim = 0; dim < rank; ++dim)
-    if (dim != axis)
-      others.push_back(dim);
-  return others;
 }
 
 std::optional<LinearLayout> Emitter::computeNatural(Value tile) {
@@ -56,7 +40,7 @@ std::optional<LinearLayout> Emitter::computeNatural(Value tile) {
       .Case([&](tile::MmaOp) { return getOuterProduct(shape, warps); })
       .Case([&](tile::ReduceOp reduce) {
         return getLayout(reduce.getInput())
-            .project(getOthers(shape.size() + 1, reduce.getAxis()));
+            .project(getOtherDims(shape.size() + 1, reduce.getAxis()));
       })
       .Case([&](tile::ScanOp scan) {
         return getAlongRegisters(shape, warps, scan.getAxis());

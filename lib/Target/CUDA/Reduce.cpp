@@ -11,14 +11,6 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::cuda;
 
-static SmallVector<int64_t> getOthers(unsigned rank, int64_t axis) {
-  SmallVector<int64_t> others;
-  for (unsigned dim = 0; dim < rank; ++dim)
-    if (dim != axis)
-      others.push_back(dim);
-  return others;
-}
-
 //===----------------------------------------------------------------------===//
 // Two elements
 //===----------------------------------------------------------------------===//
@@ -166,7 +158,7 @@ LogicalResult Emitter::emitReduce(tile::ReduceOp op) {
       getLayout(op.getInput()).withoutRepeatedRegisters(source);
   Registers values = get(op.getInput(), layout);
   neutralizeBeyond(op, layout, values);
-  LinearLayout result = layout.project(getOthers(type.getRank(), axis))
+  LinearLayout result = layout.project(getOtherDims(type.getRank(), axis))
                             .withoutRepeatedRegisters(source);
 
   Registers sums(result.getSize(LinearLayout::Register));

@@ -9,8 +9,6 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::cuda;
 
-static constexpr int64_t kAccessBytes = 16;
-
 int64_t Emitter::allocate(int64_t bytes) {
   int64_t offset = scopes.back().top;
   scopes.back().top = llvm::alignTo(offset + bytes, kAccessBytes);

@@ -10,10 +10,6 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::cuda;
 
-static RankedTensorType typeOf(Value tile) {
-  return cast<RankedTensorType>(tile.getType());
-}
-
 void Emitter::anchor(Value tile, LinearLayout layout, Registers registers) {
   anchors[tile] = {std::move(layout), std::move(registers), std::nullopt};
 }

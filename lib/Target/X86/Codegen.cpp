@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "lib/Target/X86/Codegen.h"
+#include "lib/Target/OptimizeLLVM.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include <mutex>
@@ -35,32 +35,6 @@ createMachine(const Level &level) {
   return std::unique_ptr<llvm::TargetMachine>(target->createTargetMachine(
       triple, level.processor, level.attributes, options, llvm::Reloc::PIC_,
       std::nullopt, llvm::CodeGenOptLevel::Aggressive));
-}
-
-static void optimize(llvm::Module &module, llvm::TargetMachine &machine,
-                     unsigned level) {
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager components;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PipelineTuningOptions tuning;
-  // Loops are vectors already.
-  tuning.LoopVectorization = false;
-  tuning.SLPVectorization = false;
-  llvm::PassBuilder builder(&machine, tuning);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(components);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, components, modules);
-  const llvm::OptimizationLevel levels[] = {
-      llvm::OptimizationLevel::O0, llvm::OptimizationLevel::O1,
-      llvm::OptimizationLevel::O2, llvm::OptimizationLevel::O3};
-  auto chosen = levels[std::min(level, 3u)];
-  auto manager = chosen == llvm::OptimizationLevel::O0
-                     ? builder.buildO0DefaultPipeline(chosen)
-                     : builder.buildPerModuleDefaultPipeline(chosen);
-  manager.run(module, modules);
 }
 
 llvm::Expected<llvm::SmallVector<char>>
@@ -91,7 +65,7 @@ x86::emitObject(mlir::ModuleOp module, const Level &level,
     function.addFnAttr("no-builtins");
     function.addFnAttr(llvm::Attribute::NoUnwind);
   }
-  optimize(*unit, **machine, options.optimizationLevel);
+  optimizeLLVM(*unit, **machine, {}, options.optimizationLevel);
 
   llvm::SmallVector<char, 0> object;
   llvm::raw_svector_ostream stream(object);

@@ -14,8 +14,8 @@ Emitter::Emitter(tile::KernelOp kernel, const VectorUnit &unit,
                  const DimClasses &classes, const Bounds &bounds,
                  const TileLoops &tileLoops, ImplicitLocOpBuilder &builder,
                  mlir::Block *entry)
-    : kernel(kernel), unit(unit), classes(classes), bounds(bounds),
-      tileLoops(tileLoops), b(builder), entry(entry) {
+    : CoordEmitter(builder), kernel(kernel), unit(unit), classes(classes),
+      bounds(bounds), tileLoops(tileLoops), entry(entry) {
   memo.emplace_back();
   spills.emplace_back();
   usedScratch.emplace_back();
@@ -59,49 +59,6 @@ Coord Emitter::cutStart(Value tile, unsigned dim) const {
 
 VectorType Emitter::vectorOf(Type element) const {
   return VectorType::get({unit.lanes}, element);
-}
-
-Value Emitter::index(int64_t value) {
-  return arith::ConstantIndexOp::create(b, value);
-}
-
-Value Emitter::indexValue(Coord coord) {
-  if (coord.isStatic())
-    return index(coord.offset);
-  if (coord.offset == 0)
-    return coord.base;
-  return arith::AddIOp::create(b, coord.base, index(coord.offset));
-}
-
-Coord Emitter::add(Coord x, Coord y) {
-  if (!x.base || !y.base)
-    return {x.base ? x.base : y.base, x.offset + y.offset};
-  return {b.createOrFold<arith::AddIOp>(x.base, y.base), x.offset + y.offset};
-}
-
-Coord Emitter::mul(Coord x, Coord y) {
-  if (x.isStatic())
-    std::swap(x, y);
-  if (!y.isStatic())
-    return {arith::MulIOp::create(b, indexValue(x), indexValue(y)), 0};
-  if (x.isStatic() || y.offset == 0)
-    return {Value(), x.offset * y.offset};
-  if (y.offset == 1)
-    return x;
-  return {arith::MulIOp::create(b, x.base, index(y.offset)),
-          x.offset * y.offset};
-}
-
-Coord Emitter::coordOf(Value scalar) {
-  if (std::optional<int64_t> constant = getConstantIntValue(scalar))
-    return {Value(), *constant};
-  return {mapping.lookup(scalar), 0};
-}
-
-Coord Emitter::coordOf(OpFoldResult scalar) {
-  if (std::optional<int64_t> constant = getConstantIntValue(scalar))
-    return {Value(), *constant};
-  return coordOf(cast<Value>(scalar));
 }
 
 Value Emitter::splat(Value scalar) {

@@ -18,13 +18,12 @@
 #define LATHE_LIB_TARGET_X86_EMITTER_H
 
 #include "dialects/Tile/IR/Tile.h"
+#include "lib/Target/Coord.h"
 #include "lib/Target/X86/Bounds.h"
 #include "lib/Target/X86/DimClasses.h"
 #include "lib/Target/X86/TileLoops.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/IR/IRMapping.h"
-#include "mlir/IR/ImplicitLocOpBuilder.h"
 #include <map>
 #include <memory>
 #include <tuple>
@@ -41,19 +40,6 @@ struct VectorUnit {
   int64_t scratchBytes = 1 << 19;
   /// Vectors that an accumulator may take: the others hold operands.
   int64_t accumulators() const { return registers == 32 ? 28 : 12; }
-};
-
-/// An index: `base + offset`, or only `offset` when `base` is null.
-struct Coord {
-  mlir::Value base;
-  int64_t offset = 0;
-
-  bool isStatic() const { return !base; }
-  Coord operator+(int64_t delta) const { return {base, offset + delta}; }
-  bool operator<(const Coord &other) const {
-    return std::make_tuple(base.getAsOpaquePointer(), offset) <
-           std::make_tuple(other.base.getAsOpaquePointer(), other.offset);
-  }
 };
 
 /// Where in a tile a vector lies: its first element, and the dim along which
@@ -109,7 +95,7 @@ bool isStoredTo(tile::LoadOp load, tile::KernelOp kernel);
 /// Whether a multiply reads `tile` as its left or right operand.
 bool feedsMma(mlir::Value tile);
 
-class Emitter {
+class Emitter : CoordEmitter {
 public:
   /// `builder` stands where programs are to be emitted; scratch goes to the
   /// start of `entry`. Both outlive the emitter.
@@ -484,12 +470,6 @@ private:
   llvm::SmallVector<int64_t> shapeOf(mlir::Value tile) const;
   Coord cutStart(mlir::Value tile, unsigned dim) const;
   mlir::VectorType vectorOf(mlir::Type element) const;
-  Coord add(Coord a, Coord b);
-  Coord mul(Coord a, Coord b);
-  mlir::Value indexValue(Coord coord);
-  mlir::Value index(int64_t value);
-  Coord coordOf(mlir::Value scalar);
-  Coord coordOf(mlir::OpFoldResult scalar);
   mlir::Value splat(mlir::Value scalar);
   mlir::Value constantVec(mlir::Type element, mlir::Attribute value);
   mlir::Value offsetPointer(mlir::Value pointer, mlir::Type element,
@@ -504,10 +484,8 @@ private:
   const DimClasses &classes;
   const Bounds &bounds;
   const TileLoops &tileLoops;
-  mlir::ImplicitLocOpBuilder &b;
   mlir::Block *entry;
 
-  mlir::IRMapping mapping;
   llvm::DenseMap<mlir::Value, Storage> tiles;
   /// Ops whose results were computed with another op's, ahead.
   llvm::SmallPtrSet<mlir::Operation *, 4> computedAhead;
