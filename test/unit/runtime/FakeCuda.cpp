@@ -31,7 +31,7 @@ namespace {
 
 constexpr int success = 0, invalidValue = 1, outOfMemory = 2, noDevice = 100;
 constexpr int invalidImage = 200, invalidPtx = 218, invalidHandle = 400;
-constexpr int notFound = 500, captureUnsupported = 900;
+constexpr int notFound = 500, illegalAddress = 700, captureUnsupported = 900;
 
 std::string variable(const char *name, const char *otherwise) {
   const char *value = getenv(name);
@@ -71,7 +71,7 @@ Calls &calls() {
   return instance;
 }
 
-bool isFault(int result) { return result >= 700; }
+bool isFault(int result) { return result >= illegalAddress; }
 
 #define ENTER(name)                                                            \
   if (int result = calls().enter(name))                                        \
@@ -328,56 +328,39 @@ API int cuDriverGetVersion(int *version) {
   return success;
 }
 
+struct ErrorText {
+  int result;
+  const char *name, *text;
+};
+static const ErrorText errorTexts[] = {
+    {outOfMemory, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
+    {noDevice, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
+    {invalidImage, "CUDA_ERROR_INVALID_IMAGE",
+     "device kernel image is invalid"},
+    {invalidPtx, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
+    {illegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS",
+     "an illegal memory access was encountered"},
+    {captureUnsupported, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
+     "operation not permitted when stream is capturing"},
+};
+
+static int describeError(int result, const char *ErrorText::*what,
+                         const char **text) {
+  for (const ErrorText &known : errorTexts)
+    if (known.result == result) {
+      *text = known.*what;
+      return success;
+    }
+  *text = nullptr;
+  return invalidValue;
+}
+
 API int cuGetErrorName(int result, const char **name) {
-  switch (result) {
-  case outOfMemory:
-    *name = "CUDA_ERROR_OUT_OF_MEMORY";
-    return success;
-  case noDevice:
-    *name = "CUDA_ERROR_NO_DEVICE";
-    return success;
-  case invalidImage:
-    *name = "CUDA_ERROR_INVALID_IMAGE";
-    return success;
-  case invalidPtx:
-    *name = "CUDA_ERROR_INVALID_PTX";
-    return success;
-  case 700:
-    *name = "CUDA_ERROR_ILLEGAL_ADDRESS";
-    return success;
-  case captureUnsupported:
-    *name = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED";
-    return success;
-  default:
-    *name = nullptr;
-    return invalidValue;
-  }
+  return describeError(result, &ErrorText::name, name);
 }
 
 API int cuGetErrorString(int result, const char **text) {
-  switch (result) {
-  case outOfMemory:
-    *text = "out of memory";
-    return success;
-  case noDevice:
-    *text = "no CUDA-capable device is detected";
-    return success;
-  case invalidImage:
-    *text = "device kernel image is invalid";
-    return success;
-  case invalidPtx:
-    *text = "a PTX JIT compilation failed";
-    return success;
-  case 700:
-    *text = "an illegal memory access was encountered";
-    return success;
-  case captureUnsupported:
-    *text = "operation not permitted when stream is capturing";
-    return success;
-  default:
-    *text = nullptr;
-    return invalidValue;
-  }
+  return describeError(result, &ErrorText::text, text);
 }
 
 API int cuDeviceGetCount(int *count) {
