@@ -14,6 +14,7 @@
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,11 +61,52 @@ struct TargetLevel {
   TargetCapabilities capabilities;
 };
 
+/// A number that is known when a kernel is launched: `factor`, times a scalar
+/// of the kernel (0 is the first one after the buffers) if it names one.
+struct LaunchValue {
+  int64_t factor = 0;
+  std::optional<unsigned> scalar;
+};
+
+/// A view of a buffer that a device's copy engine fetches boxes from (a tensor
+/// map of CUDA): what is outside of the sizes reads as zero. Lists begin with
+/// the dim that is contiguous in memory.
+struct TensorMap {
+  /// Which of the kernel's buffers, and the type of its elements.
+  unsigned buffer = 0;
+  mlir::Type element;
+  /// Where the view begins in the buffer, in elements.
+  LaunchValue offset;
+  /// Rank 1 to 5; strides, in elements, of all dims but the first, which has 1.
+  llvm::SmallVector<LaunchValue> sizes, strides;
+  /// Elements that one copy takes, at most 256 in each dim.
+  llvm::SmallVector<unsigned> box;
+  /// The period of the permutation of 16-byte units in shared memory, in bytes:
+  /// 0 (none), 32, 64 or 128.
+  unsigned swizzle = 0;
+};
+
+/// How programs come to their positions in the grid.
+enum class LaunchGrid {
+  /// From the device's ids: grids are as large as the device lets them be.
+  Plain,
+  /// The kernel is given the true grid, and takes one that is laid out along x.
+  Given,
+  /// So it is, and few programs, one for each place there is on the device, do
+  /// the work of all.
+  Persistent,
+};
+
 /// What a launch of a kernel gives each of its programs. Zeros on a device
 /// whose programs have no threads.
 struct KernelNeeds {
   unsigned threads = 0;
   unsigned sharedBytes = 0;
+  LaunchGrid grid = LaunchGrid::Plain;
+  /// So many programs in a row in x run at once and share memory. More than one
+  /// only where the true grid is given: there may be programs beyond it.
+  unsigned cluster = 1;
+  llvm::SmallVector<TensorMap, 0> maps;
 };
 
 /// What a target makes of a module of kernels.

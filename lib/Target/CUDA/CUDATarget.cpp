@@ -4,6 +4,7 @@
 
 #include "dialects/Tile/IR/Tile.h"
 #include "lib/Target/CUDA/Codegen.h"
+#include "lib/Target/CUDA/Launch.h"
 #include "lib/Target/CUDA/Passes.h"
 #include "lib/Target/Target.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
@@ -28,10 +29,8 @@ public:
         "level, as in cuda:cpu=sm_80");
   }
   void registerDialects(mlir::DialectRegistry &registry) const override;
-  bool gainsOver(const TargetLevel &, const TargetLevel &,
-                 mlir::ModuleOp) const override {
-    return false;
-  }
+  bool gainsOver(const TargetLevel &lower, const TargetLevel &level,
+                 mlir::ModuleOp module) const override;
   llvm::Expected<TargetObject>
   compile(mlir::ModuleOp module, const TargetLevel &level,
           const TargetOptions &options) const override;
@@ -48,22 +47,17 @@ void CUDATarget::registerDialects(mlir::DialectRegistry &registry) const {
                   mlir::scf::SCFDialect, mlir::ub::UBDialect>();
 }
 
-/// What launches of the lowered kernels need.
-static llvm::StringMap<KernelNeeds> getNeeds(mlir::ModuleOp module) {
-  llvm::StringMap<KernelNeeds> needs;
-  for (auto function : module.getOps<mlir::LLVM::LLVMFuncOp>()) {
-    auto threads =
-        function->getAttrOfType<mlir::DenseI32ArrayAttr>("nvvm.reqntid");
-    if (!threads)
-      continue;
-    KernelNeeds &its = needs[function.getSymName()];
-    its.threads = threads[0];
-    its.sharedBytes =
-        function->getAttrOfType<mlir::IntegerAttr>(cuda::kSharedBytesAttr)
-            .getInt();
-    function->removeAttr(cuda::kSharedBytesAttr);
-  }
-  return needs;
+/// Only products of 16-bit floats come out differently, on tensor cores that
+/// each generation of devices has instructions of its own for.
+bool CUDATarget::gainsOver(const TargetLevel &, const TargetLevel &,
+                           mlir::ModuleOp module) const {
+  return module
+      .walk([](tile::MmaOp op) {
+        mlir::Type type = op.getA().getType().getElementType();
+        return type.isF16() || type.isBF16() ? mlir::WalkResult::interrupt()
+                                             : mlir::WalkResult::advance();
+      })
+      .wasInterrupted();
 }
 
 llvm::Expected<TargetObject>
@@ -82,19 +76,26 @@ CUDATarget::compile(mlir::ModuleOp module, const TargetLevel &level,
   if (mlir::failed(manager.run(module)))
     return llvm::createStringError("cuda: a kernel could not be lowered");
   TargetObject object;
-  object.needs = getNeeds(module);
+  for (auto function : module.getOps<mlir::LLVM::LLVMFuncOp>())
+    if (auto needs = cuda::takeNeeds(function))
+      object.needs[function.getSymName()] = std::move(*needs);
   cuda::Toolkit toolkit = cuda::Toolkit::find(options.toolkits);
   auto ptx = cuda::emitPTX(module, *known, toolkit, options);
   if (!ptx)
     return ptx.takeError();
-  // A cubin serves devices of its major version alone; the driver makes one of
-  // PTX for those that are newer, too. ptxas sees to it that it is right.
-  if (toolkit.ptxas.empty())
+  // PTX serves all later devices, too; the driver assembles it for them. ptxas
+  // sees to it that it is right.
+  object.code.assign(ptx->begin(), ptx->end());
+  if (toolkit.ptxas.empty()) {
     module.emitRemark("no ptxas: the PTX was not checked; ")
         << cuda::Toolkit::getSearched();
-  else if (auto cubin = cuda::assemble(*ptx, *known, toolkit, options); !cubin)
+    return object;
+  }
+  auto cubin = cuda::assemble(*ptx, *known, toolkit, options);
+  if (!cubin)
     return cubin.takeError();
-  object.code.assign(ptx->begin(), ptx->end());
+  if (known->isExact)
+    object.code = std::move(*cubin);
   return object;
 }
 

@@ -6,6 +6,7 @@
 //           attributes {nvvm.kernel, nvvm.reqntid = array<i32: 128>}
 
 #include "lib/Target/CUDA/Emitter.h"
+#include "lib/Target/CUDA/Launch.h"
 #include "lib/Target/CUDA/Levels.h"
 #include "lib/Target/CUDA/Passes.h"
 

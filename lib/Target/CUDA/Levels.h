@@ -16,6 +16,8 @@ struct Level {
   std::string chip;        ///< LLVM's and ptxas's name of it.
   std::string attributes;  ///< LLVM's feature string: the PTX version.
   int64_t sharedBytes = 0; ///< The most that a program may have.
+  /// No later chip runs its code: bundles hold what ptxas makes of it.
+  bool isExact = false;
 };
 
 /// From the least demanding to the most demanding one.

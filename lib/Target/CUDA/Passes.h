@@ -20,9 +20,6 @@ namespace lathe::cuda {
 #define GEN_PASS_REGISTRATION
 #include "lib/Target/CUDA/Passes.h.inc"
 
-/// On a lowered kernel: dynamic shared memory of a launch, in bytes.
-inline constexpr llvm::StringLiteral kSharedBytesAttr = "tile.shared_bytes";
-
 /// Adds the passes from `tile.kernel` to the LLVM dialect for the level.
 void buildToLLVMPipeline(mlir::OpPassManager &manager, llvm::StringRef level);
 
