@@ -91,7 +91,7 @@ static LogicalResult lowerKernel(tile::KernelOp kernel, const Level &level) {
     positions.map(op.getResult(), Value(arith::IndexCastUIOp::create(
                                       b, b.getIndexType(), block)));
   });
-  Emitter emitter(kernel, warps, b);
+  Emitter emitter(kernel, ThreadGroup{warps, {}, {}, {}}, b);
   emitter.getMapping() = positions;
   emitter.getMapping().map(kernel.getBody().getArguments(), arguments);
   if (failed(emitter.emitProgram()))

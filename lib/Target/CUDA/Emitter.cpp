@@ -93,14 +93,19 @@ Emitter::RegionScope::~RegionScope() {
   emitter.pendingReads = emitter.pendingWrites = true;
 }
 
-Emitter::Emitter(tile::KernelOp kernel, int64_t warps, ImplicitLocOpBuilder &b)
-    : CoordEmitter(b), kernel(kernel), warps(warps) {
-  threadId = NVVM::ThreadIdXOp::create(b, b.getI32Type());
+Emitter::Emitter(tile::KernelOp kernel, const ThreadGroup &group,
+                 ImplicitLocOpBuilder &b)
+    : CoordEmitter(b), kernel(kernel), warps(group.warps),
+      threadId(group.thread), shared(group.shared),
+      groupBarrier(group.barrier) {
+  if (!threadId)
+    threadId = NVVM::ThreadIdXOp::create(b, b.getI32Type());
   auto pointer = LLVM::LLVMPointerType::get(b.getContext(), 3);
   auto sharedOp =
       LLVM::AddressOfOp::create(b, pointer, ModuleSymbols::shared.str());
-  shared = sharedOp;
   entryEnd = sharedOp;
+  if (!shared)
+    shared = sharedOp;
   auto bufferOf = [](Value view) {
     return view.getDefiningOp<tile::ViewOp>().getBuffer();
   };
@@ -117,10 +122,26 @@ Emitter::Emitter(tile::KernelOp kernel, int64_t warps, ImplicitLocOpBuilder &b)
   });
 }
 
-LogicalResult Emitter::emitProgram() {
+void Emitter::replaceLoop(scf::ForOp loop, LoopEmitter emit) {
+  replaced = {loop, std::move(emit)};
+}
+
+LogicalResult Emitter::emitProgram(bool isRepeated) {
   RegionScope scope(*this);
-  pendingReads = pendingWrites = false;
+  pendingReads = isRepeated;
+  pendingWrites = false;
   return emitBlock(kernel.getBody().front());
+}
+
+LogicalResult Emitter::emitBefore(Operation *end) {
+  RegionScope scope(*this);
+  for (Operation &op : kernel.getBody().front()) {
+    if (&op == end)
+      break;
+    if (failed(emitOp(&op)))
+      return failure();
+  }
+  return success();
 }
 
 LogicalResult Emitter::emitBlock(Block &block) {
@@ -257,6 +278,8 @@ void Emitter::bringHome(scf::ForOp op) {
 }
 
 LogicalResult Emitter::emitFor(scf::ForOp op) {
+  if (op == replaced.first)
+    return replaced.second(op);
   bringHome(op);
   auto layouts = getLayouts(op.getRegionIterArgs(),
                             [&](Value tile) { return getLayout(tile); });

@@ -23,6 +23,8 @@
 #include "lib/Target/CUDA/Layouts.h"
 #include "lib/Target/Coord.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include <functional>
 #include <map>
 
 namespace lathe::cuda {
@@ -53,17 +55,47 @@ struct ModuleSymbols {
   static constexpr llvm::StringLiteral zeros = "lathe_zeros";
 };
 
+/// The threads that a program runs on: all of a block, or some of its warps,
+/// beside others that do something else.
+struct ThreadGroup {
+  int64_t warps = 1;
+  /// The thread's number in the group (i32), the number of the barrier at which
+  /// the group meets, and where its shared memory begins. Values of the
+  /// function's entry; null for a whole block.
+  mlir::Value thread, barrier, shared;
+};
+
 class Emitter : CoordEmitter {
 public:
-  /// `builder` stands where the program is to be emitted.
-  Emitter(tile::KernelOp kernel, int64_t warps,
+  /// Emits something in place of a loop, and anchors its results.
+  using LoopEmitter = std::function<mlir::LogicalResult(mlir::scf::ForOp)>;
+
+  /// `builder` stands at the function's entry, before what is emitted.
+  Emitter(tile::KernelOp kernel, const ThreadGroup &group,
           mlir::ImplicitLocOpBuilder &builder);
 
   /// What the body's scalars are: arguments and program ids.
   mlir::IRMapping &getMapping() { return mapping; }
 
-  /// Fails with an error on an op that has no lowering.
-  mlir::LogicalResult emitProgram();
+  /// Has `emit` emit `loop`, which stands in no other loop or branch.
+  void replaceLoop(mlir::scf::ForOp loop, LoopEmitter emit);
+
+  /// Emits the program at the builder. `isRepeated` where the group has run
+  /// another one before, whose shared memory may still be read. Fails with an
+  /// error on an op that has no lowering.
+  mlir::LogicalResult emitProgram(bool isRepeated = false);
+
+  /// Only the kernel's ops before `end`, one of its outermost ones.
+  mlir::LogicalResult emitBefore(mlir::Operation *end);
+
+  /// Says where the elements of a tile are.
+  void anchor(mlir::Value tile, LinearLayout layout, Registers registers);
+  /// The tile in `layout`.
+  Registers get(mlir::Value tile, const LinearLayout &layout);
+  /// A scalar of the kernel.
+  mlir::Value getScalar(mlir::Value scalar) {
+    return indexValue(coordOf(scalar));
+  }
 
   int64_t getSharedBytes() const { return sharedBytes; }
 
@@ -90,15 +122,12 @@ private:
                             llvm::ArrayRef<int64_t> dims);
 
   //===-- Values (Values.cpp) ---------------------------------------------===//
-  /// The tile in `layout`.
-  Registers get(mlir::Value tile, const LinearLayout &layout);
   Registers compute(mlir::Value tile, const LinearLayout &layout);
   Registers computeElementwise(mlir::Operation *op, const LinearLayout &layout);
   Registers computeConstant(mlir::arith::ConstantOp op,
                             const LinearLayout &layout);
   mlir::Value createScalar(mlir::Operation *op, mlir::ValueRange operands,
                            mlir::Type element);
-  void anchor(mlir::Value tile, LinearLayout layout, Registers registers);
   bool isAnchored(mlir::Value tile) const { return anchors.contains(tile); }
   /// What thread `t`'s place adds to the position along `dim`; null if nothing.
   mlir::Value getThreadPosition(const LinearLayout &layout, unsigned dim);
@@ -168,8 +197,9 @@ private:
 
   tile::KernelOp kernel;
   int64_t warps;
-  mlir::Value threadId; ///< i32
+  mlir::Value threadId; ///< i32, in the group.
   mlir::Value shared;
+  mlir::Value groupBarrier;  ///< i32; null: the block's.
   mlir::Operation *entryEnd; ///< What depends on the thread alone goes before.
 
   struct Anchor {
@@ -184,6 +214,7 @@ private:
   llvm::DenseSet<mlir::Value> orderedBuffers;
   std::map<std::pair<std::string, unsigned>, mlir::Value> threadPositions;
   llvm::SmallVector<Scope> scopes;
+  std::pair<mlir::scf::ForOp, LoopEmitter> replaced;
   bool pendingReads = false, pendingWrites = false;
   int64_t sharedBytes = 0;
 };

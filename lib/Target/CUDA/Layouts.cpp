@@ -104,3 +104,17 @@ LinearLayout lathe::cuda::getOuterProduct(llvm::ArrayRef<int64_t> shape,
   builder.take(In::Lane, 0, 2);
   return builder.finish({1, 0});
 }
+
+LinearLayout lathe::cuda::getWarpgroupSums(llvm::ArrayRef<int64_t> shape,
+                                           int64_t warpgroups) {
+  Builder builder(shape, 4 * warpgroups);
+  builder.take(In::Register, 1, 1);
+  builder.take(In::Lane, 1, 2);
+  builder.take(In::Lane, 0, 3);
+  builder.take(In::Register, 0, 1);
+  builder.take(In::Warp, 0, 2);
+  unsigned blockBits = llvm::Log2_64_Ceil(shape[0] / 64 / warpgroups);
+  builder.take(In::Register, 1, 63);
+  builder.take(In::Register, 0, blockBits);
+  return builder.finish({0, 1});
+}

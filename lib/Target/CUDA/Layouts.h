@@ -29,6 +29,13 @@ LinearLayout getAlongRegisters(llvm::ArrayRef<int64_t> shape, int64_t warps,
 /// many such as it takes: each element of an operand serves four sums.
 LinearLayout getOuterProduct(llvm::ArrayRef<int64_t> shape, int64_t warps);
 
+/// Sums of products [m, n] of warpgroups (wgmma): each has consecutive blocks
+/// of 64 rows, and a warp 16 rows of each of them. A thread has two neighbors
+/// in columns 8j + 2 (lane % 4), in rows lane / 4 and eight further down: of
+/// registers r of a block, j is r / 4. As of PTX's "register fragments".
+LinearLayout getWarpgroupSums(llvm::ArrayRef<int64_t> shape,
+                              int64_t warpgroups);
+
 } // namespace lathe::cuda
 
 #endif // LATHE_LIB_TARGET_CUDA_LAYOUTS_H

@@ -17,7 +17,13 @@ int64_t Emitter::allocate(int64_t bytes) {
 }
 
 void Emitter::barrier() {
-  NVVM::Barrier0Op::create(b);
+  if (groupBarrier) {
+    Value threads = arith::ConstantOp::create(
+        b, b.getI32IntegerAttr(static_cast<int32_t>(warps * kWarpSize)));
+    NVVM::BarrierOp::create(b, Type(), groupBarrier, threads, nullptr, Value());
+  } else {
+    NVVM::Barrier0Op::create(b);
+  }
   pendingReads = pendingWrites = false;
 }
 

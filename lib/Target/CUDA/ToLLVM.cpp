@@ -11,6 +11,7 @@ namespace mlir {
 #define GEN_PASS_DECL_ARITHTOLLVMCONVERSIONPASS
 #define GEN_PASS_DECL_CONVERTCONTROLFLOWTOLLVMPASS
 #define GEN_PASS_DECL_CONVERTMATHTOLLVMPASS
+#define GEN_PASS_DECL_CONVERTNVVMTOLLVMPASS
 #define GEN_PASS_DECL_RECONCILEUNREALIZEDCASTSPASS
 #define GEN_PASS_DECL_SCFTOCONTROLFLOWPASS
 #define GEN_PASS_DECL_UBTOLLVMCONVERSIONPASS
@@ -30,6 +31,7 @@ void cuda::buildToLLVMPipeline(OpPassManager &manager, StringRef level) {
   manager.addPass(createCudaLowerMathPass());
   manager.addPass(createSCFToControlFlowPass());
   manager.addPass(createCSEPass());
+  manager.addPass(createConvertNVVMToLLVMPass());
   manager.addPass(createConvertMathToLLVMPass());
   manager.addPass(createArithToLLVMConversionPass());
   manager.addPass(createUBToLLVMConversionPass());

@@ -131,3 +131,20 @@ TEST(Layouts, AccessesAreWideWhereThreadsHaveEnough) {
   EXPECT_EQ(sums.getRun(1), 4);
   EXPECT_EQ(sums.project({0}).getRepeats(In::Register), 0b00011);
 }
+
+TEST(Layouts, WarpgroupSumsAreThoseOfPTX) {
+  // Two warpgroups of two blocks of 64 rows each, by 32 columns.
+  LinearLayout layout = getWarpgroupSums({256, 32}, 2);
+  for (auto [position, times] : count(layout))
+    EXPECT_EQ(times, 1);
+  for (int64_t reg = 0; reg < layout.getSize(In::Register); ++reg)
+    for (int64_t lane = 0; lane < 32; ++lane)
+      for (int64_t warp = 0; warp < 8; ++warp) {
+        int64_t block = reg / 16, own = reg % 16;
+        int64_t row = 128 * (warp / 4) + 64 * block + 16 * (warp % 4) +
+                      lane / 4 + 8 * (own / 2 % 2);
+        int64_t column = 8 * (own / 4) + 2 * (lane % 4) + own % 2;
+        EXPECT_EQ(layout.apply({reg, lane, warp}),
+                  (LinearLayout::Position{row, column}));
+      }
+}
