@@ -22,10 +22,15 @@ std::optional<Capability> Capability::getPreset(llvm::StringRef name) {
   gpu.vectorRegisters = 255;
   gpu.scratchBytes = 48 * 1024;
   gpu.matrixUnit = true;
+  gpu.sharedBytes = 99 * 1024;
+  Capability gpu64 = gpu;
+  gpu64.unitRows = 64;
+  gpu64.sharedBytes = 227 * 1024;
   return llvm::StringSwitch<std::optional<Capability>>(name)
       .Case("avx2", avx2)
       .Case("avx512", avx512)
       .Case("amx", amx)
       .Case("gpu", gpu)
+      .Case("gpu64", gpu64)
       .Default(std::nullopt);
 }

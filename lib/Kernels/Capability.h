@@ -33,8 +33,13 @@ struct Capability {
   /// bf16 dot products of two into f32.
   bool bf16Dot = false;
   /// A matrix unit that multiplies tiles (AMX, tensor cores). On a CPU: of bf16
-  /// and of u8 x i8, `kUnitRows` rows by `kUnitBytes` of k.
+  /// and of u8 x i8, `kUnitRows` rows by `kUnitBytes` of k. On a GPU: of f16
+  /// and of bf16, with sums in f32, `unitRows` rows of them at once.
   bool matrixUnit = false;
+  /// 16 where a warp multiplies, 64 where four of them do together (gpu).
+  int64_t unitRows = 16;
+  /// The most memory that one workgroup may share (gpu).
+  int64_t sharedBytes = 48 * 1024;
   static constexpr int64_t kUnitRows = 16, kUnitBytes = 64;
 
   /// Elements of `bits` bits in one vector register, at least 1.
@@ -44,7 +49,8 @@ struct Capability {
   }
 
   /// Records for tests and for `--convert-graph-to-plan=capability=NAME`:
-  /// "avx2", "avx512" (with int8Dot), "amx" (that and matrixUnit) and "gpu".
+  /// "avx2", "avx512" (with int8Dot), "amx" (that and matrixUnit), "gpu" and
+  /// "gpu64" (with that many unitRows).
   /// Nothing for another name.
   static std::optional<Capability> getPreset(llvm::StringRef name);
 };

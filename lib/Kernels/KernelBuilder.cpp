@@ -440,6 +440,10 @@ static tile::ScheduleAttr getSchedule(MLIRContext *context, StringRef strategy,
 
 KernelBuilder LaunchBuilder::addKernel(StringRef strategy,
                                        ArrayRef<int64_t> tile) {
+  return addKernel(getSchedule(group.getContext(), strategy, tile));
+}
+
+KernelBuilder LaunchBuilder::addKernel(tile::ScheduleAttr schedule) {
   MLIRContext *mlirContext = group.getContext();
   auto state = std::make_unique<KernelBuilder::State>();
   state->launch = this;
@@ -452,7 +456,7 @@ KernelBuilder LaunchBuilder::addKernel(StringRef strategy,
   auto kernel =
       tile::KernelOp::create(atEnd, group.getLoc(), "kernel",
                              FunctionType::get(mlirContext, inputs, {}),
-                             getSchedule(mlirContext, strategy, tile));
+                             schedule);
   state->choice.kernel = kernel;
   state->builder =
       std::make_unique<ImplicitLocOpBuilder>(ImplicitLocOpBuilder::atBlockEnd(
@@ -465,12 +469,18 @@ LogicalResult LaunchBuilder::addKernels(
     StringRef strategy, StringRef workload,
     ArrayRef<SmallVector<int64_t, 3>> tiles,
     llvm::function_ref<LogicalResult(KernelBuilder &, unsigned)> build) {
-  auto listed = llvm::map_to_vector(tiles, [&](ArrayRef<int64_t> tile) {
+  auto schedules = llvm::map_to_vector(tiles, [&](ArrayRef<int64_t> tile) {
     return getSchedule(group.getContext(), strategy, tile);
   });
+  return addKernels(workload, schedules, build);
+}
+
+LogicalResult LaunchBuilder::addKernels(
+    StringRef workload, ArrayRef<tile::ScheduleAttr> listed,
+    llvm::function_ref<LogicalResult(KernelBuilder &, unsigned)> build) {
   bool isStale;
   for (unsigned i : context.schedules.select(workload, listed, isStale)) {
-    KernelBuilder kernel = addKernel(strategy, tiles[i]);
+    KernelBuilder kernel = addKernel(listed[i]);
     kernel.state->choice.kernel.setWorkload(workload);
     if (failed(build(kernel, i)))
       return failure();

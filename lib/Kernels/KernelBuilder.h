@@ -154,13 +154,21 @@ public:
   /// Temporaries, before a kernel uses them.
   void setTemporaries(llvm::ArrayRef<Temporary> all) { temporaries = all; }
 
+  KernelBuilder addKernel(tile::ScheduleAttr schedule);
   KernelBuilder addKernel(llvm::StringRef strategy,
                           llvm::ArrayRef<int64_t> tile);
 
-  /// Adds a kernel for each of `tiles` that is to be built (Schedules.h), the
-  /// cost model's choice being the first one; `build` completes the kernel for
-  /// tiles[index]. `workload` says what they compute and for which sizes:
-  /// "linear_384x1536_gelu, rows".
+  /// Adds a kernel for each of `schedules` that is to be built (Schedules.h),
+  /// the cost model's choice being the first one; `build` completes the kernel
+  /// for schedules[index]. `workload` says what they compute and for which
+  /// sizes: "linear_384x1536_gelu, rows".
+  llvm::LogicalResult
+  addKernels(llvm::StringRef workload,
+             llvm::ArrayRef<tile::ScheduleAttr> schedules,
+             llvm::function_ref<llvm::LogicalResult(KernelBuilder &kernel,
+                                                    unsigned index)>
+                 build);
+  /// The same for schedules that differ in their tiles alone.
   llvm::LogicalResult
   addKernels(llvm::StringRef strategy, llvm::StringRef workload,
              llvm::ArrayRef<llvm::SmallVector<int64_t, 3>> tiles,

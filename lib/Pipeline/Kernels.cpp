@@ -22,8 +22,11 @@ getCapability(const TargetCapabilities &capabilities) {
   capability.int8Dot = capabilities.int8Dot;
   capability.bf16Dot = capabilities.bf16Dot;
   capability.matrixUnit = capabilities.matrixUnit;
-  if (capabilities.threads)
+  if (capabilities.threads) {
     capability.kind = kernels::Capability::Kind::Gpu;
+    capability.unitRows = capabilities.unitRows;
+    capability.sharedBytes = capabilities.sharedBytes;
+  }
   return capability;
 }
 

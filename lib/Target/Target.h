@@ -36,8 +36,10 @@ struct TargetCapabilities {
   /// bf16 dot products of two, accumulated in f32.
   bool bf16Dot = false;
   /// A matrix unit on bf16 and on u8 x s8 (AMX): 16 rows by 64 bytes of k, by
-  /// 16 columns.
+  /// 16 columns. Where programs have threads: on f16 and bf16, with f32 sums.
   bool matrixUnit = false;
+  /// Rows of sums that one instruction of it gives (targets with threads).
+  unsigned unitRows = 0;
   /// First-level data cache and second-level cache of one core.
   uint64_t l1Bytes = 0;
   uint64_t l2Bytes = 0;
@@ -48,6 +50,8 @@ struct TargetCapabilities {
   /// the vector register is its own. Else it is what 32 threads read at once,
   /// and `scratchBytes` is memory that a program's threads share.
   unsigned threads = 0;
+  /// The most memory that a program's threads may share.
+  uint64_t sharedBytes = 0;
 };
 
 /// One generation of devices that code is compiled for. A bundle holds one

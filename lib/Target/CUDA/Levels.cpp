@@ -21,6 +21,9 @@ static std::vector<Level> makeLevels() {
   its.scratchBytes = 48 * KiB;
   its.l1Bytes = 96 * KiB;
   its.l2Bytes = 4096 * KiB;
+  its.matrixUnit = true;
+  its.unitRows = 16;
+  its.sharedBytes = 99 * KiB;
 
   // What it has beyond: products of whole warpgroups, a copy engine for tiles.
   TargetLevel hopper = ampere;
@@ -28,8 +31,10 @@ static std::vector<Level> makeLevels() {
   hopper.features = {"sm_90a"};
   hopper.capabilities.l1Bytes = 192 * KiB;
   hopper.capabilities.l2Bytes = 50 * 1024 * KiB;
-  return {{ampere, "sm_80", "+ptx80", int64_t(99 * KiB), /*isExact=*/false},
-          {hopper, "sm_90a", "+ptx80", int64_t(227 * KiB), /*isExact=*/true}};
+  hopper.capabilities.unitRows = 64;
+  hopper.capabilities.sharedBytes = 227 * KiB;
+  return {{ampere, "sm_80", "+ptx80", /*isExact=*/false},
+          {hopper, "sm_90a", "+ptx80", /*isExact=*/true}};
 }
 
 llvm::ArrayRef<Level> cuda::getLevels() {

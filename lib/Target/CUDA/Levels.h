@@ -13,9 +13,8 @@ constexpr int64_t kMaxWarps = 32;
 /// What code generation knows of a level beside its record.
 struct Level {
   TargetLevel record;
-  std::string chip;        ///< LLVM's and ptxas's name of it.
-  std::string attributes;  ///< LLVM's feature string: the PTX version.
-  int64_t sharedBytes = 0; ///< The most that a program may have.
+  std::string chip;       ///< LLVM's and ptxas's name of it.
+  std::string attributes; ///< LLVM's feature string: the PTX version.
   /// No later chip runs its code: bundles hold what ptxas makes of it.
   bool isExact = false;
 };
