@@ -98,11 +98,11 @@ static LogicalResult lowerKernel(tile::KernelOp kernel, const Level &level) {
     return failure();
   LLVM::ReturnOp::create(b, ValueRange());
   int64_t shared = emitter.getSharedBytes();
-  if (shared > level.record.capabilities.sharedBytes)
+  auto most = static_cast<int64_t>(level.record.capabilities.sharedBytes);
+  if (shared > most)
     return kernel.emitOpError("keeps ")
            << shared << " bytes of tiles in shared memory; "
-           << level.record.name << " allows "
-           << level.record.capabilities.sharedBytes << " for one program";
+           << level.record.name << " allows " << most << " for one program";
   function->setAttr(kSharedBytesAttr, b.getI64IntegerAttr(shared));
   kernel.erase();
   return success();
