@@ -23,9 +23,11 @@ std::optional<Capability> Capability::getPreset(llvm::StringRef name) {
   gpu.scratchBytes = 48 * 1024;
   gpu.matrixUnit = true;
   gpu.sharedBytes = 99 * 1024;
+  gpu.processors = 108;
   Capability gpu64 = gpu;
   gpu64.unitRows = 64;
   gpu64.sharedBytes = 227 * 1024;
+  gpu64.processors = 132;
   return llvm::StringSwitch<std::optional<Capability>>(name)
       .Case("avx2", avx2)
       .Case("avx512", avx512)

@@ -38,6 +38,8 @@ struct Capability {
   bool matrixUnit = false;
   /// 16 where a warp multiplies, 64 where four of them do together (gpu).
   int64_t unitRows = 16;
+  /// Processors that run programs beside each other (gpu).
+  int64_t processors = 1;
   /// The most memory that one workgroup may share (gpu).
   int64_t sharedBytes = 48 * 1024;
   static constexpr int64_t kUnitRows = 16, kUnitBytes = 64;

@@ -10,6 +10,7 @@
 
 #include "dialects/Graph/IR/Polynomial.h"
 #include "lib/Kernels/MicroTile.h"
+#include "lib/Kernels/UnitTile.h"
 
 using namespace mlir;
 using namespace lathe;
@@ -115,8 +116,52 @@ static int64_t getGroupTiles(const Capability &capability, const Contraction &c,
   return nearRows < fewRows ? 0 : std::max<int64_t>(nearRows / rows, 1);
 }
 
+/// Schedules for a GPU's matrix unit.
+static SmallVector<ContractSchedule>
+getUnitSchedules(const Capability &capability, const Contraction &c,
+                 std::optional<int64_t> rows) {
+  UnitSizes sizes{rows, getConstantSize(c.n), getConstantSize(c.k)};
+  for (AffineExpr dim : c.batch)
+    sizes.batch *= std::max<int64_t>(getConstantSize(dim).value_or(1), 1);
+  SmallVector<ContractSchedule> schedules;
+  for (const UnitTile &tile : listUnitTiles(capability, sizes)) {
+    ContractSchedule schedule;
+    schedule.rows = tile.rows;
+    schedule.columns = tile.columns;
+    schedule.depth = kUnitDepth;
+    schedule.warps = tile.warps;
+    schedule.stages = tile.stages;
+    schedules.push_back(schedule);
+  }
+  return schedules;
+}
+
+/// Few rows leave most processors without a tile unless tiles are small.
+static SmallVector<RowClass> getUnitClasses(const Capability &capability,
+                                            const Contraction &c) {
+  if (auto m = getConstantSize(c.m))
+    return {{std::to_string(*m) + " rows", AffineExpr(),
+             getUnitSchedules(capability, c, m)}};
+  SmallVector<RowClass> classes;
+  for (int64_t most : {16, 64, 256, 1024}) {
+    if (most < c.m.getLargestKnownDivisor())
+      continue;
+    classes.push_back({"up to " + std::to_string(most) + " rows", most - c.m,
+                       getUnitSchedules(capability, c, most)});
+    // One that serves as well as the one before does.
+    if (classes.size() > 1 &&
+        classes.end()[-2].schedules.front() == classes.back().schedules.front())
+      classes.erase(classes.end() - 2);
+  }
+  classes.push_back({"rows", AffineExpr(),
+                     getUnitSchedules(capability, c, std::nullopt)});
+  return classes;
+}
+
 static SmallVector<RowClass> getRowClasses(const Capability &capability,
                                            const Contraction &c) {
+  if (c.unitElement)
+    return getUnitClasses(capability, c);
   SmallVector<ContractSchedule> micro =
       getMicroTiles(capability, c, getConstantSize(c.m));
   SmallVector<RowClass> classes;
@@ -267,25 +312,25 @@ public:
         return failure();
       return lowered;
     }
-    if (failed(addPanels(group, *c, context, lowered)))
+    if (context.capability.kind == Capability::Kind::Gpu &&
+        context.capability.matrixUnit && getNarrowElement(*c))
+      useMatrixUnit(*c);
+    if (!c->unitElement && failed(addPanels(group, *c, context, lowered)))
       return failure();
     LaunchBuilder launch(group, context);
     launch.setTemporaries(lowered.temporaries);
     std::string name = getName(group, *c);
     for (const RowClass &rows : getRowClasses(context.capability, *c)) {
-      SmallVector<SmallVector<int64_t, 3>> tiles;
+      SmallVector<tile::ScheduleAttr> listed;
       for (const ContractSchedule &schedule : rows.schedules)
-        tiles.push_back({schedule.rows, schedule.columns, schedule.groupTiles});
-      for (auto [tile, schedule] : llvm::zip_equal(tiles, rows.schedules))
-        if (schedule.depth > 1)
-          tile.push_back(schedule.depth);
+        listed.push_back(schedule.getAttr(group.getContext()));
       auto build = [&](KernelBuilder &kernel, unsigned index) {
         if (rows.condition)
           kernel.addCondition(rows.condition);
         return buildContractKernel(launch, *c, rows.schedules[index], kernel);
       };
-      if (failed(launch.addKernels("contract", name + ", " + rows.name, tiles,
-                                   build)))
+      if (failed(
+              launch.addKernels(name + ", " + rows.name, listed, build)))
         return group.emitError("cannot build a kernel for ") << *c->root;
     }
     lowered.launches.push_back(launch.finish(name, c->getFlops()));

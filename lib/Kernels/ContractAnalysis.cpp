@@ -335,6 +335,29 @@ static void setPanelColumns(Contraction &c) {
     c.panelColumns = kFloatPanelColumns;
 }
 
+Type lathe::kernels::getNarrowElement(const Contraction &c) {
+  Type element = getElementTypeOrSelf(c.input);
+  if (!element.isF16() && !element.isBF16())
+    return {};
+  bool fits = llvm::all_of(c.branches, [&](const ContractBranch &branch) {
+    return branch.kind == ContractKind::Mma && !branch.encoding &&
+           getElementTypeOrSelf(branch.weight) == element;
+  });
+  return fits ? element : Type();
+}
+
+void lathe::kernels::useMatrixUnit(Contraction &c) {
+  c.unitElement = getNarrowElement(c);
+  auto n = getConstantSize(c.n), k = getConstantSize(c.k);
+  if (n)
+    c.panelColumns = llvm::alignTo(std::max<int64_t>(*n, 1), kUnitAlignment);
+  for (ContractBranch &branch : c.branches) {
+    auto length = branch.isTransposed ? k : n;
+    if (length && *length % kUnitAlignment == 0)
+      branch.packedOperand.reset();
+  }
+}
+
 std::optional<Contraction>
 lathe::kernels::analyzeContraction(graph::GroupOp group, graph::DimsOf dimsOf,
                                    std::string &reason) {

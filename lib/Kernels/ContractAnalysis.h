@@ -27,6 +27,9 @@ inline constexpr int64_t kFloatPanelColumns = 48;
 inline constexpr int64_t kInt8Group = 4;
 /// Consecutive k that a bf16 dot product takes.
 inline constexpr int64_t kBF16Group = 2;
+/// Elements of 16 bits that rows of a GPU's operands are a multiple of: copies
+/// of tiles want 16 bytes.
+inline constexpr int64_t kUnitAlignment = 8;
 
 /// How a branch multiplies.
 enum class ContractKind {
@@ -74,6 +77,9 @@ struct Contraction {
   std::optional<unsigned> narrowInput;
   graph::StridedView narrowView;
   llvm::SmallVector<ContractBranch, 1> branches;
+  /// Set by the strategy if a GPU's matrix unit multiplies the operands as they
+  /// are stored: f16 or bf16.
+  mlir::Type unitElement;
   /// Columns per panel of all branches' weights.
   int64_t panelColumns = kPanelColumns;
   /// How quantized branches quantize the input; null if none does.
@@ -107,6 +113,16 @@ bool isStrided(mlir::Value value, const graph::Access &access,
 /// Whether columns of the weight do not lie beside each other, so that many
 /// rows had better read it from panels.
 bool hasScatteredColumns(const ContractBranch &branch, graph::DimsOf dimsOf);
+
+/// The 16-bit float type of the input and of all weights, none of them encoded
+/// or quantized; null if there is none.
+mlir::Type getNarrowElement(const Contraction &c);
+
+/// Has a matrix unit of a GPU multiply elements of type `getNarrowElement`.
+/// Weights are read as they lie, in rows of n or of k; those whose rows are not
+/// a multiple of 16 bytes long are padded: one panel of all columns, so that
+/// tiles of any width read it.
+void useMatrixUnit(Contraction &c);
 
 /// Analyzes a group whose root is a contract or a matmul. Nothing, with the
 /// reason, if no kernel of this strategy computes it.

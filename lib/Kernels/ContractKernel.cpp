@@ -14,6 +14,13 @@ using namespace lathe::kernels;
 using graph::Dims;
 using graph::StridedView;
 
+tile::ScheduleAttr ContractSchedule::getAttr(MLIRContext *context) const {
+  SmallVector<int64_t> tile{rows, columns, groupTiles};
+  if (depth > 1)
+    tile.push_back(depth);
+  return tile::ScheduleAttr::get(context, "contract", tile, stages, warps);
+}
+
 namespace {
 
 /// A group of k of a weight that is decoded: its buffers, and the tiles of
@@ -43,6 +50,7 @@ private:
   AffineExpr getGroupSize() const;
   Value buildBranch(const ContractBranch &branch);
   Value buildMma(const ContractBranch &branch);
+  Value toUnit(Value tile);
   Value buildDecoded(const ContractBranch &branch);
   Value addDecodedGroup(const ContractBranch &branch, const DecodedGroup &group,
                         int64_t count, Value sum);
@@ -130,7 +138,11 @@ void TileKernel::findPosition() {
   column = kernel.mul(columnTile, kernel.getIndex(schedule.columns));
   panel = columnTile;
   panelColumn = kernel.getIndex(0);
-  if (int64_t parts = c.panelColumns / schedule.columns; parts > 1) {
+  if (c.unitElement) {
+    // One panel of all columns, which tiles need not divide.
+    panel = kernel.getIndex(0);
+    panelColumn = column;
+  } else if (int64_t parts = c.panelColumns / schedule.columns; parts > 1) {
     Value count = kernel.getIndex(parts);
     panel = arith::DivUIOp::create(b, columnTile, count);
     Value part = arith::RemUIOp::create(b, columnTile, count);
@@ -236,7 +248,8 @@ Value TileKernel::loadPanel(const ContractBranch &branch,
     window.extents.push_back({kExtent, depth, divides(depth, c.k)});
   else
     window.extents.push_back({kExtent, group, true});
-  window.extents.push_back({first + 2, schedule.columns, true});
+  window.extents.push_back(
+      {first + 2, schedule.columns, c.panelColumns % schedule.columns == 0});
   return kernel.load(kernel.getBuffer(ref), view, window);
 }
 
@@ -276,11 +289,22 @@ Value TileKernel::loadColumns(const ContractBranch &branch,
 // Branches
 //===----------------------------------------------------------------------===//
 
+/// An operand as the matrix unit takes it, if one multiplies.
+Value TileKernel::toUnit(Value tile) {
+  if (!tile || !c.unitElement || getElementType(tile) == c.unitElement)
+    return tile;
+  // What was widened only for the sake of arithmetic that there is none of.
+  if (auto widened = tile.getDefiningOp<arith::ExtFOp>();
+      widened && getElementType(widened.getIn()) == c.unitElement)
+    return widened.getIn();
+  return fromComputeType(b, tile, c.unitElement);
+}
+
 Value TileKernel::buildMma(const ContractBranch &branch) {
   bool failed = false;
   auto body = [&](Value k, ValueRange carried) -> SmallVector<Value> {
-    Value x = loadInput(k, schedule.depth);
-    Value w = loadWeight(branch, k, schedule.depth);
+    Value x = toUnit(loadInput(k, schedule.depth));
+    Value w = toUnit(loadWeight(branch, k, schedule.depth));
     failed = !x || !w;
     if (failed)
       return {carried[0]};

@@ -21,9 +21,18 @@ struct ContractSchedule {
   int64_t rows = 1, columns = 1;
   /// Steps of k that one product takes, where operands are not decoded.
   int64_t depth = 1;
+  /// Of a program with threads: warps, and steps of k on their way at once.
+  int64_t warps = 4, stages = 1;
   /// Row tiles that programs run through before they move on to the next
   /// columns, so that these rows stay in the second-level cache; 0: all rows.
   int64_t groupTiles = 0;
+
+  bool operator==(const ContractSchedule &other) const {
+    return std::tie(rows, columns, depth, warps, stages, groupTiles) ==
+           std::tie(other.rows, other.columns, other.depth, other.warps,
+                    other.stages, other.groupTiles);
+  }
+  tile::ScheduleAttr getAttr(mlir::MLIRContext *context) const;
 };
 
 /// Temporaries of a quantized input, by index.

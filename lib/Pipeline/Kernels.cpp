@@ -25,6 +25,7 @@ getCapability(const TargetCapabilities &capabilities) {
   if (capabilities.threads) {
     capability.kind = kernels::Capability::Kind::Gpu;
     capability.unitRows = capabilities.unitRows;
+    capability.processors = capabilities.processors;
     capability.sharedBytes = capabilities.sharedBytes;
   }
   return capability;

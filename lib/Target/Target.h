@@ -50,6 +50,8 @@ struct TargetCapabilities {
   /// the vector register is its own. Else it is what 32 threads read at once,
   /// and `scratchBytes` is memory that a program's threads share.
   unsigned threads = 0;
+  /// Processors that run programs beside each other, of a common device.
+  unsigned processors = 1;
   /// The most memory that a program's threads may share.
   uint64_t sharedBytes = 0;
 };

@@ -24,6 +24,7 @@ static std::vector<Level> makeLevels() {
   its.matrixUnit = true;
   its.unitRows = 16;
   its.sharedBytes = 99 * KiB;
+  its.processors = 108; // A100
 
   // What it has beyond: products of whole warpgroups, a copy engine for tiles.
   TargetLevel hopper = ampere;
@@ -33,6 +34,7 @@ static std::vector<Level> makeLevels() {
   hopper.capabilities.l2Bytes = 50 * 1024 * KiB;
   hopper.capabilities.unitRows = 64;
   hopper.capabilities.sharedBytes = 227 * KiB;
+  hopper.capabilities.processors = 132; // H100 SXM
   return {{ampere, "sm_80", "+ptx80", /*isExact=*/false},
           {hopper, "sm_90a", "+ptx80", /*isExact=*/true}};
 }
