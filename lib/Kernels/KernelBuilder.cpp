@@ -453,10 +453,9 @@ KernelBuilder LaunchBuilder::addKernel(tile::ScheduleAttr schedule) {
     for (const BufferRef &ref : refs)
       inputs.push_back(tile::BufferType::get(mlirContext, getElementType(ref)));
   inputs.append(scalars.size(), IndexType::get(mlirContext));
-  auto kernel =
-      tile::KernelOp::create(atEnd, group.getLoc(), "kernel",
-                             FunctionType::get(mlirContext, inputs, {}),
-                             schedule);
+  auto kernel = tile::KernelOp::create(
+      atEnd, group.getLoc(), "kernel",
+      FunctionType::get(mlirContext, inputs, {}), schedule);
   state->choice.kernel = kernel;
   state->builder =
       std::make_unique<ImplicitLocOpBuilder>(ImplicitLocOpBuilder::atBlockEnd(
@@ -469,18 +468,12 @@ LogicalResult LaunchBuilder::addKernels(
     StringRef strategy, StringRef workload,
     ArrayRef<SmallVector<int64_t, 3>> tiles,
     llvm::function_ref<LogicalResult(KernelBuilder &, unsigned)> build) {
-  auto schedules = llvm::map_to_vector(tiles, [&](ArrayRef<int64_t> tile) {
+  auto listed = llvm::map_to_vector(tiles, [&](ArrayRef<int64_t> tile) {
     return getSchedule(group.getContext(), strategy, tile);
   });
-  return addKernels(workload, schedules, build);
-}
-
-LogicalResult LaunchBuilder::addKernels(
-    StringRef workload, ArrayRef<tile::ScheduleAttr> listed,
-    llvm::function_ref<LogicalResult(KernelBuilder &, unsigned)> build) {
   bool isStale;
   for (unsigned i : context.schedules.select(workload, listed, isStale)) {
-    KernelBuilder kernel = addKernel(listed[i]);
+    KernelBuilder kernel = addKernel(strategy, tiles[i]);
     kernel.state->choice.kernel.setWorkload(workload);
     if (failed(build(kernel, i)))
       return failure();

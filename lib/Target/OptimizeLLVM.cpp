@@ -7,14 +7,20 @@
 using namespace lathe;
 
 void lathe::optimizeLLVM(llvm::Module &module, llvm::TargetMachine &machine,
-                         llvm::PipelineTuningOptions tuning, unsigned level) {
+                         llvm::PipelineTuningOptions tuning, unsigned level,
+                         llvm::ArrayRef<llvm::StringRef> without) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager components;
   llvm::ModuleAnalysisManager modules;
   tuning.LoopVectorization = false;
   tuning.SLPVectorization = false;
-  llvm::PassBuilder builder(&machine, tuning);
+  llvm::PassInstrumentationCallbacks callbacks;
+  callbacks.registerShouldRunOptionalPassCallback(
+      [&](llvm::StringRef pass, llvm::Any) {
+        return !llvm::is_contained(without, pass);
+      });
+  llvm::PassBuilder builder(&machine, tuning, std::nullopt, &callbacks);
   builder.registerModuleAnalyses(modules);
   builder.registerCGSCCAnalyses(components);
   builder.registerFunctionAnalyses(functions);

@@ -91,7 +91,9 @@ llvm::Expected<std::string> cuda::emitPTX(mlir::ModuleOp module,
     return std::move(error);
   llvm::PipelineTuningOptions tuning;
   tuning.LoopUnrolling = false; // Blocks of registers are written out already.
-  optimizeLLVM(*unit, **machine, tuning, options.optimizationLevel);
+  // It makes a wide load of whose elements each is used one of each element.
+  optimizeLLVM(*unit, **machine, tuning, options.optimizationLevel,
+               /*without=*/llvm::StringRef("VectorCombinePass"));
 
   llvm::SmallVector<char, 0> text;
   llvm::raw_svector_ostream stream(text);

@@ -29,6 +29,9 @@
 
 namespace lathe::cuda {
 
+/// Bytes of the widest access of memory. Buffers begin at multiples of it.
+constexpr int64_t kAccessBytes = 16;
+
 /// One scalar for each register of a thread.
 using Registers = llvm::SmallVector<mlir::Value>;
 
@@ -45,6 +48,9 @@ struct View {
   mlir::Value pointer;
   mlir::Type element;
   llvm::SmallVector<Coord> sizes, strides;
+  /// Powers of two that divide each stride, and the view's offset.
+  llvm::SmallVector<int64_t> strideDivisors;
+  int64_t offsetDivisor = kAccessBytes;
 };
 
 /// The memory that the kernels of a module share: symbols that the pass makes.
@@ -141,7 +147,7 @@ private:
   void emitLoadScalar(tile::LoadScalarOp op);
   mlir::LogicalResult emitStore(tile::StoreOp op);
   Registers load(tile::LoadOp op, const LinearLayout &layout);
-  mlir::Value getUniformBounds(const Access &access);
+  mlir::Value getUniformBounds(const Access &access, bool isNamed);
   mlir::Value getAlignment(const Access &access);
   mlir::Value getPredicate(Access &access, int64_t reg, bool isInside);
   mlir::Value getAddress(const Access &access, int64_t reg);
@@ -234,9 +240,6 @@ mlir::RankedTensorType typeOf(mlir::Value tile);
 
 /// All dims of a tile but one.
 llvm::SmallVector<int64_t> getOtherDims(unsigned rank, int64_t axis);
-
-/// Bytes of the widest access of memory.
-constexpr int64_t kAccessBytes = 16;
 
 /// Dims from the outermost on, as they are.
 llvm::SmallVector<unsigned> getIdentityOrder(unsigned rank);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Views, loads and stores. An access has two forms, chosen at run time once for
-// all of a tile: wide and without tests where the whole tile lies inside of the
-// view and its rows are aligned; else element by element, each with a test.
+// Views, loads and stores. An access is wide and without tests where the whole
+// tile is known to lie inside of the view and its rows to be aligned. Where
+// that is not known it has two forms, chosen at run time once for all of the
+// tile: that one, and element by element, each with a test. A tile that may
+// only be outside as a whole, along view dims that it does not extend in, is
+// wide, too.
 
 #include "lib/Target/CUDA/Emitter.h"
 #include "mlir/IR/Matchers.h"
@@ -15,17 +18,20 @@ using namespace lathe::cuda;
 struct Emitter::Access {
   const View &view;
   RankedTensorType type;
-  SmallVector<Coord> start; ///< Per view dim.
-  ArrayRef<int64_t> dims;   ///< View dims, per tile dim.
+  ValueRange indices;     ///< Per view dim.
+  ArrayRef<int64_t> dims; ///< View dims, per tile dim.
   ArrayRef<int64_t> inBounds;
   std::optional<int64_t> gatherDim = {}; ///< A tile dim.
   Registers gathered = {};               ///< Positions along it, per register.
   Attribute pad = {};
   // What `prepare` fills in.
+  SmallVector<Coord> start = {}; ///< Per view dim.
   LinearLayout layout = LinearLayout();
   Value pointer = {};              ///< Of the thread's first register.
   SmallVector<Value> threads = {}; ///< Per tile dim, as getThreadPosition.
   int64_t run = 1;                 ///< Elements of a wide access.
+  bool isAligned = false;          ///< Wide accesses are known to be.
+  Value outer = {}; ///< Whether its place in dims that no tile dim names is.
   std::map<std::pair<unsigned, int64_t>, Value> tests = {};
 
   bool isPromised(unsigned tileDim) const {
@@ -40,8 +46,56 @@ struct Emitter::Access {
     return dims[tileDim] >= 0 &&
            (isGathered(tileDim) || layout.getExtent(tileDim) > 1);
   }
+  int64_t getStartDivisor() const;
   bool keepsAlignment(unsigned along, int64_t run) const;
+  bool isNamed(unsigned viewDim) const {
+    return llvm::is_contained(dims, int64_t(viewDim));
+  }
 };
+
+//===----------------------------------------------------------------------===//
+// Alignment
+//===----------------------------------------------------------------------===//
+
+/// No access of memory has more elements.
+static constexpr int64_t kMostDivisor = kAccessBytes;
+
+static int64_t getDivisorOf(int64_t number) {
+  int64_t power = number & -number;
+  return number == 0 ? kMostDivisor : std::min(power, kMostDivisor);
+}
+
+/// A power of two that divides a scalar of the kernel.
+static int64_t getDivisor(OpFoldResult scalar) {
+  if (auto constant = getConstantIntValue(scalar))
+    return getDivisorOf(*constant);
+  auto value = cast<Value>(scalar);
+  if (auto argument = dyn_cast<BlockArgument>(value)) {
+    auto loop = dyn_cast<scf::ForOp>(argument.getOwner()->getParentOp());
+    if (!loop || argument != loop.getInductionVar())
+      return 1;
+    return std::min(getDivisor(loop.getLowerBound()),
+                    getDivisor(loop.getStep()));
+  }
+  Operation *op = value.getDefiningOp();
+  if (isa<arith::MulIOp>(op))
+    return std::min(getDivisor(op->getOperand(0)) *
+                        getDivisor(op->getOperand(1)),
+                    kMostDivisor);
+  if (isa<arith::AddIOp, arith::SubIOp>(op))
+    return std::min(getDivisor(op->getOperand(0)),
+                    getDivisor(op->getOperand(1)));
+  return 1;
+}
+
+/// A power of two that divides the distance, in elements, of where a tile
+/// begins from where its buffer does.
+int64_t Emitter::Access::getStartDivisor() const {
+  int64_t divisor = view.offsetDivisor;
+  for (auto [at, stride] : llvm::zip_equal(indices, view.strideDivisors))
+    divisor = std::min(divisor, getDivisor(at) * stride);
+  return divisor;
+}
 
 //===----------------------------------------------------------------------===//
 // Views and scalars
@@ -58,13 +112,17 @@ void Emitter::emitView(tile::ViewOp op) {
   auto view = std::make_unique<View>();
   view->element = op.getType().getElementType();
   view->pointer = mapping.lookup(op.getBuffer());
-  if (op.getOffset())
+  if (op.getOffset()) {
     view->pointer = offsetPointer(b, view->pointer, view->element,
                                   indexValue(coordOf(op.getOffset())));
+    view->offsetDivisor = getDivisor(op.getOffset());
+  }
   for (OpFoldResult size : op.getMixedSizes())
     view->sizes.push_back(coordOf(size));
-  for (OpFoldResult stride : op.getMixedStrides())
+  for (OpFoldResult stride : op.getMixedStrides()) {
     view->strides.push_back(coordOf(stride));
+    view->strideDivisors.push_back(getDivisor(stride));
+  }
   views[op.getResult()] = std::move(view);
 }
 
@@ -100,6 +158,8 @@ bool Emitter::Access::keepsAlignment(unsigned along, int64_t run) const {
 void Emitter::prepare(Access &access, const LinearLayout &layout) {
   access.layout = layout;
   const View &view = access.view;
+  for (Value at : access.indices)
+    access.start.push_back(coordOf(at));
   Coord offset;
   for (auto [at, stride] : llvm::zip_equal(access.start, view.strides))
     offset = add(offset, mul(at, stride));
@@ -127,6 +187,12 @@ void Emitter::prepare(Access &access, const LinearLayout &layout) {
         access.keepsAlignment(t, run))
       access.run = run;
   }
+  // Buffers begin at multiples of the widest access.
+  access.isAligned = access.getStartDivisor() % access.run == 0;
+  for (unsigned t = 0; t < access.dims.size(); ++t)
+    if (access.leavesStart(t) && view.strides[access.dims[t]].base)
+      access.isAligned &= view.strideDivisors[access.dims[t]] % access.run == 0;
+  access.outer = getUniformBounds(access, /*isNamed=*/false);
 }
 
 Value Emitter::getAddress(const Access &access, int64_t reg) {
@@ -167,11 +233,13 @@ static Value isBelow(ImplicitLocOpBuilder &b, Value x, Value limit) {
   return b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::ult, x, limit);
 }
 
-/// Whether the whole tile lies inside of the view, gathered positions apart;
-/// null if that is known.
-Value Emitter::getUniformBounds(const Access &access) {
+/// Whether the whole tile lies inside of the view along the dims that tile dims
+/// name, gathered positions apart, or along the others; null if that is known.
+Value Emitter::getUniformBounds(const Access &access, bool isNamed) {
   Value result;
   for (unsigned dim = 0; dim < access.start.size(); ++dim) {
+    if (access.isNamed(dim) != isNamed)
+      continue;
     int64_t reach = 0;
     bool isTested = true;
     for (auto [t, its] : llvm::enumerate(access.dims)) {
@@ -196,9 +264,9 @@ Value Emitter::getUniformBounds(const Access &access) {
   return result;
 }
 
-/// Whether wide accesses are aligned; null if they are not wide.
+/// Whether wide accesses are aligned; null if that is known.
 Value Emitter::getAlignment(const Access &access) {
-  if (access.run == 1)
+  if (access.isAligned)
     return {};
   const View &view = access.view;
   Coord offset;
@@ -231,7 +299,7 @@ Value Emitter::getPredicate(Access &access, int64_t reg, bool isInside) {
     Value &test = access.tests[{key, number}];
     return test ? test : test = make();
   };
-  Value result;
+  Value result = access.outer;
   SmallVector<Coord> positions = access.start;
   SmallVector<bool> isTested(positions.size(), !isInside);
   SmallVector<int64_t> numbers(positions.size(), 0);
@@ -262,7 +330,7 @@ Value Emitter::getPredicate(Access &access, int64_t reg, bool isInside) {
     bool isKnown = positions[dim].isStatic() && size.isStatic() &&
                    positions[dim].offset >= 0 &&
                    positions[dim].offset < size.offset;
-    if (isTested[dim] && !isKnown)
+    if (isTested[dim] && !isKnown && access.isNamed(dim))
       result = both(b, result, remember(dim, numbers[dim], [&] {
                       return isBelow(b, indexValue(positions[dim]),
                                      indexValue(size));
@@ -305,13 +373,8 @@ Registers Emitter::loadAll(Access &access, bool isFast) {
 }
 
 Registers Emitter::load(tile::LoadOp op, const LinearLayout &layout) {
-  Access access{*views.at(op.getView()),
-                op.getType(),
-                {},
-                op.getDims(),
-                op.getInBounds()};
-  for (Value at : op.getIndices())
-    access.start.push_back(coordOf(at));
+  Access access{*views.at(op.getView()), op.getType(), op.getIndices(),
+                op.getDims(), op.getInBounds()};
   if (auto pad = op.getPadAttr(); pad && !isa<UnitAttr>(pad))
     access.pad = pad;
   if (op.getGather()) {
@@ -319,7 +382,7 @@ Registers Emitter::load(tile::LoadOp op, const LinearLayout &layout) {
     access.gathered = get(op.getGather(), layout.project({*access.gatherDim}));
   }
   prepare(access, layout);
-  Value isInside = getUniformBounds(access);
+  Value isInside = getUniformBounds(access, /*isNamed=*/true);
   Value isFast = both(b, isInside, getAlignment(access));
   if (!isFast)
     return loadAll(access, true);
@@ -367,21 +430,20 @@ LogicalResult Emitter::emitStore(tile::StoreOp op) {
   layout = layout.withoutRepeatedRegisters(source);
   Registers values = get(op.getTile(), layout);
 
-  Access access{
-      *views.at(op.getView()), type, {}, op.getDims(), op.getInBounds()};
-  for (Value at : op.getIndices())
-    access.start.push_back(coordOf(at));
+  Access access{*views.at(op.getView()), type, op.getIndices(), op.getDims(),
+                op.getInBounds()};
   bool isOrdered = orderedBuffers.contains(viewOp.getBuffer());
   if (isOrdered)
     barrier();
   {
     OpBuilder::InsertionGuard guard(b);
     prepare(access, layout);
-    if (Value speaks = isSpeaker(layout)) {
-      auto branch = scf::IfOp::create(b, speaks);
+    if (Value writes = both(b, isSpeaker(layout), access.outer)) {
+      auto branch = scf::IfOp::create(b, writes);
       b.setInsertionPoint(branch.thenBlock()->getTerminator());
     }
-    Value isInside = getUniformBounds(access);
+    access.outer = {};
+    Value isInside = getUniformBounds(access, /*isNamed=*/true);
     Value isFast = both(b, isInside, getAlignment(access));
     if (!isFast) {
       storeAll(access, values, true);

@@ -84,7 +84,8 @@ class Kernels:
     def run(self, name, buffers, scalars=(), grid=(1, )):
         """Runs all programs of the grid, twice: threads in ascending order, with
         buffers that begin at a guard page, and in descending order, with ones
-        that end at one. The last results are left in the buffers."""
+        that end at one, or less than 16 bytes before it: buffers of a GPU begin
+        at multiples of 16. The last results are left in the buffers."""
         grid = tuple(grid) + (1, ) * (3 - len(grid))
         threads, _ = self.facts[name]
         fences = [Fence(buffer.nbytes) for buffer in buffers]
@@ -93,7 +94,7 @@ class Kernels:
         call = ctypes.cast(getattr(self.library, "call_" + name),
                            ctypes.c_void_p)
         for at_end in (False, True):
-            places = [fence.place(at_end) for fence in fences]
+            places = [fence.place(at_end) & ~15 for fence in fences]
             for place, buffer in zip(places, buffers):
                 ctypes.memmove(place, buffer.ctypes.data, buffer.nbytes)
             arguments[:len(places) + len(scalars)] = [*places, *scalars]
