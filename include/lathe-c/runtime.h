@@ -321,10 +321,29 @@ typedef struct lathe_kernel_info_t {
   /* Memory that the threads of a program share, in bytes, beside what the code
    * itself reserves. */
   uint32_t shared_bytes;
+  /* How many programs in a row run together as a cluster; 1: each alone. */
+  uint32_t cluster;
+  /* "plain"; "given": the kernel knows its grid, which may be of any size;
+   * "persistent": a few programs, which stay, do the work of all. */
+  const char *grid;
+  /* Views that the device's copy engine reads from. */
+  size_t num_tensor_maps;
 } lathe_kernel_info_t;
 LATHE_API LATHE_MUST_CHECK lathe_status_t
 lathe_bundle_kernel(const lathe_bundle_t *bundle, size_t variant, size_t kernel,
                     lathe_kernel_info_t *info);
+
+typedef struct lathe_tensor_map_info_t {
+  size_t struct_size;
+  uint32_t buffer; /* of the kernel */
+  lathe_dtype_t dtype;
+  uint32_t rank;
+  uint32_t box[5];  /* what one copy takes, the contiguous dim first */
+  uint32_t swizzle; /* bytes; 0: none */
+} lathe_tensor_map_info_t;
+LATHE_API LATHE_MUST_CHECK lathe_status_t lathe_bundle_tensor_map(
+    const lathe_bundle_t *bundle, size_t variant, size_t kernel, size_t map,
+    lathe_tensor_map_info_t *info);
 
 /*===----------------------------------------------------------------------===
  * Models
@@ -359,6 +378,7 @@ typedef struct lathe_model_options_t {
    * the model. 0: through the device's primary context, which is what the CUDA
    * runtime and the frameworks above it use. */
   uint32_t adopt_context;
+  uint32_t reserved; /* 0 */
 } lathe_model_options_t;
 
 /* Picks the best variant that this machine can run and loads its code. When
@@ -415,6 +435,13 @@ typedef struct lathe_run_options_t {
   /* NULL, or where to write how long the run took: on a device with a clock of
    * its own, from its first work there to its last. */
   uint64_t *device_ns;
+  /* Not 0: the call returns when the run is queued, and what is queued in
+   * `stream` from then on begins after it. All inputs and outputs must be in
+   * the device's memory and stay there until the run is done, as must the
+   * model; there is no profile and no device_ns. Steps of the host, if the
+   * model has any, are waited for. Errors of kernels come from later calls. */
+  uint32_t enqueue;
+  uint32_t reserved; /* 0 */
 } lathe_run_options_t;
 
 /* Runs an entry. `inputs` are in the entry's order; dtypes, ranks and dims are

@@ -133,6 +133,25 @@ Error Writer::writeSegment(ManifestT &manifest, SegmentKind kind,
   return checkStream();
 }
 
+/// Does a launch take more than buffers, scalars, threads and shared memory?
+static bool isSinceVersion3(const KernelT &kernel) {
+  return kernel.grid != GridKind::Plain || kernel.cluster != 1 ||
+         !kernel.maps.empty();
+}
+
+/// The lowest version of the format that says what the manifest does.
+static uint32_t getVersion(const ManifestT &manifest) {
+  for (const auto &variant : manifest.variants)
+    for (const auto &kernel : variant->kernels)
+      if (isSinceVersion3(*kernel))
+        return 3;
+  // Runtimes of version 1 know no entries that run entries.
+  return llvm::any_of(manifest.entries,
+                      [](const auto &entry) { return entry->internal; })
+             ? 2
+             : 1;
+}
+
 Expected<uint64_t> Writer::finish(ManifestT &manifest) {
   auto data = std::make_unique<SegmentT>();
   data->kind = SegmentKind::Data;
@@ -143,10 +162,7 @@ Expected<uint64_t> Writer::finish(ManifestT &manifest) {
   for (const auto &bytes : code)
     if (Error error = writeSegment(manifest, SegmentKind::Code, bytes))
       return error;
-  // Runtimes of version 1 know no entries that run entries.
-  bool isOld = llvm::none_of(manifest.entries,
-                             [](const auto &entry) { return entry->internal; });
-  manifest.version = isOld ? 1 : kFormatVersion;
+  manifest.version = getVersion(manifest);
   manifest.constants = std::move(constants);
 
   flatbuffers::FlatBufferBuilder builder;

@@ -24,7 +24,7 @@ namespace lathe::bundle {
 
 /// The highest version of the format that this writer writes; a manifest gets
 /// the lowest that says what it needs.
-inline constexpr uint32_t kFormatVersion = 2;
+inline constexpr uint32_t kFormatVersion = 3;
 
 /// Whether the runtime has the host function `callee`.
 bool isKnownCallee(llvm::StringRef callee);

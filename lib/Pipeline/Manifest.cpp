@@ -2,6 +2,7 @@
 
 #include "lib/Pipeline/Manifest.h"
 #include "dialects/Graph/IR/Graph.h"
+#include "lib/Pipeline/Stages.h"
 #include "lib/Support/MappedFile.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -82,7 +83,7 @@ std::vector<int32_t> ExpressionTable::addConditions(IntegerSet set) {
 // Programs
 //===----------------------------------------------------------------------===//
 
-static bundle::DType getDType(Type type) {
+bundle::DType lathe::getDType(Type type) {
   if (auto integer = dyn_cast<IntegerType>(type)) {
     bool isUnsigned = integer.isUnsigned();
     switch (integer.getWidth()) {

@@ -87,6 +87,9 @@ const TargetRegistry &getTargets();
 llvm::Expected<std::vector<std::pair<const Target *, TargetLevel>>>
 resolveTarget(const TargetRequest &request);
 
+/// The bundle's name of an element type; None for what it has no name for.
+bundle::DType getDType(mlir::Type type);
+
 /// The plan and code of one level.
 struct CompiledVariant {
   const Target *target;

@@ -58,6 +58,43 @@ lathe::resolveTarget(const TargetRequest &request) {
   return levels;
 }
 
+static bundle::LaunchValue toBundle(const LaunchValue &value) {
+  return {value.factor, value.scalar ? int32_t(*value.scalar) : -1};
+}
+
+static std::unique_ptr<bundle::TensorMapT> toBundle(const TensorMap &map) {
+  auto table = std::make_unique<bundle::TensorMapT>();
+  table->buffer = map.buffer;
+  table->dtype = getDType(map.element);
+  table->offset = std::make_unique<bundle::LaunchValue>(toBundle(map.offset));
+  for (const LaunchValue &size : map.sizes)
+    table->sizes.push_back(toBundle(size));
+  for (const LaunchValue &stride : map.strides)
+    table->strides.push_back(toBundle(stride));
+  table->box.assign(map.box.begin(), map.box.end());
+  table->swizzle = map.swizzle;
+  return table;
+}
+
+static void describeNeeds(const KernelNeeds &needs, bundle::KernelT &kernel) {
+  kernel.threads = needs.threads;
+  kernel.shared = needs.sharedBytes;
+  switch (needs.grid) {
+  case LaunchGrid::Plain:
+    kernel.grid = bundle::GridKind::Plain;
+    break;
+  case LaunchGrid::Given:
+    kernel.grid = bundle::GridKind::Given;
+    break;
+  case LaunchGrid::Persistent:
+    kernel.grid = bundle::GridKind::Persistent;
+    break;
+  }
+  kernel.cluster = needs.cluster;
+  for (const TensorMap &map : needs.maps)
+    kernel.maps.push_back(toBundle(map));
+}
+
 std::string lathe::takeKernels(CompiledVariant &variant) {
   OwningOpRef<ModuleOp> kernels = ModuleOp::create(variant.plan->getLoc());
   for (tile::KernelOp kernel :
@@ -98,8 +135,7 @@ Error lathe::compileKernels(
     auto needs = object->needs.find(kernel->symbol);
     if (needs == object->needs.end())
       continue;
-    kernel->threads = needs->second.threads;
-    kernel->shared = needs->second.sharedBytes;
+    describeNeeds(needs->second, *kernel);
   }
   return Error::success();
 }

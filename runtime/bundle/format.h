@@ -11,7 +11,7 @@
 namespace lathe::bundle {
 
 /// Manifest.version. A runtime reads this version and all before it.
-constexpr uint32_t formatVersion = 2;
+constexpr uint32_t formatVersion = 3;
 
 constexpr uint8_t magic[8] = {'L', 'A', 'T', 'H', 'E', 0, 0, 1};
 
@@ -41,8 +41,13 @@ constexpr uint32_t maxOperands = 256;         // of a launch or built-in
 constexpr uint32_t maxScalars = 256;          // of a launch
 constexpr uint32_t maxThreads = 1024;         // of a program
 constexpr uint32_t maxSharedBytes = 1u << 20; // of a program
-constexpr uint32_t maxCallDepth = 64;         // of entries that run entries
-constexpr uint32_t maxCalls = 4096; // below one entry, each counted apart
+constexpr uint32_t maxCluster = 8;            // programs that run together
+constexpr uint32_t maxTensorMaps = 16;        // of a kernel
+constexpr uint32_t maxMapRank = 5;
+constexpr uint32_t maxBox = 256;      // in each dim of a map, elements
+constexpr uint32_t mapAlignment = 16; // of a map's start, strides and box
+constexpr uint32_t maxCallDepth = 64; // of entries that run entries
+constexpr uint32_t maxCalls = 4096;   // below one entry, each counted apart
 
 } // namespace lathe::bundle
 

@@ -371,12 +371,29 @@ const char *lathe_bundle_variant_feature(const lathe_bundle_t *self,
   return textOf(features->Get(static_cast<uint32_t>(feature)));
 }
 
-static Status getKernel(const lathe_bundle_t *self, size_t variantIndex,
-                        size_t index, lathe_kernel_info_t *info) {
+static Status findKernel(const lathe_bundle_t *self, size_t variantIndex,
+                         size_t index, const bundle::Kernel **kernel) {
   const bundle::Variant *variant;
-  const bundle::Kernel *kernel;
   LATHE_TRY(at(self->manifest().variants(), variantIndex, "variant", &variant));
-  LATHE_TRY(at(variant->kernels(), index, "kernel", &kernel));
+  return at(variant->kernels(), index, "kernel", kernel);
+}
+
+static const char *nameOf(bundle::GridKind kind) {
+  switch (kind) {
+  case bundle::GridKind::Plain:
+    break;
+  case bundle::GridKind::Given:
+    return "given";
+  case bundle::GridKind::Persistent:
+    return "persistent";
+  }
+  return "plain";
+}
+
+static Status getKernel(const lathe_bundle_t *self, size_t variant,
+                        size_t index, lathe_kernel_info_t *info) {
+  const bundle::Kernel *kernel;
+  LATHE_TRY(findKernel(self, variant, index, &kernel));
   lathe_kernel_info_t value = LATHE_INIT(lathe_kernel_info_t);
   value.symbol = textOf(kernel->symbol());
   value.schedule = textOf(kernel->schedule());
@@ -385,10 +402,37 @@ static Status getKernel(const lathe_bundle_t *self, size_t variantIndex,
   value.num_scalars = kernel->scalars();
   value.threads = kernel->threads();
   value.shared_bytes = kernel->shared();
+  value.cluster = kernel->cluster();
+  value.grid = nameOf(kernel->grid());
+  value.num_tensor_maps = sizeOf(kernel->maps());
   return copyInfo(value, "lathe_kernel_info_t", info);
+}
+
+static Status getTensorMap(const lathe_bundle_t *self, size_t variant,
+                           size_t kernelIndex, size_t index,
+                           lathe_tensor_map_info_t *info) {
+  const bundle::Kernel *kernel;
+  const bundle::TensorMap *map;
+  LATHE_TRY(findKernel(self, variant, kernelIndex, &kernel));
+  LATHE_TRY(at(kernel->maps(), index, "tensor map", &map));
+  lathe_tensor_map_info_t value = LATHE_INIT(lathe_tensor_map_info_t);
+  value.buffer = map->buffer();
+  value.dtype = static_cast<lathe_dtype_t>(map->dtype());
+  value.rank = sizeOf(map->box());
+  for (uint32_t d = 0; d < value.rank; ++d)
+    value.box[d] = map->box()->Get(d);
+  value.swizzle = map->swizzle();
+  return copyInfo(value, "lathe_tensor_map_info_t", info);
 }
 
 lathe_status_t lathe_bundle_kernel(const lathe_bundle_t *self, size_t variant,
                                    size_t kernel, lathe_kernel_info_t *info) {
   return getKernel(self, variant, kernel, info).release();
+}
+
+lathe_status_t lathe_bundle_tensor_map(const lathe_bundle_t *self,
+                                       size_t variant, size_t kernel,
+                                       size_t map,
+                                       lathe_tensor_map_info_t *info) {
+  return getTensorMap(self, variant, kernel, map, info).release();
 }

@@ -209,28 +209,6 @@ static Status verifyEntry(const Allocator &allocator, const Entry &entry,
 // Variants
 //===----------------------------------------------------------------------===//
 
-static Status verifyKernels(const Variant &variant, WorkBudget &budget) {
-  LATHE_TRY(budget.spend(sizeOf(variant.kernels())));
-  for (uint32_t i = 0; i < sizeOf(variant.kernels()); ++i) {
-    const Kernel &kernel = *variant.kernels()->Get(i);
-    if (!*textOf(kernel.symbol()))
-      return error(LATHE_CORRUPT, "kernel %u has no symbol", i);
-    if (kernel.buffers() > maxOperands || kernel.scalars() > maxScalars)
-      return error(LATHE_CORRUPT,
-                   "kernel '%s' takes %u buffers and %u scalars; %u of each "
-                   "are allowed",
-                   textOf(kernel.symbol()), kernel.buffers(), kernel.scalars(),
-                   maxOperands);
-    if (kernel.threads() > maxThreads || kernel.shared() > maxSharedBytes)
-      return error(LATHE_CORRUPT,
-                   "kernel '%s' asks for %u threads and %u bytes of shared "
-                   "memory; %u and %u are allowed",
-                   textOf(kernel.symbol()), kernel.threads(), kernel.shared(),
-                   maxThreads, maxSharedBytes);
-  }
-  return ok();
-}
-
 static Status verifyVariant(const Allocator &allocator,
                             const Manifest &manifest, const Variant &variant,
                             WorkBudget &budget) {

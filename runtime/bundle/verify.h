@@ -58,6 +58,9 @@ Status verifyCalls(const Allocator &allocator, const bundle::Variant &variant,
 /// An index that must be below `limit`; `what` names both in the message.
 Status verifyIndex(int64_t index, uint64_t limit, const char *what);
 
+/// The kernels of a variant (verify_kernels.cpp).
+Status verifyKernels(const bundle::Variant &variant, WorkBudget &budget);
+
 /// Indices of expressions.
 Status verifyExprs(const flatbuffers::Vector<int32_t> *indices,
                    const bundle::Entry &entry, const char *what,

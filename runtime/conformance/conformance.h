@@ -12,6 +12,14 @@
 //   iota(-> x)              i64, x[i] = i
 //   fill(-> x; value)       i64
 //   below(x -> y)           y = x + 1 < the scalar: i64, one; bool
+//
+// and, where programs have threads, which are given their grid:
+//
+//   position(-> y)          y[program] = its number, row-major; i64. Then, in
+//                           y[number of programs], how many blocks there were
+//   rank(-> y)              the same with the place in its cluster of 2
+//   box(x -> y)             a program copies the box of 8 rows of 16 of f32 x
+//                           at 8 * y, 16 * x, by a tensor map, to its 128 of y
 
 #ifndef LATHE_RUNTIME_CONFORMANCE_CONFORMANCE_H
 #define LATHE_RUNTIME_CONFORMANCE_CONFORMANCE_H
@@ -29,6 +37,9 @@ struct Machine {
   const Bytes &(*kernels)();
   uint32_t threads; ///< of a program; 0: the device has none
   bool canGuard;    ///< It works in host memory.
+  /// Of what programs with threads do beyond buffers and scalars; NULL: that
+  /// is not there.
+  const Bytes &(*gridKernels)();
 };
 
 std::vector<Machine> getMachines();

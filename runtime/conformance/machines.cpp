@@ -9,11 +9,11 @@ namespace lathe::test {
 
 /// "cuda" is a GPU if LATHE_TEST_GPU is set, and else a driver that is none.
 std::vector<Machine> getMachines() {
-  Machine cpu = {"cpu", "x86", commonKernels, 0, true};
-  Machine cuda = {"cuda", "cuda", ptxKernels, 16, false};
+  Machine cpu = {"cpu", "x86", commonKernels, 0, true, nullptr};
+  Machine cuda = {"cuda", "cuda", ptxKernels, 16, false, ptxGridKernels};
   if (!getenv("LATHE_TEST_GPU")) {
     FakeDriver::get();
-    cuda.kernels = fakeKernels;
+    cuda.kernels = cuda.gridKernels = fakeKernels;
   }
   return {cpu, cuda};
 }

@@ -15,6 +15,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/base/text.h"
+#include "runtime/bundle/schema.h"
 
 namespace lathe::rt {
 
@@ -46,6 +47,12 @@ public:
   /// What is queued from now on runs after what is in `stream` by now, a stream
   /// of the device's driver.
   virtual Status follow(void *stream) = 0;
+  /// What is queued in `stream` from now on runs after what is here by now.
+  virtual Status lead(void *stream) = 0;
+  /// Are the stream's launches not run but kept, by the host program? So are
+  /// ours between follow and lead: nothing can be recorded, replayed or waited
+  /// for then.
+  virtual Status isCapturing(void *stream, bool *answer) = 0;
 
   /// Points in time, numbered by the caller from 0 on; a number may be used
   /// again.
@@ -74,18 +81,10 @@ protected:
 // Code
 //===----------------------------------------------------------------------===//
 
-/// What the bundle says of a kernel.
-struct KernelFacts {
-  const char *symbol;
-  uint32_t buffers; ///< how many addresses it takes
-  uint32_t scalars;
-  uint32_t threads; ///< of one program; 0 on hosts
-  uint32_t shared;  ///< bytes of memory that a program's threads share
-};
-
 /// A kernel call with everything known.
 struct LaunchArgs {
-  void *const *buffers; ///< what is read, then what is written
+  void *const *buffers;  ///< what is read, then what is written
+  const uint64_t *sizes; ///< of the buffers, in bytes
   const int64_t *scalars;
   int64_t grid[3]; ///< none is negative, and the product fits int64
   int64_t flops;   ///< an estimate, or -1
@@ -96,8 +95,8 @@ struct LaunchArgs {
 class Executable {
 public:
   /// Called once for each kernel when a model is created. `index` is what
-  /// launch takes.
-  virtual Status bindKernel(uint32_t index, const KernelFacts &kernel) = 0;
+  /// launch takes; the table, which has been verified, stays.
+  virtual Status bindKernel(uint32_t index, const bundle::Kernel &kernel) = 0;
 
   /// Runs a kernel: without a queue to its end, else after what is queued.
   /// Returns in `threads` how many threads it was offered to.

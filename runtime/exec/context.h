@@ -138,6 +138,10 @@ private:
   Text<256> describeSymbols() const;
 
   // execute.cpp
+  Status checkEnqueue(Span<const lathe_tensor_t> inputTensors,
+                      Span<const lathe_tensor_t> outputTensors,
+                      const lathe_run_options_t &options) const;
+  Status followStream(const lathe_run_options_t &options);
   Status runSteps(lathe_profile_t *profile);
   Status runStep(uint32_t index, lathe_profile_t *profile);
   Status launch(const bundle::Launch &launch, const StepPlan &step,
@@ -221,7 +225,8 @@ private:
   Array<BufferState> buffers;
   Array<LaunchState> launches;
   Array<int64_t> scalars;
-  Array<void *> pointers;
+  Array<void *> pointers; // of one launch's operands
+  Array<uint64_t> sizes;  // and their bytes
   Array<Operand> operands;
   Array<ResultShape> shapes; // of one built-in
   Array<LayoutItem> items;
@@ -245,6 +250,7 @@ private:
   Span<const lathe_tensor_t> callerOutputs;
   Span<const int64_t> givenSymbols;
   bool keepResults = false; // in the memory of the device
+  bool isCaptured = false;  // by the host program, in a graph of its own
 };
 
 /// Can the device read and write where the tensor is?

@@ -18,6 +18,7 @@ Status Context::child(uint32_t index, uint32_t entry, Context **context) {
   if (!children[index])
     LATHE_TRY(owner.createContext(entry, queue, &children[index]));
   *context = children[index];
+  children[index]->isCaptured = isCaptured;
   return ok();
 }
 

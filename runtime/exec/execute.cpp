@@ -36,6 +36,7 @@ Status Context::create(Queue *given) {
   LATHE_TRY(launches.allocate(allocator, plan.numLaunches));
   LATHE_TRY(scalars.allocate(allocator, plan.numScalars));
   LATHE_TRY(pointers.allocate(allocator, plan.maxOperands));
+  LATHE_TRY(sizes.allocate(allocator, plan.maxOperands));
   LATHE_TRY(operands.allocate(allocator, plan.maxOperands));
   LATHE_TRY(arenas.allocate(allocator, plan.numPhases));
   LATHE_TRY(children.allocate(allocator, plan.numChildren));
@@ -58,17 +59,60 @@ Context::~Context() {
       context->destroy();
 }
 
+/// Nobody but the device may have work left when a run is only queued.
+Status Context::checkEnqueue(Span<const lathe_tensor_t> inputTensors,
+                             Span<const lathe_tensor_t> outputTensors,
+                             const lathe_run_options_t &options) const {
+  if (!queue)
+    return error(LATHE_INVALID_ARGUMENT,
+                 "enqueue: the device '%s' runs calls as they come",
+                 owner.deviceType().name);
+  if (!options.stream || options.profile || options.device_ns)
+    return error(LATHE_INVALID_ARGUMENT,
+                 options.stream ? "enqueue: there is no profile and no "
+                                  "device_ns of a run that is only queued"
+                                : "enqueue: no stream is given");
+  if (outputTensors.empty() && !options.device_results)
+    return error(LATHE_INVALID_ARGUMENT,
+                 "enqueue: the results must stay on the device");
+  auto check = [&](const lathe_tensor_t &tensor, const char *what,
+                   size_t index) -> Status {
+    if (tensor.memory == owner.device().memory)
+      return ok();
+    return error(LATHE_INVALID_ARGUMENT,
+                 "enqueue: %s %zu is not in the device's memory", what, index);
+  };
+  for (size_t i = 0; i < inputTensors.size(); ++i)
+    LATHE_TRY(check(inputTensors[i], "input", i));
+  for (size_t i = 0; i < outputTensors.size(); ++i)
+    LATHE_TRY(check(outputTensors[i], "output", i));
+  return ok();
+}
+
+/// Begins after what is in the caller's stream, and inside of its capture.
+Status Context::followStream(const lathe_run_options_t &options) {
+  LATHE_TRY(queue->isCapturing(options.stream, &isCaptured));
+  if (isCaptured && !options.enqueue)
+    return error(LATHE_INVALID_ARGUMENT,
+                 "the stream is being captured: only a run that is queued "
+                 "(lathe_run_options_t.enqueue) can be a part of that");
+  return queue->follow(options.stream);
+}
+
 Status Context::run(Span<const lathe_tensor_t> inputTensors,
                     Span<const lathe_tensor_t> outputTensors,
                     const lathe_run_options_t &options) {
+  if (options.enqueue)
+    LATHE_TRY(checkEnqueue(inputTensors, outputTensors, options));
   lathe_profile_t *profile = options.profile;
   keepResults = options.device_results != 0 && queue;
   bool isTimed = profile || options.device_ns;
+  isCaptured = false;
   uint64_t begin = isTimed ? now() : 0;
   if (profile)
     LATHE_TRY(profile->begin(plan.steps.size(), begin));
   if (queue && options.stream)
-    LATHE_TRY(queue->follow(options.stream));
+    LATHE_TRY(followStream(options));
   if (queue && isTimed)
     LATHE_TRY(queue->mark(lathe_profile_t::beginMark));
   Status status = runInternal({}, inputTensors, outputTensors, profile);
@@ -76,7 +120,8 @@ Status Context::run(Span<const lathe_tensor_t> inputTensors,
     status = queue->mark(lathe_profile_t::endMark);
   if (queue) {
     // The caller's memory is in use until then, also after an error.
-    Status done = queue->wait();
+    bool isLeft = options.enqueue && !status.failed();
+    Status done = isLeft ? queue->lead(options.stream) : queue->wait();
     if (!status.failed())
       status = static_cast<Status &&>(done);
   }
@@ -136,7 +181,7 @@ uint64_t Context::arenaBytes() const {
 Status Context::runSteps(lathe_profile_t *profile) {
   for (uint32_t i = 0; i < plan.steps.size(); ++i) {
     uint32_t range = plan.steps[i].range;
-    if (queue && !profile && range != noIndex) {
+    if (queue && !profile && !isCaptured && range != noIndex) {
       LATHE_TRY(runRecorded(plan.ranges[range]));
       i = plan.ranges[range].end - 1;
       continue;
@@ -206,11 +251,16 @@ Status Context::issue(const Launch &launch, const StepPlan &step,
   if (!state.programs)
     return ok();
   uint32_t numReads = sizeOf(launch.reads());
+  auto pass = [&](uint32_t operand, uint32_t buffer) {
+    pointers[operand] = buffers[buffer].address;
+    sizes[operand] = buffers[buffer].bytes;
+  };
   for (uint32_t i = 0; i < numReads; ++i)
-    pointers[i] = buffers[launch.reads()->Get(i)].address;
+    pass(i, launch.reads()->Get(i));
   for (uint32_t i = 0; i < sizeOf(launch.writes()); ++i)
-    pointers[numReads + i] = buffers[launch.writes()->Get(i)].address;
+    pass(numReads + i, launch.writes()->Get(i));
   LaunchArgs args = {pointers.data(),
+                     sizes.data(),
                      scalars.data() + step.firstScalar,
                      {state.grid[0], state.grid[1], state.grid[2]},
                      state.flops,

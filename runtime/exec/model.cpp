@@ -170,12 +170,8 @@ Status lathe_model_t::loadCode() {
     LATHE_TRY(opened->enableFeature(textOf(variant.features()->Get(i))));
   LATHE_TRY(opened->load(source->segment(variant.code()),
                          sizeOf(variant.kernels()), &code));
-  for (uint32_t i = 0; i < sizeOf(variant.kernels()); ++i) {
-    const bundle::Kernel &kernel = *variant.kernels()->Get(i);
-    LATHE_TRY(code->bindKernel(i, {textOf(kernel.symbol()), kernel.buffers(),
-                                   kernel.scalars(), kernel.threads(),
-                                   kernel.shared()}));
-  }
+  for (uint32_t i = 0; i < sizeOf(variant.kernels()); ++i)
+    LATHE_TRY(code->bindKernel(i, *variant.kernels()->Get(i)));
   return ok();
 }
 

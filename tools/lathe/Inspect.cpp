@@ -51,6 +51,11 @@ struct Contents {
   lathe_kernel_info_t kernel(size_t variant, size_t i) const {
     return get<lathe_kernel_info_t>(lathe_bundle_kernel, bundle, variant, i);
   }
+  lathe_tensor_map_info_t tensorMap(size_t variant, size_t kernel,
+                                    size_t i) const {
+    return get<lathe_tensor_map_info_t>(lathe_bundle_tensor_map, bundle,
+                                        variant, kernel, i);
+  }
   lathe_key_value_t provenance(size_t i) const {
     return get<lathe_key_value_t>(lathe_bundle_provenance, bundle, i);
   }
@@ -153,21 +158,45 @@ static void printConstants(const Contents &contents) {
   (verbose ? each : table).print(outs(), 2);
 }
 
+/// "given", "persistent, clusters of 2".
+static std::string describeGrid(const lathe_kernel_info_t &info) {
+  std::string text = info.grid;
+  if (info.cluster > 1)
+    text += ", clusters of " + std::to_string(info.cluster);
+  return text;
+}
+
+/// "0: 128x64 f16, swizzle 128": which buffer, what a copy takes, rows first.
+static std::string describeMap(const lathe_tensor_map_info_t &info) {
+  std::string text = std::to_string(info.buffer) + ": ";
+  for (uint32_t d = info.rank; d-- > 0;)
+    text += std::to_string(info.box[d]) + (d ? "x" : " ");
+  text += lathe_dtype_name(info.dtype);
+  if (info.swizzle)
+    text += ", swizzle " + std::to_string(info.swizzle);
+  return text;
+}
+
 static void printKernels(const Contents &contents) {
   for (size_t v = 0; v < contents.info.num_variants; ++v) {
     lathe_variant_info_t variant = contents.variant(v);
     heading(Twine("\nkernels of ") + variant.level);
-    Table table(
-        {"symbol", ">buffers", ">scalars", ">threads", ">shared", "schedule"});
+    Table table({"symbol", ">buffers", ">scalars", ">threads", ">shared",
+                 "grid", "tensor maps", "schedule"});
     for (size_t k = 0; k < variant.num_kernels; ++k) {
       lathe_kernel_info_t info = contents.kernel(v, k);
       auto unlessHost = [&](std::string text) {
         return info.threads ? text : std::string("-");
       };
+      std::vector<std::string> maps;
+      for (size_t m = 0; m < info.num_tensor_maps; ++m)
+        maps.push_back(describeMap(contents.tensorMap(v, k, m)));
       table.addRow({info.symbol, std::to_string(info.num_buffers),
                     std::to_string(info.num_scalars),
                     unlessHost(std::to_string(info.threads)),
-                    unlessHost(formatBytes(info.shared_bytes)), info.schedule});
+                    unlessHost(formatBytes(info.shared_bytes)),
+                    unlessHost(describeGrid(info)),
+                    maps.empty() ? "-" : join(maps, "; "), info.schedule});
     }
     table.print(outs(), 2);
   }
@@ -250,6 +279,12 @@ static void writeVariant(json::OStream &out, const Contents &contents,
           if (kernel.threads) {
             out.attribute("threads", kernel.threads);
             out.attribute("shared_bytes", kernel.shared_bytes);
+            out.attribute("grid", kernel.grid);
+            out.attribute("cluster", kernel.cluster);
+            out.attributeArray("tensor_maps", [&] {
+              for (size_t m = 0; m < kernel.num_tensor_maps; ++m)
+                out.value(describeMap(contents.tensorMap(v, k, m)));
+            });
           }
         });
     });

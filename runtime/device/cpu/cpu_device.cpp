@@ -38,12 +38,13 @@ public:
     return ThreadPool::create(allocator, numThreads, &pool);
   }
 
-  Status bindKernel(uint32_t index, const KernelFacts &facts) override {
-    kernels[index] = reinterpret_cast<CpuKernel>(
-        const_cast<void *>(code.find(facts.symbol)));
+  Status bindKernel(uint32_t index, const bundle::Kernel &kernel) override {
+    const char *symbol = kernel.symbol()->c_str();
+    kernels[index] =
+        reinterpret_cast<CpuKernel>(const_cast<void *>(code.find(symbol)));
     if (!kernels[index])
       return error(LATHE_CORRUPT, "the code object has no function '%s'",
-                   facts.symbol);
+                   symbol);
     return ok();
   }
 

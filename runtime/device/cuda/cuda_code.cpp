@@ -2,9 +2,10 @@
 //
 // Modules, kernels and launches.
 
-#include "runtime/device/cuda/cuda_device.h"
+#include "runtime/device/cuda/tensor_map.h"
 
 #include "runtime/bundle/format.h"
+#include "runtime/bundle/verify.h"
 
 #include <cinttypes>
 #include <cstring>
@@ -24,19 +25,22 @@ public:
   }
 
   Status load(Span<const uint8_t> code, size_t numKernels);
-  Status bindKernel(uint32_t index, const KernelFacts &facts) override;
+  Status bindKernel(uint32_t index, const bundle::Kernel &table) override;
   Status launch(Queue *queue, uint32_t kernel, const LaunchArgs &args,
                 uint32_t *threads) const override;
   void destroy() override { deleteObject(allocator, this); }
 
 private:
   struct Kernel {
-    Function function;
-    uint32_t buffers, scalars, threads, shared;
+    Function function = nullptr;
+    const bundle::Kernel *table = nullptr;
+    int64_t resident = 0; ///< programs that run at once on the whole device
   };
 
   Status loadImage(const void *image);
-  Status checkNeeds(const Kernel &kernel);
+  Status checkNeeds(const bundle::Kernel &table, Kernel &kernel);
+  Status placeGrid(const Kernel &kernel, const int64_t *grid,
+                   unsigned *launched) const;
 
   Allocator allocator;
   const Gpu &gpu;
@@ -114,65 +118,117 @@ Status CudaExecutable::load(Span<const uint8_t> code, size_t numKernels) {
 
 /// Asks for the shared memory that launches will ask for, and sees whether the
 /// threads fit the registers.
-Status CudaExecutable::checkNeeds(const Kernel &kernel) {
-  if (kernel.shared)
+Status CudaExecutable::checkNeeds(const bundle::Kernel &table, Kernel &kernel) {
+  if (table.shared())
     LATHE_TRY(
         annotate(gpu.driver.check(gpu.driver.setFunctionAttribute(
                                       kernel.function, functionDynamicShared,
-                                      static_cast<int>(kernel.shared)),
+                                      static_cast<int>(table.shared())),
                                   "cuFuncSetAttribute"),
-                 "%u bytes of shared memory", kernel.shared));
+                 "%u bytes of shared memory", table.shared()));
   int most = 0;
   LATHE_TRY(gpu.driver.check(gpu.driver.getFunctionAttribute(
                                  &most, functionMaxThreads, kernel.function),
                              "cuFuncGetAttribute"));
-  if (kernel.threads == 0 || kernel.threads > static_cast<uint32_t>(most))
+  if (table.threads() == 0 || table.threads() > static_cast<uint32_t>(most))
     return error(LATHE_CORRUPT, "%u threads, and its code takes 1 to %d",
-                 kernel.threads, most);
+                 table.threads(), most);
+  if (sizeOf(table.maps()) && !gpu.driver.encodeMap)
+    return error(LATHE_INCOMPATIBLE,
+                 "it takes tensor maps, and the NVIDIA driver has no "
+                 "cuTensorMapEncodeTiled: it is older than CUDA 12.0");
+  if (table.grid() != bundle::GridKind::Persistent)
+    return ok();
+  int resident = 0;
+  LATHE_TRY(gpu.driver.check(
+      gpu.driver.countResident(&resident, kernel.function,
+                               static_cast<int>(table.threads()),
+                               table.shared()),
+      "cuOccupancyMaxActiveBlocksPerMultiprocessor"));
+  kernel.resident = int64_t(resident) * gpu.processors;
   return ok();
 }
 
-Status CudaExecutable::bindKernel(uint32_t index, const KernelFacts &facts) {
+Status CudaExecutable::bindKernel(uint32_t index, const bundle::Kernel &table) {
   Current current(gpu);
   LATHE_TRY(current.status());
   Kernel &kernel = kernels[index];
-  kernel = {nullptr, facts.buffers, facts.scalars, facts.threads, facts.shared};
-  int result = gpu.driver.getFunction(&kernel.function, module, facts.symbol);
+  kernel.table = &table;
+  const char *symbol = table.symbol()->c_str();
+  int result = gpu.driver.getFunction(&kernel.function, module, symbol);
   if (result == notFound)
-    return error(LATHE_CORRUPT, "the module has no kernel '%s'", facts.symbol);
+    return error(LATHE_CORRUPT, "the module has no kernel '%s'", symbol);
   LATHE_TRY(annotate(gpu.driver.check(result, "cuModuleGetFunction"),
-                     "kernel '%s'", facts.symbol));
-  return annotate(checkNeeds(kernel), "kernel '%s'", facts.symbol);
+                     "kernel '%s'", symbol));
+  return annotate(checkNeeds(table, kernel), "kernel '%s'", symbol);
 }
 
 //===----------------------------------------------------------------------===//
 // Launching
 //===----------------------------------------------------------------------===//
 
-Status CudaExecutable::launch(Queue *queue, uint32_t index,
-                              const LaunchArgs &args, uint32_t *threads) const {
-  const Kernel &kernel = kernels[index];
-  unsigned grid[3];
+static int64_t roundUp(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+/// The grid of blocks for one of programs.
+Status CudaExecutable::placeGrid(const Kernel &kernel, const int64_t *grid,
+                                 unsigned *launched) const {
+  const bundle::Kernel &table = *kernel.table;
+  int64_t cluster = table.cluster();
+  int64_t wanted[3] = {roundUp(grid[0], cluster), grid[1], grid[2]};
+  bool fits = grid[1] <= gpu.maxGrid[1] && grid[2] <= gpu.maxGrid[2];
+  bool isPersistent = table.grid() == bundle::GridKind::Persistent;
+  if (isPersistent || (!fits && table.grid() == bundle::GridKind::Given)) {
+    wanted[0] = roundUp(grid[0] * grid[1] * grid[2], cluster);
+    wanted[1] = wanted[2] = 1;
+    int64_t places = kernel.resident / cluster * cluster;
+    places = places > cluster ? places : cluster;
+    if (isPersistent && wanted[0] > places)
+      wanted[0] = places;
+  }
   for (int d = 0; d < 3; ++d) {
-    if (args.grid[d] > gpu.maxGrid[d])
+    if (wanted[d] > gpu.maxGrid[d])
       return error(LATHE_FAILED_PRECONDITION,
                    "grid dim %d is %" PRId64 ", and the device takes %" PRId64
                    " at most",
-                   d, args.grid[d], gpu.maxGrid[d]);
-    grid[d] = static_cast<unsigned>(args.grid[d]);
+                   d, wanted[d], gpu.maxGrid[d]);
+    launched[d] = static_cast<unsigned>(wanted[d]);
   }
+  return ok();
+}
+
+Status CudaExecutable::launch(Queue *queue, uint32_t index,
+                              const LaunchArgs &args, uint32_t *threads) const {
+  const Kernel &kernel = kernels[index];
+  const bundle::Kernel &table = *kernel.table;
+  unsigned grid[3];
+  LATHE_TRY(placeGrid(kernel, args.grid, grid));
   // The driver wants the address of each parameter; it copies them.
-  void *parameters[bundle::maxOperands + bundle::maxScalars];
-  for (uint32_t i = 0; i < kernel.buffers; ++i)
-    parameters[i] = const_cast<void **>(args.buffers + i);
-  for (uint32_t i = 0; i < kernel.scalars; ++i)
-    parameters[kernel.buffers + i] = const_cast<int64_t *>(args.scalars + i);
-  *threads = kernel.threads;
+  constexpr uint32_t most =
+      bundle::maxOperands + bundle::maxScalars + 3 + bundle::maxTensorMaps;
+  void *parameters[most];
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < table.buffers(); ++i)
+    parameters[count++] = const_cast<void **>(args.buffers + i);
+  for (uint32_t i = 0; i < table.scalars(); ++i)
+    parameters[count++] = const_cast<int64_t *>(args.scalars + i);
+  if (table.grid() != bundle::GridKind::Plain)
+    for (const int64_t &size : args.grid)
+      parameters[count++] = const_cast<int64_t *>(&size);
+  EncodedMap maps[bundle::maxTensorMaps];
+  for (uint32_t i = 0; i < sizeOf(table.maps()); ++i) {
+    LATHE_TRY(
+        annotate(encodeMap(gpu.driver, *table.maps()->Get(i), args, maps[i]),
+                 "kernel '%s': tensor map %u", table.symbol()->c_str(), i));
+    parameters[count++] = &maps[i];
+  }
+  *threads = table.threads();
   Current current(gpu);
   LATHE_TRY(current.status());
   return gpu.driver.check(gpu.driver.launch(kernel.function, grid[0], grid[1],
-                                            grid[2], kernel.threads, 1, 1,
-                                            kernel.shared, streamOf(*queue),
+                                            grid[2], table.threads(), 1, 1,
+                                            table.shared(), streamOf(*queue),
                                             parameters, nullptr),
                           "cuLaunchKernel");
 }

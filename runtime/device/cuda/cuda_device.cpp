@@ -202,6 +202,7 @@ Status CudaDevice::open(const DeviceOptions &options) {
       gpu.driver.getDeviceAttribute(&pools, memoryPools, gpu.device),
       "cuDeviceGetAttribute"));
   gpu.hasPools = pools != 0;
+  gpu.processors = facts.multiprocessorCount;
   memory = LATHE_MEMORY_CUDA;
   index = options.index;
   adopt = options.adoptContext;

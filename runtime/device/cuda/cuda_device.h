@@ -6,12 +6,24 @@
 // text; cubins run on devices of their own major capability only (the driver
 // says "no kernel image is available"), so a variant for 8.0 and all later ones
 // is PTX. A kernel has one parameter of 64 bits for each buffer, what it reads
-// and then what it writes: its address in the device's memory; and then one
-// signed integer of 64 bits for each scalar. One program is one thread block of
-// Kernel.threads threads in x, with Kernel.shared bytes of dynamic shared
-// memory; its id is the block's. i1 elements are bytes 0 or 1. Inputs, outputs,
-// constants and transients begin at multiples of 16 bytes, and aliases in them
-// at multiples of their element's size.
+// and then what it writes: its address in the device's memory; then one signed
+// integer of 64 bits for each scalar; then three for the grid, if Kernel.grid
+// says that it is given; then a tensor map of 128 bytes, at a multiple of 64,
+// for each of Kernel.maps. One program is one thread block of Kernel.threads
+// threads in x, with Kernel.shared bytes of dynamic shared memory; its id is
+// the block's, except that
+//
+//   - a kernel that is given its grid of X * Y * Z programs must take a launch
+//     of other numbers in y or z than Y and Z as one along x, whose block i is
+//     the program (i % X, i / X % Y, i / (X * Y)), and do nothing in blocks
+//     beyond the grid, which there are where clusters round it up;
+//   - a persistent one does the work of all X * Y * Z programs with as many
+//     blocks along x as it is given.
+//
+// Copies by a tensor map read zeros outside of its sizes. One of whose sizes is
+// 0 is all zeros, and must not be used. i1 elements are bytes 0 or 1. Inputs,
+// outputs, constants and transients begin at multiples of 16 bytes, and aliases
+// in them at multiples of their element's size.
 
 #ifndef LATHE_RUNTIME_DEVICE_CUDA_CUDA_DEVICE_H
 #define LATHE_RUNTIME_DEVICE_CUDA_CUDA_DEVICE_H
@@ -31,6 +43,7 @@ struct Gpu {
   GpuContext context = nullptr;
   int device = 0;
   int64_t maxGrid[3] = {};
+  int processors = 0;
   bool hasPools = false; ///< memory can be had in the order of a stream
 };
 

@@ -23,6 +23,8 @@ public:
   Status copy(void *to, const void *from, uint64_t size, Copy way) override;
   Status wait() override;
   Status follow(void *other) override;
+  Status lead(void *other) override;
+  Status isCapturing(void *other, bool *answer) override;
   Status mark(uint32_t number) override;
   Status waitFor(uint32_t number) override;
   Status elapsed(uint32_t from, uint32_t to, uint64_t *ns) override;
@@ -38,7 +40,7 @@ private:
   Allocator allocator;
   const Gpu &gpu;
   Stream stream = nullptr;
-  Event others = nullptr; ///< in streams that are followed
+  Event others = nullptr; ///< between this stream and others
   Array<Event> events;    ///< by mark; NULL: not made yet
 };
 } // namespace
@@ -52,7 +54,7 @@ Status CudaQueue::create() {
   LATHE_TRY(current.status());
   LATHE_TRY(gpu.driver.check(
       gpu.driver.createStream(&stream, streamNonBlocking), "cuStreamCreate"));
-  return gpu.driver.check(gpu.driver.createEvent(&others, eventDefault),
+  return gpu.driver.check(gpu.driver.createEvent(&others, eventWithoutTime),
                           "cuEventCreate");
 }
 
@@ -150,6 +152,25 @@ Status CudaQueue::follow(void *other) {
       gpu.driver.check(gpu.driver.recordEvent(others, other), "cuEventRecord"));
   return gpu.driver.check(gpu.driver.waitForEvent(stream, others, 0),
                           "cuStreamWaitEvent");
+}
+
+Status CudaQueue::lead(void *other) {
+  Current current(gpu);
+  LATHE_TRY(current.status());
+  LATHE_TRY(gpu.driver.check(gpu.driver.recordEvent(others, stream),
+                             "cuEventRecord"));
+  return gpu.driver.check(gpu.driver.waitForEvent(other, others, 0),
+                          "cuStreamWaitEvent");
+}
+
+Status CudaQueue::isCapturing(void *other, bool *answer) {
+  Current current(gpu);
+  LATHE_TRY(current.status());
+  int capture = 0;
+  LATHE_TRY(gpu.driver.check(gpu.driver.isCapturing(other, &capture),
+                             "cuStreamIsCapturing"));
+  *answer = capture != 0;
+  return ok();
 }
 
 Status CudaQueue::event(uint32_t number, Event *result) {

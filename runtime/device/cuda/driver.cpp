@@ -15,10 +15,12 @@ namespace {
 struct Entry {
   size_t offset; ///< in Driver
   const char *symbol;
+  bool isOptional;
 };
 } // namespace
 
-#define FUNCTION(member, symbol) {offsetof(Driver, member), symbol}
+#define FUNCTION(member, symbol) {offsetof(Driver, member), symbol, false}
+#define OPTIONAL(member, symbol) {offsetof(Driver, member), symbol, true}
 static constexpr Entry functions[] = {
     FUNCTION(initialize, "cuInit"),
     FUNCTION(getVersion, "cuDriverGetVersion"),
@@ -41,6 +43,7 @@ static constexpr Entry functions[] = {
     FUNCTION(getFunctionAttribute, "cuFuncGetAttribute"),
     FUNCTION(setFunctionAttribute, "cuFuncSetAttribute"),
     FUNCTION(launch, "cuLaunchKernel"),
+    FUNCTION(countResident, "cuOccupancyMaxActiveBlocksPerMultiprocessor"),
     FUNCTION(createStream, "cuStreamCreate"),
     FUNCTION(destroyStream, "cuStreamDestroy_v2"),
     FUNCTION(synchronizeStream, "cuStreamSynchronize"),
@@ -60,13 +63,16 @@ static constexpr Entry functions[] = {
     FUNCTION(copyToHost, "cuMemcpyDtoHAsync_v2"),
     FUNCTION(copyOnDevice, "cuMemcpyDtoDAsync_v2"),
     FUNCTION(beginCapture, "cuStreamBeginCapture_v2"),
+    FUNCTION(isCapturing, "cuStreamIsCapturing"),
     FUNCTION(endCapture, "cuStreamEndCapture"),
     FUNCTION(instantiateGraph, "cuGraphInstantiateWithFlags"),
     FUNCTION(launchGraph, "cuGraphLaunch"),
     FUNCTION(destroyGraphExec, "cuGraphExecDestroy"),
     FUNCTION(destroyGraph, "cuGraphDestroy"),
+    OPTIONAL(encodeMap, "cuTensorMapEncodeTiled"),
 };
 #undef FUNCTION
+#undef OPTIONAL
 static_assert(sizeof(functions) / sizeof(functions[0]) * sizeof(void *) ==
                   sizeof(Driver),
               "each function has its name");
@@ -128,7 +134,7 @@ Status LoadedDriver::load() {
         oldestVersion % 1000 / 10);
   for (const Entry &entry : functions) {
     void *function = dlsym(library, entry.symbol);
-    if (!function)
+    if (!function && !entry.isOptional)
       return error(LATHE_INCOMPATIBLE, "%s has no function %s", libraryName,
                    entry.symbol);
     memcpy(reinterpret_cast<char *>(static_cast<Driver *>(this)) + entry.offset,

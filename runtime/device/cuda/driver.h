@@ -47,8 +47,19 @@ constexpr int functionDynamicShared = 8;
 constexpr int jitErrorLog = 5;
 constexpr int jitErrorLogSize = 6;
 
+/// The driver's form of a tensor map: opaque.
+struct alignas(64) EncodedMap {
+  uint8_t bytes[128];
+};
+
+// Of tensor maps.
+constexpr int noInterleave = 0;
+constexpr int promoteTo256Bytes = 3;
+constexpr int zerosOutside = 0;
+
 constexpr unsigned streamNonBlocking = 1;
 constexpr unsigned eventDefault = 0;
+constexpr unsigned eventWithoutTime = 2;
 constexpr int captureThreadLocal = 1;
 
 /// The driver's functions; all return a result. cuda/driver.cpp has the table.
@@ -81,6 +92,9 @@ struct Driver {
                 unsigned blockZ, unsigned sharedBytes, Stream stream,
                 void **parameters, void **extra);
 
+  int (*countResident)(int *blocks, Function function, int threads,
+                       size_t sharedBytes);
+
   int (*createStream)(Stream *stream, unsigned flags);
   int (*destroyStream)(Stream stream);
   int (*synchronizeStream)(Stream stream);
@@ -102,12 +116,19 @@ struct Driver {
   int (*copyOnDevice)(Address to, Address from, size_t size, Stream stream);
 
   int (*beginCapture)(Stream stream, int mode);
+  int (*isCapturing)(Stream stream, int *status);
   int (*endCapture)(Stream stream, Graph *graph);
   int (*instantiateGraph)(GraphExec *executable, Graph graph,
                           unsigned long long flags);
   int (*launchGraph)(GraphExec executable, Stream stream);
   int (*destroyGraphExec)(GraphExec executable);
   int (*destroyGraph)(Graph graph);
+
+  // NULL before version 12.0.
+  int (*encodeMap)(EncodedMap *map, int dtype, uint32_t rank, Address address,
+                   const uint64_t *sizes, const uint64_t *strides,
+                   const uint32_t *box, const uint32_t *steps, int interleave,
+                   int swizzle, int promotion, int outside);
 };
 
 /// A loaded driver. May be copied; the library stays for as long as the

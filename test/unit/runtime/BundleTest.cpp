@@ -100,6 +100,9 @@ TEST(Bundle, TellsWhatIsInside) {
   EXPECT_STREQ(kernel.symbol, "scale");
   EXPECT_EQ(kernel.threads, 128u);
   EXPECT_EQ(kernel.shared_bytes, 4096u);
+  EXPECT_STREQ(kernel.grid, "plain");
+  EXPECT_EQ(kernel.cluster, 1u);
+  EXPECT_EQ(kernel.num_tensor_maps, 0u);
   EXPECT_NE(take(lathe_bundle_kernel(raw, 0, 2, &kernel)), "");
 
   size_t index;
@@ -190,8 +193,8 @@ LaunchT &firstLaunch(TestBundle &b) {
 
 TEST(Bundle, RefusesWrongManifests) {
   const Refusal refusals[] = {
-      {"format version 3; this runtime reads up to 2",
-       [](TestBundle &b) { b.manifest.version = 3; }},
+      {"format version 4; this runtime reads up to 3",
+       [](TestBundle &b) { b.manifest.version = 4; }},
       {"format version 0", [](TestBundle &b) { b.manifest.version = 0; }},
       {"constant 0 ('w0'): segment 7 is out of range",
        [](TestBundle &b) { b.manifest.constants[0]->segment = 7; }},
@@ -223,9 +226,9 @@ TEST(Bundle, RefusesWrongManifests) {
        [](TestBundle &b) { b.entry().inputs[0]->dims[0] = b.symbol("m"); }},
       {"kernel 0 has no symbol",
        [](TestBundle &b) { b.variant().kernels[0]->symbol = ""; }},
-      {"kernel 'add' asks for 1025 threads and 0 bytes",
+      {"kernel 'add': it asks for 1025 threads and 0 bytes",
        [](TestBundle &b) { b.variant().kernels[0]->threads = 1025; }},
-      {"kernel 'scale' asks for 128 threads and 1048577 bytes",
+      {"kernel 'scale': it asks for 128 threads and 1048577 bytes",
        [](TestBundle &b) { b.variant().kernels[1]->shared = 1048577; }},
       {"0 programs for 1 entries",
        [](TestBundle &b) { b.variant().programs.clear(); }},
@@ -281,6 +284,111 @@ TEST(Bundle, RefusesWrongManifests) {
     std::string message = openBytes(b.write());
     EXPECT_NE(message.find(refusal.message), std::string::npos)
         << "expected: " << refusal.message << "\nfound: " << message;
+  }
+}
+
+/// Kernel 'scale' (2 buffers, 2 scalars, 128 threads) with a map that is right.
+TensorMapT &addMap(TestBundle &b) {
+  KernelT &kernel = *b.variant().kernels[1];
+  auto map = std::make_unique<TensorMapT>();
+  map->dtype = DType::F16;
+  map->offset = std::make_unique<LaunchValue>(0, -1);
+  map->sizes = {{384, -1}, {1, 0}, {2, 1}};
+  map->strides = {{384, -1}, {1, 1}};
+  map->box = {64, 128, 1};
+  map->swizzle = 128;
+  kernel.maps.push_back(std::move(map));
+  return *kernel.maps[0];
+}
+
+TEST(Bundle, RefusesWrongTensorMaps) {
+  TestBundle good = sample();
+  good.manifest.version = 3;
+  addMap(good);
+  EXPECT_EQ(openBytes(good.write()), "");
+  struct Damage {
+    const char *message;
+    std::function<void(TensorMapT &)> make;
+  };
+  const Damage damages[] = {
+      {"buffer 2 is out of range", [](TensorMapT &m) { m.buffer = 2; }},
+      {"unknown dtype 0", [](TensorMapT &m) { m.dtype = DType::None; }},
+      {"unknown dtype 77", [](TensorMapT &m) { m.dtype = DType(77); }},
+      {"0 sizes, 2 strides", [](TensorMapT &m) { m.sizes.clear(); }},
+      {"3 sizes, 1 strides", [](TensorMapT &m) { m.strides.pop_back(); }},
+      {"2 sizes of its box", [](TensorMapT &m) { m.box.pop_back(); }},
+      {"6 sizes, 5 strides and 6 sizes",
+       [](TensorMapT &m) {
+         m.sizes.resize(6, {1, -1});
+         m.strides.resize(5, {8, -1});
+         m.box.resize(6, 1);
+       }},
+      {"and no offset", [](TensorMapT &m) { m.offset.reset(); }},
+      {"its offset: -8 is not between",
+       [](TensorMapT &m) { *m.offset = LaunchValue(-8, -1); }},
+      {"a size: scalar 2 is out of range",
+       [](TensorMapT &m) { m.sizes[1] = LaunchValue(1, 2); }},
+      {"a size: scalar -2 is out of range",
+       [](TensorMapT &m) { m.sizes[1] = LaunchValue(1, -2); }},
+      {"a size: 4294967297 is not between 0 and 4294967296",
+       [](TensorMapT &m) {
+         m.sizes[0] = LaunchValue((int64_t(1) << 32) + 1, -1);
+       }},
+      {"a stride: -1 is not between",
+       [](TensorMapT &m) { m.strides[0] = LaunchValue(-1, -1); }},
+      {"0 elements in dim 1; 1 to 256", [](TensorMapT &m) { m.box[1] = 0; }},
+      {"257 elements in dim 1", [](TensorMapT &m) { m.box[1] = 257; }},
+      {"has 120 bytes, no multiple of 16",
+       [](TensorMapT &m) { m.box[0] = 60; }},
+      {"has 256 bytes, more than the swizzle's 128",
+       [](TensorMapT &m) { m.box[0] = 128; }},
+      {"its box has more than 1048576 bytes",
+       [](TensorMapT &m) { m.box = {64, 256, 256}; }},
+      {"a swizzle of 96 bytes", [](TensorMapT &m) { m.swizzle = 96; }},
+  };
+  for (const Damage &damage : damages) {
+    TestBundle b = sample();
+    b.manifest.version = 3;
+    damage.make(addMap(b));
+    std::string message = openBytes(b.write());
+    EXPECT_NE(message.find("kernel 'scale': tensor map 0: "), std::string::npos)
+        << message;
+    EXPECT_NE(message.find(damage.message), std::string::npos)
+        << "expected '" << damage.message << "', got '" << message << "'";
+  }
+}
+
+TEST(Bundle, RefusesWrongGrids) {
+  const Refusal refusals[] = {
+      {"kernel 'scale': unknown kind of grid 3",
+       [](TestBundle &b) { b.variant().kernels[1]->grid = GridKind(3); }},
+      {"clusters of 2 programs, without being given the grid",
+       [](TestBundle &b) { b.variant().kernels[1]->cluster = 2; }},
+      {"clusters of 9 programs",
+       [](TestBundle &b) {
+         b.variant().kernels[1]->grid = GridKind::Given;
+         b.variant().kernels[1]->cluster = 9;
+       }},
+      {"clusters of 0 programs",
+       [](TestBundle &b) { b.variant().kernels[1]->cluster = 0; }},
+      {"it has no threads, and asks for the grid",
+       [](TestBundle &b) {
+         b.variant().kernels[1]->threads = 0;
+         b.variant().kernels[1]->grid = GridKind::Given;
+       }},
+      {"17 tensor maps; 16 are allowed",
+       [](TestBundle &b) {
+         for (int i = 0; i < 17; ++i)
+           addMap(b);
+       }},
+  };
+  for (const Refusal &refusal : refusals) {
+    TestBundle b = sample();
+    b.manifest.version = 3;
+    refusal.damage(b);
+    std::string message = openBytes(b.write());
+    EXPECT_NE(message.find(refusal.message), std::string::npos)
+        << "expected '" << refusal.message << "', got '" << message << "'";
   }
 }
 

@@ -516,6 +516,79 @@ TEST_F(CudaTest, AHostProgramsContextAndStream) {
   EXPECT_EQ(found, nullptr);
 }
 
+TEST_F(CudaTest, RunsAreQueuedBetweenAHostProgramsWork) {
+  LoadedModel loaded = load(addAndScale());
+  Tensor<float> x = ramp(9, 1), y = ramp(9, 5), none = ramp(9, 0);
+  OnDevice a(loaded, x), b(loaded, y), result(loaded, none);
+  lathe_tensor_t inputs[] = {a.tensor, b.tensor};
+  auto options = LATHE_INIT(lathe_run_options_t);
+  options.enqueue = 1;
+  auto run = [&] {
+    return take(lathe_model_run_into(loaded.model.get(), &options, 2, inputs, 1,
+                                     &result.tensor));
+  };
+  EXPECT_PRED2(contains, run(), "enqueue: no stream is given");
+  void *const legacy = reinterpret_cast<void *>(1);
+  options.stream = legacy;
+  EXPECT_EQ(run(), "");
+  driver.reset();
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(run(), "");
+  EXPECT_EQ(driver.count("cuStreamSynchronize"), 0);
+  EXPECT_EQ(driver.count("cuGraphLaunch"), 3);
+  EXPECT_EQ(result.read(45), expected(x, y));
+
+  // What somebody would have to wait for is refused.
+  uint64_t ns;
+  options.device_ns = &ns;
+  EXPECT_PRED2(contains, run(), "no profile and no device_ns");
+  options.device_ns = nullptr;
+  inputs[1] = y.view();
+  EXPECT_PRED2(contains, run(), "input 1 is not in the device's memory");
+  LoadedModel cpu(addAndScale());
+  EXPECT_PRED2(contains,
+               take(lathe_model_run_into(cpu.model.get(), &options, 2, inputs,
+                                         1, &result.tensor)),
+               "enqueue: the device 'cpu' runs calls as they come");
+}
+
+TEST_F(CudaTest, RunsAreAPartOfAHostProgramsGraph) {
+  LoadedModel loaded = load(addAndScale());
+  Tensor<float> x = ramp(9, 1), none = ramp(9, 0);
+  OnDevice a(loaded, x), result(loaded, none);
+  lathe_tensor_t inputs[] = {a.tensor, a.tensor};
+  void *stream = nullptr, *graph = nullptr;
+  auto push = driver.function<int (*)(void *)>("cuCtxPushCurrent_v2");
+  auto pop = driver.function<int (*)(void **)>("cuCtxPopCurrent_v2");
+  auto create = driver.function<int (*)(void **, unsigned)>("cuStreamCreate");
+  auto begin = driver.function<int (*)(void *, int)>("cuStreamBeginCapture_v2");
+  auto end = driver.function<int (*)(void *, void **)>("cuStreamEndCapture");
+  int its = 0;
+  void *popped;
+  push(&its);
+  EXPECT_EQ(create(&stream, 0), 0);
+  pop(&popped);
+  auto options = LATHE_INIT(lathe_run_options_t);
+  options.stream = stream;
+  auto run = [&] {
+    return take(lathe_model_run_into(loaded.model.get(), &options, 2, inputs, 1,
+                                     &result.tensor));
+  };
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(run(), "");
+  driver.reset();
+  EXPECT_EQ(begin(stream, 2), 0);
+  EXPECT_PRED2(contains, run(), "the stream is being captured");
+  options.enqueue = 1;
+  EXPECT_EQ(run(), "");
+  // Launches one by one: a graph in a graph cannot be captured.
+  EXPECT_EQ(driver.count("cuGraphLaunch"), 0);
+  EXPECT_EQ(driver.count("cuLaunchKernel"), 2);
+  EXPECT_EQ(end(stream, &graph), 0);
+  driver.function<int (*)(void *)>("cuGraphDestroy")(graph);
+  driver.function<int (*)(void *)>("cuStreamDestroy_v2")(stream);
+}
+
 TEST_F(CudaTest, TheListOfDevices) {
   ASSERT_EQ(lathe_device_count(), 2u);
   auto info = LATHE_INIT(lathe_device_info_t);

@@ -8,6 +8,8 @@
 //   LATHE_FAKE_MEMORY=BYTES        of the device (1 GiB)
 //   LATHE_FAKE_FAIL=FUNCTION:N:RESULT   as FakeDriver::fail
 
+#include "FakeDriver.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -26,6 +28,8 @@
 #include <unistd.h>
 #include <utility>
 #include <vector>
+
+using lathe::test::FakeMap;
 
 namespace {
 
@@ -195,8 +199,12 @@ bool isStaging(const void *address) {
 
 using Operation = std::function<int()>;
 
+struct Stream;
+
 struct Graph {
   std::vector<Operation> operations;
+  /// Streams that came to wait for one that is captured, and so are, too.
+  std::vector<Stream *> joined;
 };
 
 struct Stream {
@@ -236,13 +244,16 @@ struct Stream {
 struct Event {
   using Time = std::chrono::steady_clock::time_point;
   Stream *stream = nullptr;
+  Graph *capture = nullptr; ///< that it was recorded in
   /// What is queued may outlive the event.
   std::shared_ptr<Time> time = std::make_shared<Time>();
 };
 
 Stream *streamOf(void *handle) {
   static Stream legacy;
-  return handle ? static_cast<Stream *>(handle) : &legacy;
+  // NULL and CU_STREAM_LEGACY.
+  return reinterpret_cast<uintptr_t>(handle) > 1 ? static_cast<Stream *>(handle)
+                                                 : &legacy;
 }
 
 //===----------------------------------------------------------------------===//
@@ -253,7 +264,7 @@ using Kernel = void (*)(const uint64_t *parameters, const uint32_t *grid);
 
 struct Function {
   Kernel kernel;
-  uint32_t numParameters;
+  uint32_t numParameters, numMaps;
 };
 
 struct Module {
@@ -486,10 +497,12 @@ API int cuModuleGetFunction(void **result, void *handle, const char *name) {
   void *kernel = dlsym(module->library, name);
   auto *count = static_cast<const uint32_t *>(
       dlsym(module->library, (std::string(name) + "_parameters").c_str()));
+  auto *maps = static_cast<const uint32_t *>(
+      dlsym(module->library, (std::string(name) + "_maps").c_str()));
   if (!kernel || !count)
     return notFound;
   Function &function = module->functions[name];
-  function = {reinterpret_cast<Kernel>(kernel), *count};
+  function = {reinterpret_cast<Kernel>(kernel), *count, maps ? *maps : 0};
   *result = &function;
   return success;
 }
@@ -502,6 +515,50 @@ API int cuFuncGetAttribute(int *value, int attribute, void *) {
 API int cuFuncSetAttribute(void *, int attribute, int value) {
   ENTER("cuFuncSetAttribute");
   return attribute == 8 && value <= 232448 ? success : invalidValue;
+}
+
+API int cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *, int,
+                                                    size_t) {
+  ENTER("cuOccupancyMaxActiveBlocksPerMultiprocessor");
+  *blocks = 2;
+  return success;
+}
+
+/// Refuses all that a driver refuses, and notes down the rest.
+API int cuTensorMapEncodeTiled(void *result, int dtype, uint32_t rank,
+                               uint64_t address, const uint64_t *sizes,
+                               const uint64_t *strides, const uint32_t *box,
+                               const uint32_t *steps, int interleave,
+                               int swizzle, int promotion, int outside) {
+  ENTER("cuTensorMapEncodeTiled");
+  const int elementSizes[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2};
+  if (reinterpret_cast<uintptr_t>(result) % 64 || dtype < 0 || dtype > 9 ||
+      rank < 1 || rank > 5 || address % 16 || interleave != 0 || swizzle < 0 ||
+      swizzle > 3 || promotion < 0 || promotion > 3 || outside != 0)
+    return invalidValue;
+  FakeMap map = {};
+  for (uint32_t d = 0; d < rank; ++d) {
+    if (sizes[d] < 1 || sizes[d] > uint64_t(1) << 32 || box[d] < 1 ||
+        box[d] > 256 || steps[d] != 1)
+      return invalidValue;
+    map.sizes[d] = sizes[d];
+    map.box[d] = box[d];
+    if (d + 1 == rank)
+      break;
+    if (strides[d] % 16 || strides[d] >= uint64_t(1) << 40)
+      return invalidValue;
+    map.strides[d] = strides[d];
+  }
+  uint32_t row = box[0] * uint32_t(elementSizes[dtype]);
+  if (row % 16 || (swizzle && row > 16u << swizzle))
+    return invalidValue;
+  map.address = memory().translate(address);
+  map.rank = rank;
+  map.dtype = uint32_t(dtype);
+  map.swizzle = uint32_t(swizzle);
+  memset(result, 0, 128);
+  memcpy(result, &map, sizeof(map));
+  return success;
 }
 
 API int cuLaunchKernel(void *handle, unsigned gridX, unsigned gridY,
@@ -518,10 +575,16 @@ API int cuLaunchKernel(void *handle, unsigned gridX, unsigned gridY,
     memcpy(&values[i], parameters[i], sizeof(uint64_t));
     values[i] = memory().translate(values[i]);
   }
+  std::vector<FakeMap> maps(function.numMaps);
+  for (size_t i = 0; i < maps.size(); ++i)
+    memcpy(&maps[i], parameters[values.size() + i], sizeof(FakeMap));
   auto run = [=, kernel = function.kernel] {
     uint32_t grid[3] = {gridX, gridY, gridZ};
+    std::vector<uint64_t> all = values;
+    for (const FakeMap &map : maps)
+      all.push_back(reinterpret_cast<uintptr_t>(&map));
     if (!fault)
-      kernel(values.data(), grid);
+      kernel(all.data(), grid);
     return fault;
   };
   return streamOf(stream)->add(run, /*canCapture=*/true);
@@ -566,6 +629,9 @@ API int cuEventRecord(void *handle, void *stream) {
   ENTER("cuEventRecord");
   auto *event = static_cast<Event *>(handle);
   event->stream = streamOf(stream);
+  event->capture = event->stream->capture;
+  if (event->capture)
+    return success;
   auto run = [time = event->time] {
     *time = std::chrono::steady_clock::now();
     return success;
@@ -578,9 +644,15 @@ API int cuEventSynchronize(void *handle) {
   return static_cast<Event *>(handle)->stream->run();
 }
 
-API int cuStreamWaitEvent(void *, void *handle, unsigned) {
+API int cuStreamWaitEvent(void *stream, void *handle, unsigned) {
   ENTER("cuStreamWaitEvent");
-  return static_cast<Event *>(handle)->stream->run();
+  auto *event = static_cast<Event *>(handle);
+  if (!event->capture)
+    return event->stream->run();
+  if (!streamOf(stream)->capture)
+    event->capture->joined.push_back(streamOf(stream));
+  streamOf(stream)->capture = event->capture;
+  return success;
 }
 
 API int cuEventElapsedTime(float *milliseconds, void *from, void *to) {
@@ -596,8 +668,16 @@ API int cuStreamBeginCapture_v2(void *stream, int) {
   return success;
 }
 
+API int cuStreamIsCapturing(void *stream, int *status) {
+  ENTER("cuStreamIsCapturing");
+  *status = streamOf(stream)->capture ? 1 : 0;
+  return success;
+}
+
 API int cuStreamEndCapture(void *stream, void **graph) {
   Graph *captured = std::exchange(streamOf(stream)->capture, nullptr);
+  for (Stream *joined : captured->joined)
+    joined->capture = nullptr;
   *graph = captured;
   int result = calls().enter("cuStreamEndCapture");
   if (result)

@@ -60,6 +60,39 @@ const Bytes &fakeKernels() {
       RANGE(1);
       for (; i < e; ++i) ((int64_t *)p[0])[i] = (int64_t)p[2];
     }
+    /* Kernels that are given their grid, X * Y * Z, from p[n] on. */
+    #define PROGRAMS(n) uint64_t all = p[n] * p[(n) + 1] * p[(n) + 2], \
+        blocks = (uint64_t)grid[0] * grid[1] * grid[2]; \
+        (void)all, (void)blocks
+    KERNEL(position, 4) {
+      PROGRAMS(1);
+      for (uint64_t b = 0; b < blocks; ++b)
+        for (uint64_t i = b; i < all; i += blocks)
+          ((int64_t *)p[0])[i] = (int64_t)i;
+      ((int64_t *)p[0])[all] = (int64_t)blocks;
+    }
+    KERNEL(rank, 4) {
+      PROGRAMS(1);
+      for (uint64_t i = 0; i < all; ++i)
+        ((int64_t *)p[0])[i] = (int64_t)(i % 2);
+      ((int64_t *)p[0])[all] = (int64_t)blocks;
+    }
+    struct FakeMap {
+      uint64_t address, sizes[5], strides[4];
+      uint32_t box[5], rank, dtype, swizzle;
+    };
+    uint32_t box_maps = 1;
+    KERNEL(box, 8) {
+      PROGRAMS(5);
+      const struct FakeMap *map = (const struct FakeMap *)p[8];
+      for (uint64_t i = 0; i < all * 128; ++i) {
+        uint64_t row = i / 128 / p[5] * 8 + i % 128 / 16;
+        uint64_t column = i / 128 % p[5] * 16 + i % 16;
+        ((float *)p[1])[i] = row < map->sizes[1] && column < map->sizes[0]
+            ? *(float *)(map->address + row * map->strides[0] + column * 4)
+            : 0;
+      }
+    }
   )");
   return code;
 }

@@ -8,7 +8,8 @@
 // Its "cubins" are shared objects of this machine. A kernel `name` is a
 // function void name(const uint64_t *parameters, const uint32_t *grid), which
 // runs all programs, with its number of parameters in `uint32_t
-// name_parameters`.
+// name_parameters`. If there is a `uint32_t name_maps`, so many more follow,
+// the addresses of FakeMaps. 2 programs of it run at once on a processor.
 
 #ifndef LATHE_TEST_UNIT_RUNTIME_FAKEDRIVER_H
 #define LATHE_TEST_UNIT_RUNTIME_FAKEDRIVER_H
@@ -56,10 +57,21 @@ private:
   void (*limitMemory)(size_t);
 };
 
+/// The fake driver's form of a tensor map.
+struct FakeMap {
+  uint64_t address;
+  uint64_t sizes[5];
+  uint64_t strides[4]; ///< bytes
+  uint32_t box[5];
+  uint32_t rank, dtype, swizzle;
+};
+
 /// The kernels of commonKernels() for the fake driver, and for a real one: as
-/// PTX, 16 threads a program.
+/// PTX, 16 threads a program. The fake ones include those with grids, which are
+/// PTX for 9.0 and later.
 const std::vector<uint8_t> &fakeKernels();
 const std::vector<uint8_t> &ptxKernels();
+const std::vector<uint8_t> &ptxGridKernels();
 
 } // namespace lathe::test
 
