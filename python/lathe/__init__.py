@@ -6,6 +6,12 @@
     model = lathe.Model("model.lathe", threads=2)
     outputs = model.run({"input_ids": ids, "attention_mask": mask})
 
+On a GPU, inputs may be tensors of PyTorch or of any library that knows DLPack,
+and outputs stay there, without copies:
+
+    model = lathe.Model("model.lathe", device="cuda")
+    y = torch.from_dlpack(model.run({"x": x}, on_device=True)["y"])
+
 A thin layer over the C API (include/lathe-c) by ctypes: nothing to build. The
 libraries are found beside $LATHE_LIBRARY, in $LATHE_BUILD/lib, or in the
 checkout's build/lib. The compiler's is loaded by the first compilation only.
@@ -16,10 +22,11 @@ import ctypes as c
 
 import numpy as np
 
+from . import _dlpack
 from ._library import LatheError, check, encode_path, load_library, sized
 from .compiler import compile  # pylint: disable=redefined-builtin
 
-__all__ = ["Model", "LatheError", "compile"]
+__all__ = ["DeviceArray", "Model", "LatheError", "compile"]
 
 _MAX_RANK = 16
 # By the numbers of lathe_dtype_t.
@@ -63,20 +70,22 @@ class _ModelOptions(c.Structure):
     _fields_ = [("struct_size", c.c_size_t), ("allocator", c.c_void_p),
                 ("device", c.c_char_p), ("num_threads", c.c_uint32),
                 ("variant", c.c_char_p), ("alternative", c.c_uint32),
-                ("guard", c.c_uint32), ("adopt_context", c.c_uint32)]
+                ("guard", c.c_uint32), ("adopt_context", c.c_uint32),
+                ("reserved", c.c_uint32)]
 
 
 class _RunOptions(c.Structure):
     _fields_ = [("struct_size", c.c_size_t), ("entry", c.c_size_t),
                 ("profile", c.c_void_p), ("device_results", c.c_uint32),
-                ("stream", c.c_void_p), ("device_ns", c.POINTER(c.c_uint64))]
+                ("stream", c.c_void_p), ("device_ns", c.POINTER(c.c_uint64)),
+                ("enqueue", c.c_uint32), ("reserved", c.c_uint32)]
 
 
 def _load_library():
     library = load_library("lathe_runtime", (
         "lathe_bundle_open", "lathe_bundle_entry", "lathe_bundle_input",
         "lathe_bundle_output", "lathe_bundle_find_entry",
-        "lathe_model_create", "lathe_model_run"))
+        "lathe_model_create", "lathe_model_run", "lathe_model_run_into"))
     library.lathe_results_tensor.restype = c.POINTER(_Tensor)
     return library
 
@@ -121,15 +130,20 @@ class Model:
             library.lathe_model_destroy(self._model)
             library.lathe_bundle_destroy(self._bundle)
 
-    def run(self, inputs):
+    def run(self, inputs, on_device=False, stream=None):
         """Maps names to arrays, in and out. Arrays of another dtype, a missing
-        or an unknown name are errors; nothing is converted."""
-        return self.bind(inputs).run()
+        or an unknown name are errors; nothing is converted. Inputs that are in
+        the memory of the model's device (PyTorch's, by DLPack) are used there.
+        With `on_device` outputs stay there, as a DeviceArray each. The run
+        begins after what is in `stream`, the number of a stream of the driver;
+        None is the default one, which waits for where the inputs come from."""
+        return self.bind(inputs, on_device=on_device, stream=stream).run()
 
-    def bind(self, inputs):
+    def bind(self, inputs, outputs=None, on_device=False, stream=None):
         """The same inputs for many runs: what a benchmark times. The arrays may
-        be written to between runs; they are not copied if they are contiguous."""
-        return _Binding(self, inputs)
+        be written to between runs; they are not copied if they are contiguous.
+        `outputs` maps all outputs to arrays that they are written to."""
+        return _Binding(self, inputs, outputs, on_device, stream)
 
     def _call(self, name, *arguments):
         check(self._library, getattr(self._library, name)(*arguments))
@@ -155,50 +169,142 @@ class Model:
         return np.frombuffer(raw, dtype).reshape(shape).copy()
 
 
+class DeviceArray:
+    """An output in the memory of a device. PyTorch takes it without a copy, by
+    torch.from_dlpack."""
+
+    def __init__(self, results, tensor):
+        self._results, self._tensor = results, tensor
+        self.shape = tuple(tensor.dims[i] for i in range(tensor.rank))
+
+    def __dlpack_device__(self):
+        return _dlpack.CUDA, self._tensor.device_index
+
+    def __dlpack__(self, *, stream=None, **_):
+        # The run is done: any stream may read it.
+        return _dlpack.lend(self, self._tensor.data, self._tensor.dtype,
+                            self.shape, self._tensor.device_index)
+
+
+class _Results:
+    """The outputs of a run, given back to the model at the end."""
+
+    def __init__(self, model, handle):
+        self.model, self.handle = model, handle
+
+    def __del__(self):
+        self.model._library.lathe_results_destroy(self.handle)
+
+    def __getitem__(self, index):
+        return DeviceArray(self, self.model._library.lathe_results_tensor(
+            self.handle, c.c_size_t(index)).contents)
+
+
+_DEFAULT_STREAM = 1  # CU_STREAM_LEGACY
+
+
 class _Binding:
     """A model with inputs, prepared for calls."""
 
-    def __init__(self, model, inputs):
+    def __init__(self, model, inputs, outputs, on_device, stream):
         names = [name for name, _ in model.inputs]
-        if not isinstance(inputs, collections.abc.Mapping):
-            raise LatheError("inputs must be a dict of names to arrays, not "
-                             f"{type(inputs).__name__}; the model takes "
-                             f"{', '.join(names)}")
-        if unknown := set(inputs) - set(names):
-            raise LatheError(f"no input is called {sorted(unknown)[0]!r}; "
-                             f"there are: {', '.join(names)}")
-        if missing := [name for name in names if name not in inputs]:
-            raise LatheError(f"input {missing[0]!r} is missing")
-        self._arrays = [np.asarray(inputs[name], order="C") for name in names]
-        tensors = (_Tensor * len(names))(*map(self._wrap, names, self._arrays))
+        self._model, self._handle = model, c.c_void_p()
+        self._stream = stream or _DEFAULT_STREAM
+        self._arrays = []
+        self._inputs = self._wrap_all(inputs, names, "input")
         options = sized(_RunOptions)
         options.entry = model._entry
-        self._model, self._results = model, c.c_void_p()
-        self._arguments = (model._model, c.byref(options),
-                           c.c_size_t(len(names)), tensors,
-                           c.byref(self._results))
-        self._function = model._library.lathe_model_run
+        options.device_results = on_device
+        if any(tensor.memory for tensor in self._inputs):
+            options.stream = self._stream
+        self._options, self._on_device = options, on_device
+        arguments = (model._model, c.byref(options), c.c_size_t(len(names)),
+                     self._inputs)
+        self._outputs = outputs
+        if outputs is None:
+            self._arguments = (*arguments, c.byref(self._handle))
+            self._function = model._library.lathe_model_run
+        else:
+            names = [name for name, _ in model.outputs]
+            self._targets = self._wrap_all(outputs, names, "output")
+            self._arguments = (*arguments, c.c_size_t(len(names)), self._targets)
+            self._function = model._library.lathe_model_run_into
         self._destroy = model._library.lathe_results_destroy
 
     def run(self):
         """Runs and returns the outputs by name."""
-        self._model._call("lathe_model_run", *self._arguments)
+        check(self._model._library, self._function(*self._arguments))
+        if self._outputs is not None:
+            return self._outputs
+        names = [name for name, _ in self._model.outputs]
+        if self._on_device:
+            results = _Results(self._model, c.c_void_p(self._handle.value))
+            return {name: results[i] for i, name in enumerate(names)}
         try:
-            return {name: self._model._copy(self._results, i)
-                    for i, (name, _) in enumerate(self._model.outputs)}
+            return {name: self._model._copy(self._handle, i)
+                    for i, name in enumerate(names)}
         finally:
-            self._destroy(self._results)
+            self._destroy(self._handle)
 
     def __call__(self):
         """Runs and drops the outputs: no more than the C API takes."""
         check(self._model._library, self._function(*self._arguments))
-        self._destroy(self._results)
+        if self._outputs is None:
+            self._destroy(self._handle)
 
-    @staticmethod
-    def _wrap(name, array):
+    def enqueue(self, stream=None):
+        """Queues a run between what is in `stream` and what comes there later,
+        and returns. Inputs and outputs must be in the device's memory."""
+        if self._outputs is None:
+            raise LatheError("enqueue: no outputs were bound")
+        self._options.enqueue, before = 1, self._options.stream
+        self._options.stream = stream or self._stream
+        try:
+            check(self._model._library, self._function(*self._arguments))
+        finally:
+            self._options.enqueue, self._options.stream = 0, before
+
+    def _wrap_all(self, arrays, names, what):
+        if not isinstance(arrays, collections.abc.Mapping):
+            raise LatheError(f"{what}s must be a dict of names to arrays, not "
+                             f"{type(arrays).__name__}; the model takes "
+                             f"{', '.join(names)}")
+        if unknown := set(arrays) - set(names):
+            raise LatheError(f"no {what} is called {sorted(unknown)[0]!r}; "
+                             f"there are: {', '.join(names)}")
+        if missing := [name for name in names if name not in arrays]:
+            raise LatheError(f"{what} {missing[0]!r} is missing")
+        wrap = self._wrap if what == "input" else self._wrap_target
+        return (_Tensor * len(names))(*(wrap(name, arrays[name])
+                                        for name in names))
+
+    def _wrap(self, name, array):
+        if _dlpack.is_on_device(array):
+            return self._wrap_device(name, array)
+        return self._wrap_host(name, np.asarray(array, order="C"))
+
+    def _wrap_target(self, name, array):
+        if _dlpack.is_on_device(array):
+            return self._wrap_device(name, array)
+        if not (isinstance(array, np.ndarray) and array.flags.c_contiguous and
+                array.flags.writeable):
+            raise LatheError(f"output {name!r} must be a writable, contiguous "
+                             "array of NumPy, or in a device's memory")
+        return self._wrap_host(name, array)
+
+    def _wrap_host(self, name, array):
         if array.dtype not in _NUMBERS:
-            raise LatheError(f"input {name!r}: arrays of {array.dtype} have no "
-                             "dtype in Lathe")
+            raise LatheError(f"{name!r}: arrays of {array.dtype} have no dtype "
+                             "in Lathe")
+        self._arrays.append(array)
         dims = (c.c_int64 * array.ndim)(*array.shape)
         return _Tensor(array.ctypes.data, _NUMBERS[array.dtype], array.ndim,
                        c.cast(dims, c.POINTER(c.c_int64)))
+
+    def _wrap_device(self, name, array):
+        borrowed = _dlpack.borrow(name, array, self._stream)
+        self._arrays.append((borrowed, array))
+        dims = (c.c_int64 * len(borrowed.shape))(*borrowed.shape)
+        return _Tensor(borrowed.data, borrowed.number, len(borrowed.shape),
+                       c.cast(dims, c.POINTER(c.c_int64)), _dlpack.CUDA,
+                       borrowed.index)
