@@ -58,16 +58,66 @@ static LLVM::LLVMFuncOp createFunction(tile::KernelOp kernel, int64_t threads) {
   return function;
 }
 
-static Value createBlockIndex(ImplicitLocOpBuilder &b, unsigned axis) {
+using Position = std::array<Value, 3>;
+
+/// Where a block that has number x of all of a grid is in it.
+static Position createUnfolded(ImplicitLocOpBuilder &b, Value x,
+                               const Position &grid) {
+  Value row = arith::DivUIOp::create(b, x, grid[0]);
+  return {Value(arith::RemUIOp::create(b, x, grid[0])),
+          Value(arith::RemUIOp::create(b, row, grid[1])),
+          Value(arith::DivUIOp::create(b, row, grid[1]))};
+}
+
+/// The program's position, as i32. Devices take 65,535 blocks in y and z; where
+/// there are more, the launch numbers all of them along x, which the kernel
+/// sees by its grid.
+static Position createPosition(ImplicitLocOpBuilder &b,
+                               LLVM::LLVMFuncOp function, bool isLine) {
   Type i32 = b.getI32Type();
-  switch (axis) {
-  case 0:
-    return NVVM::BlockIdXOp::create(b, i32);
-  case 1:
-    return NVVM::BlockIdYOp::create(b, i32);
-  default:
-    return NVVM::BlockIdZOp::create(b, i32);
-  }
+  Value x = NVVM::BlockIdXOp::create(b, i32);
+  if (isLine)
+    return {x, Value(), Value()};
+  Position grid;
+  for (auto [size, whole] :
+       llvm::zip_equal(grid, getGrid(function, LaunchGrid::Given)))
+    size = arith::TruncIOp::create(b, i32, whole);
+  auto differs = [&](Value launched, Value wanted) -> Value {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, launched, wanted);
+  };
+  Value isFolded = arith::OrIOp::create(
+      b, differs(NVVM::GridDimYOp::create(b, i32), grid[1]),
+      differs(NVVM::GridDimZOp::create(b, i32), grid[2]));
+  auto found = scf::IfOp::create(
+      b, isFolded,
+      [&](OpBuilder &nested, Location loc) {
+        ImplicitLocOpBuilder inner(loc, nested);
+        scf::YieldOp::create(inner, createUnfolded(inner, x, grid));
+      },
+      [&](OpBuilder &nested, Location loc) {
+        Value y = NVVM::BlockIdYOp::create(nested, loc, i32);
+        Value z = NVVM::BlockIdZOp::create(nested, loc, i32);
+        scf::YieldOp::create(nested, loc, ValueRange{x, y, z});
+      });
+  return {found.getResult(0), found.getResult(1), found.getResult(2)};
+}
+
+/// The values of the kernel's program ids.
+static IRMapping mapPosition(ImplicitLocOpBuilder &b, tile::KernelOp kernel,
+                             LLVM::LLVMFuncOp function) {
+  SmallVector<tile::ProgramIdOp> ids;
+  kernel.walk([&](tile::ProgramIdOp op) { ids.push_back(op); });
+  IRMapping mapping;
+  if (ids.empty())
+    return mapping;
+  bool isLine =
+      llvm::all_of(ids, [](tile::ProgramIdOp op) { return op.getAxis() == 0; });
+  Position position = createPosition(b, function, isLine);
+  for (tile::ProgramIdOp op : ids)
+    mapping.map(op.getResult(),
+                Value(arith::IndexCastUIOp::create(b, b.getIndexType(),
+                                                   position[op.getAxis()])));
+  return mapping;
 }
 
 static LogicalResult lowerKernel(tile::KernelOp kernel, const Level &level) {
@@ -85,14 +135,8 @@ static LogicalResult lowerKernel(tile::KernelOp kernel, const Level &level) {
         argument.getType().isInteger(64)
             ? Value(arith::IndexCastOp::create(b, b.getIndexType(), argument))
             : argument);
-  IRMapping positions;
-  kernel.walk([&](tile::ProgramIdOp op) {
-    Value block = createBlockIndex(b, op.getAxis());
-    positions.map(op.getResult(), Value(arith::IndexCastUIOp::create(
-                                      b, b.getIndexType(), block)));
-  });
   Emitter emitter(kernel, ThreadGroup{warps, {}, {}, {}}, b);
-  emitter.getMapping() = positions;
+  emitter.getMapping() = mapPosition(b, kernel, function);
   emitter.getMapping().map(kernel.getBody().getArguments(), arguments);
   if (failed(emitter.emitProgram()))
     return failure();

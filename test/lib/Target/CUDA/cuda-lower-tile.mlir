@@ -122,3 +122,30 @@ tile.kernel @far(%x: !tile.buffer<f32>, %y: !tile.buffer<f32> {tile.written})
   tile.store %t, %w[%c0, %c0] dims [0, 1] : tensor<64x64xf32>, !tile.view<64x64xf32, [67108864, 1]>
   tile.return
 }
+
+// A grid of more than one dim is given: where the launch is another, because
+// the device takes none so large, blocks number its programs along x.
+// CHECK-LABEL: llvm.func @plane(
+// CHECK-SAME: %[[Y:.*]]: !llvm.ptr<1> {llvm.noalias}, %[[GX:.*]]: i64, %[[GY:.*]]: i64, %[[GZ:.*]]: i64)
+// CHECK-SAME: tile.grid = "given"
+// CHECK-DAG: %[[X:.*]] = nvvm.read.ptx.sreg.ctaid.x
+// CHECK-DAG: %[[WIDTH:.*]] = arith.trunci %[[GX]] : i64 to i32
+// CHECK-DAG: %[[HEIGHT:.*]] = arith.trunci %[[GY]] : i64 to i32
+// CHECK-DAG: %[[LAUNCHED:.*]] = nvvm.read.ptx.sreg.nctaid.y
+// CHECK: arith.cmpi ne, %[[LAUNCHED]], %[[HEIGHT]]
+// CHECK: scf.if
+// CHECK: arith.divui %[[X]], %[[WIDTH]]
+// CHECK: arith.remui %[[X]], %[[WIDTH]]
+// CHECK: else
+// CHECK: nvvm.read.ptx.sreg.ctaid.y
+tile.kernel @plane(%y: !tile.buffer<f32> {tile.written})
+    schedule <strategy = "test", tile = []> {
+  %c128 = arith.constant 128 : index
+  %i = tile.program_id 0
+  %j = tile.program_id 1
+  %at = arith.muli %i, %c128 : index
+  %v = arith.constant dense<1.0> : tensor<1x128xf32>
+  %w = tile.view %y sizes [8, 512] strides [512, 1] : !tile.buffer<f32> -> !tile.view<8x512xf32, [512, 1]>
+  tile.store %v, %w[%j, %at] dims [0, 1] : tensor<1x128xf32>, !tile.view<8x512xf32, [512, 1]>
+  tile.return
+}

@@ -3,6 +3,7 @@
 compiled for this machine, and gpu_emulator.c runs a program's threads as fibers."""
 
 import ctypes
+import itertools
 import os
 import re
 import subprocess
@@ -20,6 +21,8 @@ RENAMED = {
     "llvm.nvvm.read.ptx.sreg.ctaid.x": "emu_ctaid_x",
     "llvm.nvvm.read.ptx.sreg.ctaid.y": "emu_ctaid_y",
     "llvm.nvvm.read.ptx.sreg.ctaid.z": "emu_ctaid_z",
+    "llvm.nvvm.read.ptx.sreg.nctaid.y": "emu_nctaid_y",
+    "llvm.nvvm.read.ptx.sreg.nctaid.z": "emu_nctaid_z",
     "llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)": "emu_barrier()",
     "llvm.nvvm.barrier.cta.sync.aligned.all(i32)": "emu_barrier()",
     "llvm.nvvm.shfl.sync.bfly.i32": "emu_shfl_bfly",
@@ -39,11 +42,14 @@ class Kernels:
                       input=text.encode())
         names = re.findall(rb"llvm\.func @(\S+?)\(.*nvvm\.kernel.*", lowered)
         self.facts = {}
+        self.given = set()  # Kernels that are given their grid.
         for name in names:
             line = re.search(rb"llvm\.func @" + name + rb"\(.*", lowered)[0]
             self.facts[name.decode()] = (
                 int(re.search(rb"nvvm\.reqntid = array<i32: (\d+)>", line)[1]),
                 int(re.search(rb"tile\.shared_bytes = (\d+)", line)[1]))
+            if b"tile.grid" in line:
+                self.given.add(name.decode())
         ir = run([LLVM + "mlir-translate", "--mlir-to-llvmir"],
                  input=lowered).decode()
         for old, new in RENAMED.items():
@@ -84,9 +90,12 @@ class Kernels:
     def run(self, name, buffers, scalars=(), grid=(1, )):
         """Runs all programs of the grid, twice: threads in ascending order, with
         buffers that begin at a guard page, and in descending order, with ones
-        that end at one, or less than 16 bytes before it: buffers of a GPU begin
-        at multiples of 16. The last results are left in the buffers."""
+        that end at one, or less than 16 bytes before it (buffers of a GPU begin
+        at multiples of 16), and as a grid along x, if the kernel takes that. The
+        last results are left in the buffers."""
         grid = tuple(grid) + (1, ) * (3 - len(grid))
+        is_given = name in self.given
+        scalars = (*scalars, *(grid if is_given else ()))
         threads, _ = self.facts[name]
         fences = [Fence(buffer.nbytes) for buffer in buffers]
         arguments = (ctypes.c_int64 * (len(buffers) + len(scalars) + 1)).in_dll(
@@ -98,12 +107,14 @@ class Kernels:
             for place, buffer in zip(places, buffers):
                 ctypes.memmove(place, buffer.ctypes.data, buffer.nbytes)
             arguments[:len(places) + len(scalars)] = [*places, *scalars]
-            for z in range(grid[2]):
-                for y in range(grid[1]):
-                    for x in range(grid[0]):
-                        assert not self.library.emu_program(
-                            call, threads, x, y, z, int(at_end), 0xFF), \
-                            f"{name}: threads wait at different barriers"
+            blocks = grid
+            if at_end and is_given:
+                blocks = (grid[0] * grid[1] * grid[2], 1, 1)
+            self.library.emu_launch(*blocks)
+            for z, y, x in itertools.product(*map(range, reversed(blocks))):
+                assert not self.library.emu_program(
+                    call, threads, x, y, z, int(at_end), 0xFF), \
+                    f"{name}: threads wait at different barriers"
             if not at_end:
                 first = [ctypes.string_at(place, buffer.nbytes)
                          for place, buffer in zip(places, buffers)]

@@ -22,13 +22,15 @@ static ucontext_t scheduler, contexts[kMostThreads];
 static char *stacks[kMostThreads];
 static int current, done[kMostThreads];
 static uint32_t posted[kMostThreads];
-static int32_t block[3];
+static int32_t block[3], grid[3];
 static void (*entry)(void);
 
 int32_t emu_tid_x(void) { return current; }
 int32_t emu_ctaid_x(void) { return block[0]; }
 int32_t emu_ctaid_y(void) { return block[1]; }
 int32_t emu_ctaid_z(void) { return block[2]; }
+int32_t emu_nctaid_y(void) { return grid[1]; }
+int32_t emu_nctaid_z(void) { return grid[2]; }
 
 static void yield(void) { swapcontext(&contexts[current], &scheduler); }
 
@@ -52,6 +54,9 @@ static void run(void) {
   done[current] = 1;
   swapcontext(&contexts[current], &scheduler);
 }
+
+// The blocks of the launch that programs are run of from now on.
+void emu_launch(int x, int y, int z) { grid[0] = x, grid[1] = y, grid[2] = z; }
 
 // Runs one program: `call` calls the kernel with arguments that it knows.
 // Nonzero if threads wait at different barriers.
