@@ -15,14 +15,21 @@ static constexpr StringLiteral kMapsAttr = "tile.tensor_maps";
 static constexpr StringLiteral kPersistent = "persistent", kGiven = "given";
 static constexpr unsigned kMapBytes = 128, kMapAlignment = 64;
 
-/// Adds a parameter at `index`.
+/// Adds a parameter at `index`. (The interface's insertArgument does not take
+/// functions without results.)
 static Value insertArgument(LLVM::LLVMFuncOp function, unsigned index,
                             Type type, ArrayRef<NamedAttribute> attributes) {
-  [[maybe_unused]] LogicalResult inserted = function.insertArgument(
-      index, type, DictionaryAttr::get(function.getContext(), attributes),
-      function.getLoc());
-  assert(succeeded(inserted) && "functions take any arguments");
-  return function.getArgument(index);
+  LLVM::LLVMFunctionType old = function.getFunctionType();
+  SmallVector<Type> types(old.getParams());
+  types.insert(types.begin() + index, type);
+  SmallVector<DictionaryAttr> dictionaries;
+  function.getAllArgAttrs(dictionaries);
+  dictionaries.insert(dictionaries.begin() + index,
+                      DictionaryAttr::get(function.getContext(), attributes));
+  function.setFunctionType(
+      LLVM::LLVMFunctionType::get(old.getReturnType(), types));
+  function.setAllArgAttrs(dictionaries);
+  return function.front().insertArgument(index, type, function.getLoc());
 }
 
 //===----------------------------------------------------------------------===//

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What the benchmarks on a GPU share: fair timing of several peers in one process
+on resident inputs, the limits of the device, weights, tables.
+
+A benchmark is a list of cases, made in two steps, since the compiler and PyTorch
+need not be on the same machine:
+
+    python3 benchmarks/gpu/gemm.py --prepare FOLDER    writes ONNX, compiles bundles
+    python3 benchmarks/gpu/gemm.py FOLDER              runs them, beside the peers
+
+What is timed is device time: `repeats` runs of a peer between two events, as one
+CUDA graph where it can be captured, so that no launch waits for the host. Peers
+take turns in shuffled order; the figure to read is the median over rounds of the
+ratio within a round.
+"""
+
+import argparse
+import collections
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "python"))
+
+
+class Case:
+    """A computation of one size.
+
+    name       of the case and of its files
+    write      writes its ONNX model to a path (needs onnx, not torch)
+    inputs     makes its inputs by name, as torch tensors on the GPU
+    peers      maps these to functions without arguments, by name; the first is
+               the reference of the error
+    flops      floating-point operations, or 0
+    bytes      that must be read or written at least once
+    options    for `lathe compile`
+    """
+
+    def __init__(self, name, write, inputs, peers, flops=0, bytes=0, options=()):
+        self.name, self.write, self.inputs, self.peers = name, write, inputs, peers
+        self.flops, self.bytes, self.options = flops, bytes, options
+
+
+# Weights ---------------------------------------------------------------------
+
+def random_slices(shape, seed, scale):
+    """Numbers as random as any, of which every row of the last dim is a piece of
+    one pool: a bundle of hundreds of megabytes packs into a few. N(0, scale²)."""
+    pool = np.random.default_rng(7).standard_normal(1 << 18)
+    rows, size = int(np.prod(shape[:-1], initial=1)), shape[-1]
+    starts = np.random.default_rng(seed).integers(len(pool), size=rows)
+    index = (starts[:, None] + np.arange(size)[None]) % len(pool)
+    return (pool[index] * scale).reshape(shape)
+
+
+# Preparing -------------------------------------------------------------------
+
+def prepare(cases, folder):
+    """Writes and compiles all cases; says what fails, and goes on."""
+    os.makedirs(folder, exist_ok=True)
+    lathe = os.path.join(os.environ.get("LATHE_BUILD", os.path.join(ROOT, "build")),
+                         "bin", "lathe")
+    failed = 0
+    for case in cases:
+        model = os.path.join(folder, case.name + ".onnx")
+        case.write(model)
+        done = subprocess.run(
+            [lathe, "compile", model, "-o", model.replace(".onnx", ".lathe"),
+             "--target", "cuda", *case.options], capture_output=True, text=True)
+        for path in (model, model + ".data"):
+            if os.path.exists(path):
+                os.remove(path)
+        print(case.name + ":", done.stderr.strip() or "compiled")
+        failed += done.returncode != 0
+    return failed
+
+
+# Timing ----------------------------------------------------------------------
+
+def capture(run, repeats):
+    """A function that replays `repeats` runs as one CUDA graph, or None."""
+    import torch
+    graph = torch.cuda.CUDAGraph()
+    side = torch.cuda.Stream()
+    try:
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                run()
+            torch.cuda.synchronize()
+            with torch.cuda.graph(graph, stream=side,
+                                  capture_error_mode="thread_local"):
+                for _ in range(repeats):
+                    run()
+    except Exception as error:  # pylint: disable=broad-except
+        torch.cuda.synchronize()
+        print(f"  (not captured: {str(error).splitlines()[0][:100]})")
+        return None
+    return graph.replay
+
+
+def time_of(replay):
+    """Milliseconds on the device."""
+    import torch
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+    replay()
+    end.record()
+    end.synchronize()
+    return begin.elapsed_time(end)
+
+
+class Timing:
+    """Milliseconds of a run: the median of each round's, by peer."""
+
+    def __init__(self, peers, rounds=11, budget_ms=400.0):
+        self.rounds = collections.defaultdict(list)
+        replays, self.how = {}, {}
+        for name, run in peers.items():
+            for _ in range(3):
+                run()
+            once = max(time_of(run), 1e-3)
+            repeats = max(3, min(200, int(budget_ms / rounds / len(peers) / once)))
+            replay = capture(run, repeats)
+            self.how[name] = "" if replay else " (launched)"
+            if not replay:
+                replay = lambda run=run, n=repeats: [run() for _ in range(n)]
+            replays[name] = (replay, repeats)
+        order, shuffler = list(peers), random.Random(0)
+        for turn in range(rounds + 1):
+            shuffler.shuffle(order)
+            for name in order:
+                replay, repeats = replays[name]
+                ms = time_of(replay) / repeats
+                if turn:  # The first is to warm up.
+                    self.rounds[name].append(ms)
+
+    def median(self, peer):
+        return statistics.median(self.rounds[peer])
+
+    def ratio(self, peer, ours="lathe"):
+        """How many times faster `ours` is."""
+        return statistics.median(
+            p / o for p, o in zip(self.rounds[peer], self.rounds[ours]))
+
+
+# The device ------------------------------------------------------------------
+
+def measure_limits():
+    """TFLOP/s of cuBLAS's best f16 product and GB/s of a copy, as measured now:
+    what this device gives, clocks and power as they are."""
+    import torch
+    a, b = (torch.randn(8192, 8192, device="cuda", dtype=torch.float16)
+            for _ in range(2))
+    product = Timing({"product": lambda: torch.mm(a, b)}, rounds=5)
+    x = torch.empty(1 << 29, device="cuda", dtype=torch.uint8)
+    y = torch.empty_like(x)
+    copy = Timing({"copy": lambda: y.copy_(x)}, rounds=5)
+    return (2 * 8192**3 / product.median("product") / 1e9,
+            2 * x.numel() / copy.median("copy") / 1e6)
+
+
+def bind(bundle, inputs):
+    """A bundle's run from these inputs to outputs of its own, all on the device.
+    Returns a function and the outputs."""
+    import lathe
+    import torch
+    model = lathe.Model(bundle, device="cuda")
+    first = model.run(inputs, on_device=True)
+    outputs = {name: torch.from_dlpack(array).clone()
+               for name, array in first.items()}
+    binding = model.bind(inputs, outputs=outputs)
+    return (lambda: binding.enqueue(torch.cuda.current_stream().cuda_stream or None),
+            outputs)
+
+
+# Tables ----------------------------------------------------------------------
+
+def print_table(header, rows):
+    widths = [max(len(str(row[i])) for row in [header, *rows])
+              for i in range(len(header))]
+    for row in [header, ["-" * width for width in widths], *rows]:
+        print("| " + " | ".join(str(cell).ljust(width)
+                                for cell, width in zip(row, widths)) + " |")
+    sys.stdout.flush()
+
+
+def measure(case, folder, limits):
+    """Rows of the table: one of Lathe, one of each peer."""
+    import torch
+    inputs = case.inputs()
+    run, outputs = bind(os.path.join(folder, case.name + ".lathe"), inputs)
+    peers = case.peers(inputs)
+    run()
+    torch.cuda.synchronize()
+    mine = next(iter(outputs.values())).double()
+    reference = next(iter(peers.values()))().double()
+    error = ((mine - reference.reshape(mine.shape)).abs().max() /
+             reference.abs().max()).item()
+    timing = Timing({"lathe": run, **peers})
+    floor = max(case.flops / limits[0] / 1e9, case.bytes / limits[1] / 1e6)
+    rows = []
+    for name in ("lathe", *peers):
+        ms = timing.median(name)
+        rows.append([
+            case.name if name == "lathe" else "", name + timing.how[name],
+            f"{ms * 1e3:.1f}",
+            "" if name == "lathe" else f"{timing.ratio(name):.2f}",
+            f"{case.flops / ms / 1e9:.0f}" if case.flops else "",
+            f"{case.bytes / ms / 1e6:.0f}" if case.bytes else "",
+            f"{floor / ms:.2f}", f"{error:.1e}" if name == "lathe" else ""])
+    return rows
+
+
+HEADER = ["case", "peer", "us", "Lathe is faster by", "TFLOP/s", "GB/s",
+          "of floor", "error"]
+
+
+def main(cases, doc):
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="of the bundles")
+    parser.add_argument("--prepare", action="store_true",
+                        help="write the bundles instead of running them")
+    parser.add_argument("--only", default="", help="cases that match this regex")
+    arguments = parser.parse_args()
+    cases = [case for case in cases if re.search(arguments.only, case.name)]
+    if arguments.prepare:
+        sys.exit(prepare(cases, arguments.folder))
+    import torch
+    limits = measure_limits()
+    print(f"{torch.cuda.get_device_name()}; floor: {limits[0]:.0f} TFLOP/s "
+          f"(cuBLAS, f16, 8192^3), {limits[1]:.0f} GB/s (copy); torch "
+          f"{torch.__version__}")
+    rows = []
+    for case in cases:
+        try:
+            rows += measure(case, arguments.folder, limits)
+        except Exception as error:  # pylint: disable=broad-except
+            print(f"{case.name}: {type(error).__name__}: {error}")
+    print_table(HEADER, rows)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""ONNX models of a few nodes in a row."""
+
+import numpy as np
+
+ONNX_TYPES = {"f16": 10, "bf16": 16, "f32": 1}
+
+
+def save(path, dtype, inputs, nodes, output, weights=()):
+    """Inputs map names to dims, numbers or names. Nodes are (op, inputs,
+    attributes), of which None is the result of the node before; the last one's
+    is the output `y`. Weights map names to arrays, of `dtype` if floating."""
+    import onnx
+    from onnx import helper, numpy_helper
+    kind = ONNX_TYPES[dtype]
+    made, last = [], None
+    for i, (op, operands, attributes) in enumerate(nodes):
+        result = "y" if i + 1 == len(nodes) else f"t{i}"
+        made.append(helper.make_node(
+            op, [last if name is None else name for name in operands], [result],
+            **attributes))
+        last = result
+    initializers = []
+    for name, array in dict(weights).items():
+        if array.dtype.kind == "f" and dtype == "bf16":
+            import ml_dtypes
+            array = array.astype(ml_dtypes.bfloat16)
+        elif array.dtype.kind == "f":
+            array = array.astype({"f16": np.float16, "f32": np.float32}[dtype])
+        initializers.append(numpy_helper.from_array(array, name))
+    graph = helper.make_graph(
+        made, "benchmark",
+        [helper.make_tensor_value_info(name, kind, dims)
+         for name, dims in inputs.items()],
+        [helper.make_tensor_value_info("y", kind, output)], initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)])
+    model.ir_version = 10
+    onnx.save(model, path)
