@@ -468,12 +468,18 @@ LogicalResult LaunchBuilder::addKernels(
     StringRef strategy, StringRef workload,
     ArrayRef<SmallVector<int64_t, 3>> tiles,
     llvm::function_ref<LogicalResult(KernelBuilder &, unsigned)> build) {
-  auto listed = llvm::map_to_vector(tiles, [&](ArrayRef<int64_t> tile) {
+  auto schedules = llvm::map_to_vector(tiles, [&](ArrayRef<int64_t> tile) {
     return getSchedule(group.getContext(), strategy, tile);
   });
+  return addKernels(workload, schedules, build);
+}
+
+LogicalResult LaunchBuilder::addKernels(
+    StringRef workload, ArrayRef<tile::ScheduleAttr> listed,
+    llvm::function_ref<LogicalResult(KernelBuilder &, unsigned)> build) {
   bool isStale;
   for (unsigned i : context.schedules.select(workload, listed, isStale)) {
-    KernelBuilder kernel = addKernel(strategy, tiles[i]);
+    KernelBuilder kernel = addKernel(listed[i]);
     kernel.state->choice.kernel.setWorkload(workload);
     if (failed(build(kernel, i)))
       return failure();
