@@ -135,14 +135,14 @@ static LogicalResult lowerKernel(tile::KernelOp kernel, const Level &level) {
         argument.getType().isInteger(64)
             ? Value(arith::IndexCastOp::create(b, b.getIndexType(), argument))
             : argument);
-  Emitter emitter(kernel, ThreadGroup{warps, {}, {}, {}}, b);
+  auto most = static_cast<int64_t>(level.record.capabilities.sharedBytes);
+  Emitter emitter(kernel, ThreadGroup{warps, {}, {}, {}, most}, b);
   emitter.getMapping() = mapPosition(b, kernel, function);
   emitter.getMapping().map(kernel.getBody().getArguments(), arguments);
   if (failed(emitter.emitProgram()))
     return failure();
   LLVM::ReturnOp::create(b, ValueRange());
   int64_t shared = emitter.getSharedBytes();
-  auto most = static_cast<int64_t>(level.record.capabilities.sharedBytes);
   if (shared > most)
     return kernel.emitOpError("keeps ")
            << shared << " bytes of tiles in shared memory; "

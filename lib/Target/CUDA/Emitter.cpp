@@ -38,6 +38,11 @@ SmallVector<int64_t> lathe::cuda::getOtherDims(unsigned rank, int64_t axis) {
   return others;
 }
 
+bool lathe::cuda::isElementwise(Operation *op) {
+  return isa_and_nonnull<arith::ArithDialect, math::MathDialect>(
+      op->getDialect());
+}
+
 SmallVector<unsigned> lathe::cuda::getIdentityOrder(unsigned rank) {
   return llvm::to_vector(llvm::seq(0u, rank));
 }
@@ -93,11 +98,41 @@ Emitter::RegionScope::~RegionScope() {
   emitter.pendingReads = emitter.pendingWrites = true;
 }
 
+/// Whether a tile is computed from a product's sums, element by element or row
+/// by row.
+static bool isFromSums(Value tile) {
+  SmallVector<Value> open{tile};
+  DenseSet<Value> seen;
+  while (!open.empty()) {
+    Operation *op = open.pop_back_val().getDefiningOp();
+    if (!op)
+      continue;
+    if (isa<tile::MmaOp>(op))
+      return true;
+    if (!isElementwise(op) && !isa<tile::BroadcastOp, tile::ReduceOp>(op))
+      continue;
+    for (Value operand : op->getOperands())
+      if (seen.insert(operand).second)
+        open.push_back(operand);
+  }
+  return false;
+}
+
+/// Whether rows of sums are reduced, or multiplied again.
+static bool findsRowWork(tile::KernelOp kernel) {
+  bool found = false;
+  kernel.walk([&](tile::MmaOp op) { found |= isFromSums(op.getA()); });
+  kernel.walk([&](tile::ReduceOp op) {
+    found |= op.getAxis() == 1 && isFromSums(op.getInput());
+  });
+  return found;
+}
+
 Emitter::Emitter(tile::KernelOp kernel, const ThreadGroup &group,
                  ImplicitLocOpBuilder &b)
     : CoordEmitter(b), kernel(kernel), warps(group.warps),
-      threadId(group.thread), shared(group.shared),
-      groupBarrier(group.barrier) {
+      threadId(group.thread), shared(group.shared), groupBarrier(group.barrier),
+      sharedLimit(group.sharedLimit) {
   if (!threadId)
     threadId = NVVM::ThreadIdXOp::create(b, b.getI32Type());
   auto pointer = LLVM::LLVMPointerType::get(b.getContext(), 3);
@@ -120,6 +155,7 @@ Emitter::Emitter(tile::KernelOp kernel, const ThreadGroup &group,
     if (!stored.insert(buffer).second || loaded.contains(buffer))
       orderedBuffers.insert(buffer);
   });
+  hasRowWork = findsRowWork(kernel);
 }
 
 void Emitter::replaceLoop(scf::ForOp loop, LoopEmitter emit) {
@@ -169,8 +205,7 @@ static bool isDeferrable(Operation *op) {
           tile::TransposeOp>(op))
     return true;
   return op->getNumResults() == 1 && op->getNumRegions() == 0 &&
-         isa_and_nonnull<arith::ArithDialect, math::MathDialect>(
-             op->getDialect());
+         isElementwise(op);
 }
 
 LogicalResult Emitter::emitOp(Operation *op) {
@@ -264,16 +299,19 @@ getLayouts(ValueRange values, llvm::function_ref<LinearLayout(Value)> of) {
   return layouts;
 }
 
-/// Operands of products that the loop does not change are at home before it.
+/// Operands of products that the loop does not change are at home before it, or
+/// in registers.
 void Emitter::bringHome(scf::ForOp op) {
   op.getBody()->walk([&](tile::MmaOp mma) {
-    auto isOutside = [&](Value tile) {
-      return op.isDefinedOutsideOfLoop(tile);
-    };
-    if (isOutside(mma.getA()))
-      getHome(mma.getA(), {1, 0});
-    if (isOutside(mma.getB()))
-      getHome(mma.getB(), {0, 1});
+    for (unsigned dim : {0u, 1u}) {
+      Value tile = dim == 0 ? mma.getA() : mma.getB();
+      if (!op.isDefinedOutsideOfLoop(tile))
+        continue;
+      if (auto kind = getMatrixKind(mma))
+        readAhead(mma, dim, *kind);
+      else
+        getHome(tile, {1 - dim, dim});
+    }
   });
 }
 
@@ -295,11 +333,22 @@ LogicalResult Emitter::emitFor(scf::ForOp op) {
     upper = bound(op.getUpperBound());
     step = bound(op.getStep());
   }
+  int64_t top = scopes.back().top;
+  std::optional<Ring> ring = createRing(op);
+  size_t carried = inits.size();
+  if (ring) {
+    ring->upper = upper, ring->step = step;
+    llvm::append_range(inits, startRing(op, *ring, lower));
+  }
   auto loop = scf::ForOp::create(b, lower, upper, step, inits);
   {
     OpBuilder::InsertionGuard guard(b);
     RegionScope scope(*this);
     b.setInsertionPointToStart(loop.getBody());
+    SmallVector<Value> slots;
+    if (ring)
+      slots = advanceRing(op, *ring, loop.getInductionVar(),
+                          loop.getRegionIterArgs().drop_front(carried));
     mapping.map(op.getInductionVar(), loop.getInductionVar());
     unflatten(op.getRegionIterArgs(), layouts, loop.getRegionIterArgs());
     if (failed(emitBlock(*op.getBody())))
@@ -307,11 +356,13 @@ LogicalResult Emitter::emitFor(scf::ForOp op) {
     SmallVector<Value> yields;
     auto yield = cast<scf::YieldOp>(op.getBody()->getTerminator());
     flatten(yield.getOperands(), layouts, yields);
+    llvm::append_range(yields, slots);
     if (inits.empty())
       b.setInsertionPointToEnd(loop.getBody());
     else
       scf::YieldOp::create(b, yields);
   }
+  scopes.back().top = top;
   unflatten(op.getResults(), layouts, loop.getResults());
   return success();
 }

@@ -23,6 +23,7 @@
 #include "lib/Target/CUDA/Layouts.h"
 #include "lib/Target/Coord.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include <functional>
 #include <map>
@@ -41,6 +42,8 @@ struct Home {
   int64_t offset = 0; ///< In bytes.
   mlir::Type element; ///< As it lies in memory.
   llvm::SmallVector<int64_t> strides;
+  /// Bytes that are added to the offset, if any: an index.
+  mlir::Value base = {};
 };
 
 /// A view: where it starts, and its sizes and strides in elements.
@@ -69,6 +72,26 @@ struct ThreadGroup {
   /// the group meets, and where its shared memory begins. Values of the
   /// function's entry; null for a whole block.
   mlir::Value thread, barrier, shared;
+  /// The most that may be used of it, for copies ahead.
+  int64_t sharedLimit = 0;
+};
+
+/// What `mma.sync` multiplies at once: 16 rows by 8 columns over 32 bytes of k.
+struct MatrixKind {
+  mlir::NVVM::MMATypes a, b;
+  int64_t perWord; ///< Elements of an operand in 4 bytes.
+  bool isInteger;
+  int64_t getDepth() const { return 8 * perWord; }
+};
+
+/// Copies of later steps' tiles while a step computes. See Pipeline.cpp.
+struct Ring {
+  llvm::SmallVector<tile::LoadOp> loads;
+  /// What of the body their positions follow from, in order.
+  llvm::SmallVector<mlir::Operation *> positions;
+  llvm::SmallVector<Home> homes; ///< Of the first slot, per load.
+  int64_t slotBytes = 0, stages = 0;
+  mlir::Value upper, step;
 };
 
 class Emitter : CoordEmitter {
@@ -118,6 +141,18 @@ private:
                  mlir::ValueRange flat);
   void bringHome(mlir::scf::ForOp op);
 
+  //===-- Pipelines (Pipeline.cpp) ----------------------------------------===//
+  std::optional<Ring> createRing(mlir::scf::ForOp op);
+  llvm::SmallVector<mlir::Value> startRing(mlir::scf::ForOp op,
+                                           const Ring &ring, mlir::Value lower);
+  llvm::SmallVector<mlir::Value> advanceRing(mlir::scf::ForOp op,
+                                             const Ring &ring,
+                                             mlir::Value induction,
+                                             mlir::ValueRange slots);
+  void copyStep(mlir::scf::ForOp op, const Ring &ring, mlir::Value induction,
+                mlir::Value slot);
+  void copyTile(tile::LoadOp op, const Home &home);
+
   //===-- Layouts (Natural.cpp) -------------------------------------------===//
   /// The layout in which a tile comes about; nothing where any will do.
   std::optional<LinearLayout> getNatural(mlir::Value tile);
@@ -147,6 +182,9 @@ private:
   void emitLoadScalar(tile::LoadScalarOp op);
   mlir::LogicalResult emitStore(tile::StoreOp op);
   Registers load(tile::LoadOp op, const LinearLayout &layout);
+  Access getLoadAccess(tile::LoadOp op);
+  mlir::Value getBytesInside(Access &access, unsigned along, int64_t reg);
+  void copyAll(Access &access, const Home &home);
   mlir::Value getUniformBounds(const Access &access, bool isNamed);
   mlir::Value getAlignment(const Access &access);
   mlir::Value getPredicate(Access &access, int64_t reg, bool isInside);
@@ -156,6 +194,10 @@ private:
   void prepare(Access &access, const LinearLayout &layout);
 
   //===-- Shared memory (Shared.cpp) --------------------------------------===//
+  struct Mark {
+    size_t homes, matrixHomes;
+    int64_t top;
+  };
   int64_t allocate(int64_t bytes);
   Home createHome(mlir::RankedTensorType type, llvm::ArrayRef<unsigned> order);
   void beforeWrite();
@@ -172,6 +214,17 @@ private:
                      mlir::Value at = {});
   /// The tile at home, its dims in `order` from the outermost on.
   Home getHome(mlir::Value tile, llvm::ArrayRef<unsigned> order);
+  /// A home whose rows `ldmatrix` reads: of 16 bytes at least, aligned, and in
+  /// different banks. It has at least `depth` of dim `kDim`.
+  Home createMatrixHome(mlir::RankedTensorType type,
+                        llvm::ArrayRef<unsigned> order, unsigned kDim,
+                        int64_t depth);
+  /// The operand of a product so, zeros beyond its end up to a multiple of what
+  /// an instruction multiplies.
+  Home getMatrixHome(mlir::Value tile, unsigned kDim, const MatrixKind &kind);
+  Mark getMark() const;
+  /// Forgets the homes that were made since, whose memory is free again.
+  void release(const Mark &mark);
   mlir::Value getSharedPointer(mlir::Value bytes, int64_t offset);
 
   //===-- Ops that are anchors (Reduce.cpp, Multiply.cpp) -----------------===//
@@ -179,6 +232,18 @@ private:
   mlir::LogicalResult emitScan(tile::ScanOp op);
   mlir::LogicalResult emitConcat(tile::ConcatOp op);
   mlir::LogicalResult emitMma(tile::MmaOp op);
+  LinearLayout getSums(tile::MmaOp op);
+  mlir::LogicalResult emitFragments(tile::MmaOp op, const MatrixKind &kind);
+  struct Operand;
+  Registers multiplyFragments(tile::MmaOp op, const MatrixKind &kind,
+                              Operand &a, Operand &c, Registers sums);
+  Operand getOperand(tile::MmaOp op, unsigned dim, const MatrixKind &kind);
+  bool isInRegisters(mlir::Value tile, const LinearLayout &layout);
+  Registers packWords(mlir::Value tile, unsigned kDim,
+                      const LinearLayout &layout, const MatrixKind &kind);
+  mlir::Value packWord(mlir::ValueRange scalars);
+  void readAhead(tile::MmaOp op, unsigned dim, const MatrixKind &kind);
+  Registers readMatrices(const Operand &operand, int64_t first, int64_t count);
   mlir::Value combine(tile::Combine kind, mlir::Value a, mlir::Value b);
   mlir::Value shuffle(mlir::Value value, int64_t lanes);
   void neutralizeBeyond(tile::ReduceOp op, const LinearLayout &layout,
@@ -197,6 +262,9 @@ private:
     std::vector<std::tuple<mlir::Value, LinearLayout, Registers>> values;
     std::vector<std::tuple<mlir::Value, llvm::SmallVector<unsigned>, Home>>
         homes;
+    std::vector<std::pair<mlir::Value, Home>> matrixHomes;
+    /// Fragments that were read before a loop.
+    std::vector<std::tuple<mlir::Value, LinearLayout, Registers>> words;
     int64_t top = 0;
   };
   struct RegionScope;
@@ -205,7 +273,8 @@ private:
   int64_t warps;
   mlir::Value threadId; ///< i32, in the group.
   mlir::Value shared;
-  mlir::Value groupBarrier;  ///< i32; null: the block's.
+  mlir::Value groupBarrier; ///< i32; null: the block's.
+  int64_t sharedLimit;
   mlir::Operation *entryEnd; ///< What depends on the thread alone goes before.
 
   struct Anchor {
@@ -221,6 +290,8 @@ private:
   std::map<std::pair<std::string, unsigned>, mlir::Value> threadPositions;
   llvm::SmallVector<Scope> scopes;
   std::pair<mlir::scf::ForOp, LoopEmitter> replaced;
+  /// Whether sums are reduced along rows, or multiplied again.
+  bool hasRowWork = false;
   bool pendingReads = false, pendingWrites = false;
   int64_t sharedBytes = 0;
 };
@@ -237,6 +308,12 @@ mlir::Type getMemoryType(mlir::Type element);
 int64_t getMemoryBytes(mlir::Type element);
 
 mlir::RankedTensorType typeOf(mlir::Value tile);
+
+/// How tensor cores multiply these operands, if they do.
+std::optional<MatrixKind> getMatrixKind(tile::MmaOp op);
+
+/// Whether an op is computed element by element from tiles of its shape.
+bool isElementwise(mlir::Operation *op);
 
 /// All dims of a tile but one.
 llvm::SmallVector<int64_t> getOtherDims(unsigned rank, int64_t axis);

@@ -39,6 +39,11 @@ public:
     layout.add(in, dim, bits);
     return bits;
   }
+  /// The same; what the dim lacks is repeated.
+  void takeOrRepeat(In in, unsigned dim, unsigned bits) {
+    layout.addRepeats(in, bits - take(in, dim, bits));
+  }
+  unsigned getLeft(unsigned dim) const { return left[dim]; }
   /// Gives lanes, then warps, then registers what is left, along `order`.
   LinearLayout finish(llvm::ArrayRef<unsigned> order) {
     for (In in : {In::Lane, In::Warp}) {
@@ -117,4 +122,89 @@ LinearLayout lathe::cuda::getWarpgroupSums(llvm::ArrayRef<int64_t> shape,
   builder.take(In::Register, 1, 63);
   builder.take(In::Register, 0, blockBits);
   return builder.finish({0, 1});
+}
+
+//===----------------------------------------------------------------------===//
+// Fragments
+//===----------------------------------------------------------------------===//
+
+/// Bits of a lane's number that stand for pairs of columns (or words of k), and
+/// for rows.
+static constexpr unsigned kQuadBits = 2, kGroupBits = 3;
+
+/// How many of `bits` bits of the warp go along rows, so that a warp's rows and
+/// columns together, which is what it reads of both operands, are few.
+static unsigned getRowWarps(unsigned rowBits, unsigned columnBits,
+                            unsigned bits) {
+  unsigned best = 0;
+  uint64_t least = UINT64_MAX;
+  for (unsigned rows = 0; rows <= std::min(rowBits, bits); ++rows) {
+    unsigned columns = std::min(bits - rows, columnBits);
+    uint64_t blocks = (uint64_t(2) << (rowBits - rows)) +
+                      (uint64_t(1) << (columnBits - columns));
+    // What is left of the warps would repeat.
+    blocks += uint64_t(bits - rows - columns) << 32;
+    if (blocks <= least) {
+      least = blocks;
+      best = rows;
+    }
+  }
+  return best;
+}
+
+LinearLayout lathe::cuda::getFragments(llvm::ArrayRef<int64_t> shape,
+                                       int64_t warps, bool asRows) {
+  Builder builder(shape, warps);
+  unsigned warpBits = llvm::Log2_64(warps);
+  builder.takeOrRepeat(In::Register, 1, 1);
+  builder.takeOrRepeat(In::Lane, 1, kQuadBits);
+  builder.takeOrRepeat(In::Lane, 0, kGroupBits);
+  builder.takeOrRepeat(In::Register, 0, 1);
+  unsigned rowBits = builder.getLeft(0), columnBits = builder.getLeft(1);
+  unsigned rows = asRows ? std::min(rowBits, warpBits)
+                         : getRowWarps(rowBits, columnBits, warpBits);
+  unsigned columns = std::min(columnBits, warpBits - rows);
+  builder.take(In::Register, 1, columnBits - columns);
+  builder.take(In::Register, 0, rowBits - rows);
+  builder.take(In::Warp, 0, rows);
+  builder.take(In::Warp, 1, columns);
+  return builder.finish({0, 1});
+}
+
+LinearLayout lathe::cuda::getOperandFragments(const LinearLayout &sums,
+                                              unsigned dim, int64_t depth,
+                                              int64_t perWord) {
+  LinearLayout layout(2);
+  unsigned kDim = 1 - dim;
+  auto along = [](unsigned dim, int64_t at) {
+    LinearLayout::Position position(2, 0);
+    position[dim] = at;
+    return position;
+  };
+  constexpr int64_t words = int64_t(1) << kQuadBits;
+  int64_t step = 2 * words * perWord; // k of an instruction.
+  for (int64_t k = 1; k < perWord; k *= 2)
+    layout.addBasis(In::Register, along(kDim, k));
+  // Rows have two words of each k, eight apart; columns one.
+  llvm::ArrayRef<LinearLayout::Position> own = sums.getBases(In::Register);
+  if (dim == 0)
+    layout.addBasis(In::Register, along(0, own[1][0]));
+  layout.addBasis(In::Register, along(kDim, words * perWord));
+  for (const LinearLayout::Position &basis : own.drop_front(2))
+    if (basis[dim])
+      layout.addBasis(In::Register, along(dim, basis[dim]));
+  for (int64_t k = step; k < depth; k *= 2)
+    layout.addBasis(In::Register, along(kDim, k));
+  for (int64_t word = 1; word < words; word *= 2)
+    layout.addBasis(In::Lane, along(kDim, word * perWord));
+  // Lanes of one group have a row of A, or a column of B, in common. Sums have
+  // their columns in pairs there: the operand has them one by one.
+  auto lanes = sums.getBases(In::Lane);
+  for (unsigned bit = 0; bit < kGroupBits; ++bit)
+    layout.addBasis(In::Lane, along(dim, dim == 0   ? lanes[kQuadBits + bit][0]
+                                         : bit == 0 ? own[0][1]
+                                                    : lanes[bit - 1][1]));
+  for (const LinearLayout::Position &basis : sums.getBases(In::Warp))
+    layout.addBasis(In::Warp, along(dim, basis[dim]));
+  return layout;
 }

@@ -36,6 +36,29 @@ LinearLayout getOuterProduct(llvm::ArrayRef<int64_t> shape, int64_t warps);
 LinearLayout getWarpgroupSums(llvm::ArrayRef<int64_t> shape,
                               int64_t warpgroups);
 
+//===-- Fragments of tensor cores -----------------------------------------===//
+//
+// `mma.sync` multiplies 16 rows by 8 columns over 32 bytes of k. Of the sums a
+// lane 4g + t has columns 2t, 2t + 1 of rows g and g + 8; of an operand the
+// same word of 4 bytes along k, and the word 16 bytes on (PTX ISA, "Matrix
+// Fragments for mma.m16n8k16"). Where a tile has fewer rows or columns, lanes
+// and registers repeat them.
+
+/// Sums [m, n] of such products: registers are numbered as the instruction
+/// wants them, then over blocks of columns, then over blocks of rows. `asRows`:
+/// warps lie along rows as far as these go, so that what follows a row (a
+/// softmax, another product) stays within a warp; else as operands are read
+/// least often.
+LinearLayout getFragments(llvm::ArrayRef<int64_t> shape, int64_t warps,
+                          bool asRows);
+
+/// What the products of `sums` want of an operand: [m, k] if `dim` is 0, [k, n]
+/// if it is 1, `perWord` elements of k in 4 bytes. It has at least 32 bytes of
+/// k, even where `depth` is less. Registers: the elements of a word, the words
+/// of an instruction, blocks along `dim`, steps of k.
+LinearLayout getOperandFragments(const LinearLayout &sums, unsigned dim,
+                                 int64_t depth, int64_t perWord);
+
 } // namespace lathe::cuda
 
 #endif // LATHE_LIB_TARGET_CUDA_LAYOUTS_H

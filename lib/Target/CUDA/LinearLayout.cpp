@@ -190,6 +190,17 @@ LinearLayout LinearLayout::project(llvm::ArrayRef<int64_t> dims) const {
   return result;
 }
 
+LinearLayout LinearLayout::within(llvm::ArrayRef<int64_t> shape) const {
+  LinearLayout result(rank);
+  for (In in : ins)
+    for (Position basis : bases[in]) {
+      for (auto [at, size] : llvm::zip_equal(basis, shape))
+        at &= int64_t(llvm::PowerOf2Ceil(std::max<int64_t>(size, 1))) - 1;
+      result.addBasis(in, std::move(basis));
+    }
+  return result;
+}
+
 LinearLayout LinearLayout::withoutRepeatedRegisters(
     llvm::SmallVectorImpl<int64_t> &source) const {
   LinearLayout result(rank);

@@ -84,6 +84,10 @@ public:
   /// broadcast along the others, or of the result of a reduction.
   LinearLayout project(llvm::ArrayRef<int64_t> dims) const;
 
+  /// The same for a tile of `shape`: what would lie beyond it, rounded up to
+  /// powers of two, repeats.
+  LinearLayout within(llvm::ArrayRef<int64_t> shape) const;
+
   /// Without the registers that repeat others. `source[r]` is the register of
   /// the result that holds what register `r` held.
   LinearLayout

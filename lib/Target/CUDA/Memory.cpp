@@ -8,6 +8,7 @@
 // wide, too.
 
 #include "lib/Target/CUDA/Emitter.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/IR/Matchers.h"
 
 using namespace mlir;
@@ -372,11 +373,16 @@ Registers Emitter::loadAll(Access &access, bool isFast) {
   return result;
 }
 
-Registers Emitter::load(tile::LoadOp op, const LinearLayout &layout) {
+Emitter::Access Emitter::getLoadAccess(tile::LoadOp op) {
   Access access{*views.at(op.getView()), op.getType(), op.getIndices(),
                 op.getDims(), op.getInBounds()};
   if (auto pad = op.getPadAttr(); pad && !isa<UnitAttr>(pad))
     access.pad = pad;
+  return access;
+}
+
+Registers Emitter::load(tile::LoadOp op, const LinearLayout &layout) {
+  Access access = getLoadAccess(op);
   if (op.getGather()) {
     access.gatherDim = *op.getGatherDim();
     access.gathered = get(op.getGather(), layout.project({*access.gatherDim}));
@@ -396,6 +402,91 @@ Registers Emitter::load(tile::LoadOp op, const LinearLayout &layout) {
     scf::YieldOp::create(b, loadAll(access, fast));
   }
   return Registers(branch.getResults());
+}
+
+//===----------------------------------------------------------------------===//
+// Copies to shared memory
+//===----------------------------------------------------------------------===//
+
+/// How many bytes of the chunk from register `reg` on exist, as an i32; null if
+/// all do. `along`: the dim of the chunk.
+Value Emitter::getBytesInside(Access &access, unsigned along, int64_t reg) {
+  auto constant = [&](int64_t value) -> Value {
+    return arith::ConstantOp::create(b, b.getI32IntegerAttr(value));
+  };
+  Value test = getPredicate(access, reg, /*isInside=*/false);
+  Value bytes;
+  const Coord &size = access.view.sizes[access.dims[along]];
+  Coord at = access.start[access.dims[along]];
+  bool isWhole = access.isPromised(along) ||
+                 (at.isStatic() && size.isStatic() && at.offset >= 0 &&
+                  at.offset + access.type.getDimSize(along) <= size.offset);
+  if (!isWhole) {
+    at = add(at,
+             {access.threads[along], access.layout.applyRegister(reg)[along]});
+    Value left = arith::SubIOp::create(b, indexValue(size), indexValue(at));
+    left = arith::MinUIOp::create(b, left, index(access.run));
+    bytes = arith::IndexCastOp::create(
+        b, b.getI32Type(),
+        indexValue(mul({left, 0}, {{}, getMemoryBytes(access.view.element)})));
+  }
+  if (!test)
+    return bytes;
+  return arith::SelectOp::create(
+      b, test, bytes ? bytes : constant(kAccessBytes), constant(0));
+}
+
+/// Chunks of 16 bytes on their way to `home`, zeros for what does not exist.
+void Emitter::copyAll(Access &access, const Home &home) {
+  int64_t bytes = getMemoryBytes(access.view.element);
+  unsigned along = home.strides[0] == 1 ? 0 : 1;
+  Coord thread{home.base, 0};
+  for (unsigned t = 0; t < access.threads.size(); ++t)
+    if (Value at = access.threads[t])
+      thread = add(thread, mul({at, 0}, {{}, home.strides[t] * bytes}));
+  int64_t count = access.layout.getSize(LinearLayout::Register);
+  for (int64_t reg = 0; reg < count; reg += access.run) {
+    int64_t offset = home.offset;
+    for (auto [at, stride] :
+         llvm::zip(access.layout.applyRegister(reg), home.strides))
+      offset += at * stride * bytes;
+    NVVM::CpAsyncOp::create(b, getSharedPointer(thread.base, offset),
+                            getAddress(access, reg), uint32_t(kAccessBytes),
+                            NVVM::LoadCacheModifierKind::CG,
+                            getBytesInside(access, along, reg));
+  }
+}
+
+/// Where chunks are aligned they are on their way afterwards; else the tile is
+/// at home. No barrier: that is up to the caller.
+void Emitter::copyTile(tile::LoadOp op, const Home &home) {
+  auto view = op.getView().getDefiningOp<tile::ViewOp>();
+  SmallVector<int64_t> source;
+  LinearLayout layout = getCoalesced(op.getType(), view, op.getDims())
+                            .withoutRepeatedRegisters(source);
+  Access access = getLoadAccess(op);
+  prepare(access, layout);
+  OpBuilder::InsertionGuard guard(b);
+  if (Value speaks = isSpeaker(layout)) {
+    auto branch = scf::IfOp::create(b, speaks);
+    b.setInsertionPoint(branch.thenBlock()->getTerminator());
+  }
+  SmallVector<int64_t> start(2, 0);
+  auto copySlowly = [&] {
+    writeHome(home, layout, start, loadAll(access, /*isFast=*/false),
+              op.getType().getShape());
+  };
+  if (access.run * getMemoryBytes(access.view.element) < kAccessBytes)
+    return copySlowly();
+  Value isAligned = getAlignment(access);
+  if (!isAligned)
+    return copyAll(access, home);
+  auto branch = scf::IfOp::create(b, isAligned, /*withElseRegion=*/true);
+  b.setInsertionPoint(branch.thenBlock()->getTerminator());
+  copyAll(access, home);
+  b.setInsertionPoint(branch.elseBlock()->getTerminator());
+  access.tests.clear();
+  copySlowly();
 }
 
 //===----------------------------------------------------------------------===//

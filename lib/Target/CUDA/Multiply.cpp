@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Products by multiply and add: both operands are at home in shared memory, k
+// Products by multiply and add (those of f32 are exact so, and what is not deep
+// enough for tensor cores): both operands are at home in shared memory, k
 // outermost, and each thread has a block of sums.
 
 #include "lib/Target/CUDA/Emitter.h"
@@ -38,7 +39,7 @@ Registers Emitter::multiplyAdd(tile::MmaOp op, const LinearLayout &layout,
                   int64_t step, bool isUnsigned) {
     int64_t bytes = home.element.getIntOrFloatBitWidth() / 8;
     int64_t stride = home.strides[kDim] * bytes;
-    Home line{home.offset + step * stride, home.element, {1}};
+    Home line{home.offset + step * stride, home.element, {1}, home.base};
     Value at = k ? indexValue(mul({k, 0}, {{}, stride})) : Value();
     Registers values = readHome(line, its, at);
     for (Value &value : values)
@@ -61,14 +62,15 @@ Registers Emitter::multiplyAdd(tile::MmaOp op, const LinearLayout &layout,
 }
 
 LogicalResult Emitter::emitMma(tile::MmaOp op) {
+  if (auto kind = getMatrixKind(op))
+    return emitFragments(op, *kind);
   auto type = cast<RankedTensorType>(op.getType());
   int64_t depth = cast<RankedTensorType>(op.getA().getType()).getDimSize(1);
   SmallVector<int64_t> source;
   LinearLayout layout =
       getOuterProduct(type.getShape(), warps).withoutRepeatedRegisters(source);
   Registers sums = get(op.getAcc(), layout);
-  size_t homes = scopes.back().homes.size();
-  int64_t top = scopes.back().top;
+  Mark mark = getMark();
   Home a = getHome(op.getA(), {1, 0}), c = getHome(op.getB(), {0, 1});
   int64_t count = depth <= kUnrolled ? depth : std::gcd(depth, kUnrolledInLoop);
   if (count == depth) {
@@ -84,8 +86,7 @@ LogicalResult Emitter::emitMma(tile::MmaOp op) {
     scf::YieldOp::create(b, sums);
     sums = Registers(loop.getResults());
   }
-  scopes.back().homes.resize(homes);
-  scopes.back().top = top;
+  release(mark);
   anchor(op.getResult(), layout, sums);
   return success();
 }

@@ -37,7 +37,7 @@ std::optional<LinearLayout> Emitter::computeNatural(Value tile) {
   Operation *op = tile.getDefiningOp();
   ArrayRef<int64_t> shape = typeOf(tile).getShape();
   return llvm::TypeSwitch<Operation *, std::optional<LinearLayout>>(op)
-      .Case([&](tile::MmaOp) { return getOuterProduct(shape, warps); })
+      .Case([&](tile::MmaOp mma) { return getSums(mma); })
       .Case([&](tile::ReduceOp reduce) {
         return getLayout(reduce.getInput())
             .project(getOtherDims(shape.size() + 1, reduce.getAxis()));
@@ -77,8 +77,7 @@ static tile::LoadOp findLoad(Value tile) {
     Operation *op = tile.getDefiningOp();
     if (auto load = dyn_cast_or_null<tile::LoadOp>(op))
       return load;
-    if (!op || !isa_and_nonnull<arith::ArithDialect, math::MathDialect>(
-                   op->getDialect()))
+    if (!op || !isElementwise(op))
       return {};
     auto operand = llvm::find_if(op->getOperands(), [](Value its) {
       return isa<RankedTensorType>(its.getType()) &&

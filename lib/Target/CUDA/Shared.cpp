@@ -16,6 +16,19 @@ int64_t Emitter::allocate(int64_t bytes) {
   return offset;
 }
 
+Emitter::Mark Emitter::getMark() const {
+  const Scope &scope = scopes.back();
+  return {scope.homes.size(), scope.matrixHomes.size(), scope.top};
+}
+
+void Emitter::release(const Mark &mark) {
+  Scope &scope = scopes.back();
+  scope.homes.erase(scope.homes.begin() + mark.homes, scope.homes.end());
+  scope.matrixHomes.erase(scope.matrixHomes.begin() + mark.matrixHomes,
+                          scope.matrixHomes.end());
+  scope.top = mark.top;
+}
+
 void Emitter::barrier() {
   if (groupBarrier) {
     Value threads = arith::ConstantOp::create(
@@ -115,7 +128,7 @@ void Emitter::writeHome(const Home &home, const LinearLayout &layout,
       access.run = 1;
   }
   OpBuilder::InsertionGuard guard(b);
-  Coord thread;
+  Coord thread{home.base, 0};
   for (unsigned dim = 0; dim < layout.getRank(); ++dim)
     if (Value at = getThreadPosition(layout, dim))
       thread = add(thread, mul({at, 0}, {{}, home.strides[dim] * bytes}));
@@ -149,9 +162,9 @@ Registers Emitter::readHome(const Home &home, const LinearLayout &layout,
   beforeRead();
   int64_t bytes = home.element.getIntOrFloatBitWidth() / 8;
   HomeAccess access = getAccess(home, layout);
-  Coord thread;
+  Coord thread{home.base, 0};
   if (at)
-    thread = {at, 0};
+    thread = add(thread, {at, 0});
   for (unsigned dim = 0; dim < layout.getRank(); ++dim)
     if (Value its = getThreadPosition(layout, dim))
       thread = add(thread, mul({its, 0}, {{}, home.strides[dim] * bytes}));
@@ -189,6 +202,109 @@ Home Emitter::getHome(Value tile, ArrayRef<unsigned> order) {
   SmallVector<int64_t> start(type.getRank(), 0);
   writeHome(home, layout, start, values, type.getShape());
   scopes.back().homes.emplace_back(tile, SmallVector<unsigned>(order), home);
+  return home;
+}
+
+//===----------------------------------------------------------------------===//
+// Operands of tensor cores
+//===----------------------------------------------------------------------===//
+
+/// Rows of an odd number of 16 bytes begin in different banks, eight of them in
+/// all banks.
+Home Emitter::createMatrixHome(RankedTensorType type, ArrayRef<unsigned> order,
+                               unsigned kDim, int64_t depth) {
+  int64_t bytes = getMemoryBytes(type.getElementType());
+  int64_t least = kAccessBytes / bytes;
+  auto sizeOf = [&](unsigned dim) {
+    int64_t size = std::max(type.getDimSize(dim), dim == kDim ? depth : 1);
+    return int64_t(llvm::PowerOf2Ceil(size));
+  };
+  Home home;
+  home.element = getMemoryType(type.getElementType());
+  int64_t row = std::max(sizeOf(order[1]), least);
+  if (row % (2 * least) == 0)
+    row += least;
+  home.strides.assign(2, 1);
+  home.strides[order[0]] = row;
+  home.offset = allocate(sizeOf(order[0]) * row * bytes);
+  return home;
+}
+
+/// The dim of the load that a tile is computed from which is contiguous, if
+/// that is known.
+static std::optional<unsigned> getContiguousDim(Value tile) {
+  constexpr int deepest = 8;
+  bool isTurned = false;
+  for (int depth = 0; depth < deepest; ++depth) {
+    Operation *op = tile.getDefiningOp();
+    if (auto load = dyn_cast_or_null<tile::LoadOp>(op)) {
+      auto view = load.getView().getDefiningOp<tile::ViewOp>();
+      for (auto [t, dim] : llvm::enumerate(load.getDims()))
+        if (dim >= 0 && view.getStaticStrides()[dim] == 1)
+          return isTurned ? 1 - unsigned(t) : unsigned(t);
+      return std::nullopt;
+    }
+    if (auto transpose = dyn_cast_or_null<tile::TransposeOp>(op)) {
+      isTurned ^= transpose.getPermutation()[0] == 1;
+      tile = transpose.getInput();
+      continue;
+    }
+    if (!op || !isElementwise(op))
+      return std::nullopt;
+    auto operand = llvm::find_if(op->getOperands(), [](Value its) {
+      return isa<RankedTensorType>(its.getType()) &&
+             !its.getDefiningOp<arith::ConstantOp>();
+    });
+    if (operand == op->getOperands().end())
+      return std::nullopt;
+    tile = *operand;
+  }
+  return std::nullopt;
+}
+
+/// Whether `ldmatrix` can read it, and zeros are where there are no products.
+static bool isMatrixHome(const Home &home, RankedTensorType type, unsigned kDim,
+                         const MatrixKind &kind) {
+  unsigned inner = home.strides[0] == 1 ? 0 : 1;
+  return home.strides[inner] == 1 && type.getElementType() == home.element &&
+         home.strides[1 - inner] % (4 * kind.perWord) == 0 &&
+         type.getDimSize(kDim) % kind.getDepth() == 0 &&
+         (kind.perWord == 2 || inner == kDim);
+}
+
+Home Emitter::getMatrixHome(Value tile, unsigned kDim, const MatrixKind &kind) {
+  RankedTensorType type = typeOf(tile);
+  if (auto it = anchors.find(tile);
+      it != anchors.end() && it->second.home &&
+      isMatrixHome(*it->second.home, type, kDim, kind))
+    return *it->second.home;
+  for (Scope &scope : scopes)
+    for (auto &[value, home] : scope.matrixHomes)
+      if (value == tile)
+        return home;
+  SmallVector<int64_t> source;
+  LinearLayout layout = getLayout(tile).withoutRepeatedRegisters(source);
+  // Other homes may be read on the way to the values.
+  Registers values = get(tile, layout);
+  // Bytes are not transposed on the way to registers.
+  unsigned inner =
+      kind.perWord == 2 ? getContiguousDim(tile).value_or(1) : kDim;
+  bool isWhole = type.getDimSize(kDim) % kind.getDepth() == 0;
+  Home home = createMatrixHome(type, {1 - inner, inner}, kDim, kind.getDepth());
+  SmallVector<int64_t> start(2, 0);
+  if (!isWhole) {
+    SmallVector<int64_t> padded(type.getShape());
+    padded[kDim] = llvm::alignTo(padded[kDim], kind.getDepth());
+    LinearLayout all =
+        getRowMajor(padded, warps).withoutRepeatedRegisters(source);
+    Value zero = arith::ConstantOp::create(
+        b, cast<TypedAttr>(b.getZeroAttr(type.getElementType())));
+    writeHome(home, all, start,
+              Registers(all.getSize(LinearLayout::Register), zero), padded);
+    barrier();
+  }
+  writeHome(home, layout, start, values, type.getShape(), /*isExact=*/!isWhole);
+  scopes.back().matrixHomes.emplace_back(tile, home);
   return home;
 }
 

@@ -26,7 +26,41 @@ RENAMED = {
     "llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)": "emu_barrier()",
     "llvm.nvvm.barrier.cta.sync.aligned.all(i32)": "emu_barrier()",
     "llvm.nvvm.shfl.sync.bfly.i32": "emu_shfl_bfly",
+    "llvm.nvvm.cp.async.cg.shared.global.16.s": "emu_copy",
+    "llvm.nvvm.cp.async.cg.shared.global.16": "emu_copy_all",
+    "llvm.nvvm.cp.async.commit.group": "emu_commit",
+    "llvm.nvvm.cp.async.wait.group": "emu_wait",
 }
+#: Products: their intrinsics, and gpu_emulator.c's numbers.
+KINDS = {"f32.f32": 0, "bf16": 1, "s8": 2, "s8.u8": 3, "u8.s8": 4, "u8": 5}
+
+
+def define(declaration):
+    """A function for the intrinsic that a line of LLVM IR declares: by the one of
+    gpu_emulator.c that does it, with words in memory. Else the line."""
+    match = re.match(r"declare (\{[^}]*\}|i32) @llvm\.nvvm\.(ldmatrix|mma)\.(\S+?)"
+                     r"\((.*)\)", declaration)
+    if not match:
+        return declaration
+    result, op, name, types = match.groups()
+    types = [kind.split(" captures")[0].split(" readonly")[0].strip()
+             for kind in re.split(r",\s*(?![^<]*>)", types)]
+    arguments = [f"{kind} %a{i}" for i, kind in enumerate(types)]
+    lines = ["  %words = alloca [16 x i32]", "  %result = alloca [4 x i32]"]
+    if op == "mma":
+        number = KINDS[re.search(r"(?:row\.col\.)(.*)", name)[1]]
+        for i in range(len(types)):
+            lines += [f"  %p{i} = getelementptr i32, ptr %words, i32 {i}",
+                      f"  store {arguments[i]}, ptr %p{i}"]
+        lines.append("  call void @emu_mma(ptr %words, ptr %result, "
+                     f"i32 {number})")
+    else:
+        count = int(re.search(r"x([124])\.", name)[1])
+        lines.append(f"  call void @emu_ldmatrix(ptr %a0, ptr %result, i32 {count}"
+                     f", i32 {int('trans' in name)})")
+    lines += [f"  %r = load {result}, ptr %result", f"  ret {result} %r"]
+    return (f"define {result} @llvm_{op}_{name}({', '.join(arguments)}) "
+            "noinline {\n" + "\n".join(lines) + "\n}")
 
 
 def run(command, **options):
@@ -53,8 +87,14 @@ class Kernels:
         ir = run([LLVM + "mlir-translate", "--mlir-to-llvmir"],
                  input=lowered).decode()
         for old, new in RENAMED.items():
-            ir = ir.replace("@" + old, "@" + new)
+            end = "" if "(" in old else "("
+            ir = ir.replace("@" + old + end, "@" + new + end)
         ir = re.sub(r" addrspace\([13]\)", "", ir)
+        ir = re.sub(r" immarg\b", "", ir)
+        ir = "\n".join(map(define, ir.split("\n")))
+        ir = re.sub(r"@llvm\.nvvm\.(ldmatrix|mma)\.", r"@llvm_\1_", ir)
+        ir += ("\ndeclare void @emu_mma(ptr, ptr, i32)"
+               "\ndeclare void @emu_ldmatrix(ptr, ptr, i32, i32)\n")
         ir = ir.replace("ptx_kernel ", "")
         # Wide accesses stay so, and fault where they are not aligned.
         ir = re.sub(r"\b(load|store) <", r"\1 volatile <", ir)
