@@ -9,7 +9,9 @@
 //
 // The iteration space is the results' dims, merged as far as all buffers allow.
 // One dim runs along vectors; a program takes a chunk of it, or all of it for
-// several positions of the next dim if it is short.
+// several positions of the next dim if it is short. On a GPU these positions and
+// the chunk are one tile, and where elements lie one after the other along one
+// dim to be read, along another one to be written, it extends along both.
 
 #include "lib/Kernels/Pointwise.h"
 #include "dialects/Graph/IR/Polynomial.h"
@@ -26,8 +28,11 @@ namespace {
 constexpr int64_t kUnroll = 4;
 /// Elements that are worth a program.
 constexpr int64_t kProgramElements = 4096;
-/// Elements of a tile on a GPU: eight per thread of four warps.
-constexpr int64_t kGpuTile = 1024;
+/// Elements of a tile on a GPU, of which each thread of four warps has sixteen,
+/// and its sides where it is transposed.
+constexpr int64_t kGpuTile = 2048, kGpuSide = 64;
+/// Elements that a dim has to be a multiple of for tests of bounds to be few.
+constexpr int64_t kGpuRun = 8;
 
 /// Something to compute and where to put it.
 struct Piece {
@@ -52,6 +57,8 @@ struct Shape {
   /// The dim whose positions share a program, and how many do.
   std::optional<unsigned> block;
   int64_t blockSize = 1;
+  /// They are a dim of the tile, in front of the lane dim.
+  bool isBlockTiled = false, blockInBounds = false;
 };
 
 class PointwiseStrategy final : public Strategy {
@@ -248,22 +255,70 @@ collectViews(const Part &part, graph::GroupOp group, graph::DimsOf dimsOf,
   return success();
 }
 
+/// A dim along which something is contiguous that is not along the lane dim.
+static std::optional<unsigned>
+findTransposed(ArrayRef<graph::StridedView> views, const Shape &shape) {
+  for (const graph::StridedView &view : views) {
+    auto along = getConstantSize(view.strides[shape.lane]);
+    if (along && (*along == 0 || *along == 1))
+      continue;
+    for (unsigned dim = 0; dim < shape.dims.size(); ++dim) {
+      auto size = getConstantSize(shape.dims[dim]);
+      if (getConstantSize(view.strides[dim]) == 1 && !(size && *size < kGpuRun))
+        return dim;
+    }
+  }
+  return std::nullopt;
+}
+
+/// A tile of one or two dims for each program. Positions along which elements
+/// are gathered are one dim.
+static void chooseGpuTile(Shape &shape, ArrayRef<graph::StridedView> views,
+                          bool isFlat) {
+  auto atMost = [&](unsigned dim, int64_t most) {
+    auto size = getConstantSize(shape.dims[dim]);
+    return size ? std::min<int64_t>(
+                      most, llvm::PowerOf2Ceil(std::max<int64_t>(*size, 1)))
+                : most;
+  };
+  shape.tile = atMost(shape.lane, kGpuTile);
+  if (!isFlat && shape.dims.size() > 1) {
+    shape.block = findTransposed(views, shape);
+    int64_t most = kGpuSide;
+    if (shape.block) {
+      shape.tile = atMost(shape.lane, kGpuSide);
+    } else {
+      shape.block = shape.lane == shape.dims.size() - 1 ? shape.lane - 1
+                                                        : shape.dims.size() - 1;
+      most = kGpuTile / shape.tile;
+    }
+    shape.blockSize = atMost(*shape.block, most);
+    shape.isBlockTiled = shape.blockSize > 1;
+    shape.blockInBounds =
+        isMultipleOf(shape.dims[*shape.block], shape.blockSize);
+  }
+  shape.inBounds = isMultipleOf(shape.dims[shape.lane], shape.tile);
+  shape.chunk = shape.tile;
+}
+
 static Shape chooseShape(ArrayRef<AffineExpr> dims,
                          SmallVectorImpl<graph::StridedView> &views,
-                         unsigned bits, const Capability &capability) {
+                         unsigned bits, const Capability &capability,
+                         bool gathers) {
   Shape shape;
   shape.dims = collapseDims(dims, views);
   reshapeAll(views, shape.dims);
   shape.lane = chooseLaneDim(views, 0, shape.dims.size());
   AffineExpr laneSize = shape.dims[shape.lane];
-  bool isGpu = capability.kind == Capability::Kind::Gpu;
+  if (capability.kind == Capability::Kind::Gpu) {
+    chooseGpuTile(shape, views, /*isFlat=*/gathers);
+    return shape;
+  }
   shape.tile = chooseTileSize(capability, bits, kUnroll, laneSize);
-  if (isGpu)
-    shape.tile = std::max(shape.tile, std::min(kGpuTile, shape.tile * 8));
   shape.inBounds = isMultipleOf(laneSize, shape.tile);
-  shape.chunk = isGpu ? shape.tile : std::max(kProgramElements, shape.tile);
+  shape.chunk = std::max(kProgramElements, shape.tile);
   std::optional<int64_t> size = getConstantSize(laneSize);
-  if (!size || *size > shape.chunk || isGpu)
+  if (!size || *size > shape.chunk)
     return shape;
   // The dim is short: a program takes all of it, several times.
   shape.chunk = 0;
@@ -298,9 +353,11 @@ private:
                             llvm::function_ref<void(Value)> body);
   void forEachLane(llvm::function_ref<void(Value)> body);
   LogicalResult buildTile(ArrayRef<Value> bases);
+  LogicalResult buildGpuTile(ArrayRef<Value> bases);
+  LogicalResult buildGpu(ArrayRef<AffineExpr> gridDims, AffineExpr outer);
 
   const Part &part;
-  const Shape &shape;
+  Shape shape;
   graph::GroupOp group;
   LoweringContext &context;
   KernelBuilder kernel;
@@ -356,6 +413,9 @@ void PartBuilder::forEachLane(llvm::function_ref<void(Value)> body) {
 
 LogicalResult PartBuilder::buildTile(ArrayRef<Value> bases) {
   TileWindow window{llvm::to_vector(bases), {}};
+  if (shape.isBlockTiled)
+    window.extents.push_back(
+        {*shape.block, shape.blockSize, shape.blockInBounds});
   window.extents.push_back({shape.lane, shape.tile, shape.inBounds});
   TileEvaluator evaluator(kernel, group, context, window);
   graph::ViewStep collapse = graph::ViewStep::getReshape(shape.dims);
@@ -376,8 +436,58 @@ LogicalResult PartBuilder::buildTile(ArrayRef<Value> bases) {
   return success();
 }
 
+/// One tile, twice where elements at its border may be outside one by one: with
+/// tests of bounds only for the last ones.
+LogicalResult PartBuilder::buildGpuTile(ArrayRef<Value> bases) {
+  AffineExpr size = shape.dims[shape.lane];
+  if (shape.inBounds || isMultipleOf(size, kGpuRun))
+    return buildTile(bases);
+  ImplicitLocOpBuilder &b = kernel.getBuilder();
+  auto isInside = [&](unsigned dim, int64_t count) -> Value {
+    Value end = kernel.add(bases[dim], kernel.getIndex(count));
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::ule, end,
+                                 kernel.getSize(shape.dims[dim]));
+  };
+  Value isWhole = isInside(shape.lane, shape.tile);
+  if (shape.isBlockTiled && !shape.blockInBounds)
+    isWhole = arith::AndIOp::create(b, isWhole,
+                                    isInside(*shape.block, shape.blockSize));
+  auto branch = scf::IfOp::create(b, isWhole, /*withElseRegion=*/true);
+  bool blockInBounds = shape.blockInBounds;
+  for (bool inside : {true, false}) {
+    OpBuilder::InsertionGuard guard(b);
+    Block *block = inside ? branch.thenBlock() : branch.elseBlock();
+    b.setInsertionPoint(block->getTerminator());
+    shape.inBounds = inside;
+    shape.blockInBounds = inside || blockInBounds;
+    if (failed(buildTile(bases)))
+      return failure();
+  }
+  return success();
+}
+
+/// Grids are long in their first dim only.
+LogicalResult PartBuilder::buildGpu(ArrayRef<AffineExpr> gridDims,
+                                    AffineExpr outer) {
+  bool isOne = getConstantSize(outer) == 1;
+  SmallVector<Value> bases =
+      kernel.delinearize(kernel.getProgramId(isOne ? 1 : 0), gridDims);
+  Value lane = kernel.getProgramId(isOne ? 0 : 1);
+  bases[shape.lane] = kernel.mul(lane, kernel.getIndex(shape.tile));
+  if (shape.isBlockTiled)
+    bases[*shape.block] =
+        kernel.mul(bases[*shape.block], kernel.getIndex(shape.blockSize));
+  LogicalResult result = buildGpuTile(bases);
+  AffineExpr chunks = ceilDivide(shape.dims[shape.lane], shape.tile);
+  kernel.setGrid({isOne ? chunks : outer, isOne ? outer : chunks});
+  return result;
+}
+
 LogicalResult PartBuilder::build() {
   graph::Dims gridDims = getGridDims();
+  AffineExpr outer = graph::getProduct(kernel.getContext(), gridDims);
+  if (context.capability.kind == Capability::Kind::Gpu)
+    return buildGpu(gridDims, outer);
   bool chunked = shape.chunk != 0;
   SmallVector<Value> bases =
       kernel.delinearize(kernel.getProgramId(chunked ? 1 : 0), gridDims);
@@ -395,7 +505,6 @@ LogicalResult PartBuilder::build() {
     });
   else
     forLanes();
-  AffineExpr outer = graph::getProduct(kernel.getContext(), gridDims);
   if (chunked)
     kernel.setGrid({ceilDivide(shape.dims[shape.lane], shape.chunk), outer});
   else
@@ -438,9 +547,17 @@ static FailureOr<LaunchSpec> lowerPart(const Part &part, graph::GroupOp group,
   if (failed(collectViews(part, group, context.dimsOf, views, bits,
                           [](Operation *, StringRef) {})))
     return group.emitError("was lowered without having matched");
-  Shape shape = chooseShape(part.front().dims, views, bits, context.capability);
+  bool gathers =
+      llvm::any_of(group.getBody().front(), [](Operation &op) {
+        return graph::isGather(&op);
+      });
+  Shape shape = chooseShape(part.front().dims, views, bits, context.capability,
+                            gathers);
   LaunchBuilder launch(group, context);
-  KernelBuilder kernel = launch.addKernel("pointwise", {shape.tile});
+  SmallVector<int64_t> tile{shape.tile};
+  if (shape.isBlockTiled)
+    tile.insert(tile.begin(), shape.blockSize);
+  KernelBuilder kernel = launch.addKernel("pointwise", tile);
   if (failed(PartBuilder(part, shape, group, context, kernel).build()))
     return failure();
   AffineExpr count = graph::getProduct(group.getContext(), part.front().dims);

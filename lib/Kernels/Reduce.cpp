@@ -2,8 +2,8 @@
 //
 // Groups whose root combines along dims: reduce, arg_reduce, softmax and norms.
 // Statistics are of the compute type: f32 for f16 and bf16. A row of constant
-// length up to 2048 is one tile, which all passes share; a longer or dynamic
-// one is read again in every pass, from the L1 cache.
+// length up to 2048, or 32768 on a GPU, is one tile, which all passes share; a
+// longer or dynamic one is read again in every pass, from a cache.
 
 #include "dialects/Graph/IR/Polynomial.h"
 #include "lib/Kernels/RowKernel.h"
@@ -316,7 +316,12 @@ FailureOr<LoweredGroup> ReduceStrategy::lower(graph::GroupOp group,
   if (failed(problem))
     return group.emitError("was lowered without having matched: ") << reason;
   LaunchBuilder launch(group, context);
-  KernelBuilder kernel = launch.addKernel("reduce", {problem->tile});
+  SmallVector<int64_t> tile{problem->tile};
+  if (problem->rows > 1)
+    tile.insert(tile.begin(), problem->rows);
+  KernelBuilder kernel = launch.addKernel(
+      tile::ScheduleAttr::get(group.getContext(), "reduce", tile, /*stages=*/1,
+                              problem->warps));
   RowKernel rows(*problem, group, context, kernel);
   llvm::TypeSwitch<Operation *>(problem->root)
       .Case([&](graph::ReduceOp op) { buildReduce(op, rows); })

@@ -12,6 +12,12 @@ static constexpr int64_t kUnroll = 4;
 /// The longest row that is one tile: all passes over it read the same value.
 static constexpr int64_t kMaxRowTile = 2048;
 
+/// On a GPU: bits that a thread keeps of a row, in f32 or what is wider, and the
+/// most warps that share one.
+static constexpr int64_t kGpuThreadBits = 1024, kGpuWarps = 32;
+/// Threads of a warp, and the most rows of a program.
+static constexpr int64_t kGpuWarpSize = 32, kGpuRows = 32;
+
 //===----------------------------------------------------------------------===//
 // Analysis
 //===----------------------------------------------------------------------===//
@@ -32,6 +38,7 @@ struct RowAnalysis {
   LogicalResult addLeaves(Value value, const graph::Access &access);
   LogicalResult collectViews();
   void chooseLoops(bool vertical);
+  void chooseGpuRows();
 };
 } // namespace
 
@@ -161,8 +168,41 @@ void RowAnalysis::chooseLoops(bool vertical) {
   AffineExpr size = problem.dims[problem.lane];
   problem.tile = chooseTileSize(context.capability, bits, kUnroll, size);
   std::optional<int64_t> row = getConstantSize(size);
-  if (problem.isHorizontal() && row && *row > 0 && *row <= kMaxRowTile)
+  if (context.capability.kind == Capability::Kind::Gpu)
+    chooseGpuRows();
+  else if (problem.isHorizontal() && row && *row > 0 && *row <= kMaxRowTile)
     problem.tile = *row;
+}
+
+/// A row stays in registers, of one warp or as many as it takes. Short ones
+/// share a program, each with a warp of its own.
+void RowAnalysis::chooseGpuRows() {
+  if (!problem.isHorizontal())
+    return;
+  int64_t perThread = kGpuThreadBits / std::max<int64_t>(bits, 32);
+  int64_t perWarp = perThread * kGpuWarpSize;
+  std::optional<int64_t> row = getConstantSize(problem.dims[problem.lane]);
+  if (!row || *row > perWarp * kGpuWarps) {
+    problem.warps = row ? 8 : 4;
+    problem.tile = problem.warps * perWarp / (row ? 2 : 4);
+    return;
+  }
+  problem.tile = std::max<int64_t>(*row, 1);
+  int64_t padded = llvm::PowerOf2Ceil(problem.tile);
+  if (padded > perWarp) {
+    problem.warps = padded / perWarp;
+    return;
+  }
+  // Where rows are gathered from is a scalar of the program.
+  bool gathers = llvm::any_of(group.getBody().front(), [](Operation &op) {
+    return graph::isGather(&op);
+  });
+  if (gathers)
+    return;
+  problem.rows = std::min(problem.warps * perWarp / padded, kGpuRows);
+  if (auto count = getConstantSize(problem.dims[problem.boundary - 1]))
+    problem.rows = std::min<int64_t>(
+        problem.rows, llvm::PowerOf2Ceil(std::max<int64_t>(*count, 1)));
 }
 
 FailureOr<RowProblem>
@@ -187,26 +227,34 @@ lathe::kernels::analyzeRows(graph::GroupOp group, ArrayRef<int64_t> axes,
 
 RowKernel::RowKernel(const RowProblem &problem, graph::GroupOp group,
                      LoweringContext &context, KernelBuilder kernel)
-    : problem(problem), group(group), context(context), kernel(kernel) {
+    : problem(problem), group(group), context(context), kernel(kernel),
+      rowsInBounds(problem.rows == 1 ||
+                   isMultipleOf(problem.dims[problem.boundary - 1],
+                                problem.rows)) {
   graph::Dims kept(ArrayRef(problem.dims).take_front(problem.boundary));
   if (!problem.isHorizontal())
     kept[problem.lane] = ceilDivide(kept[problem.lane], problem.tile);
+  else
+    kept.back() = ceilDivide(kept.back(), problem.rows);
   grid = graph::getProduct(kernel.getContext(), kept);
   bases = this->kernel.delinearize(this->kernel.getProgramId(0), kept);
   if (!problem.isHorizontal())
     bases[problem.lane] =
         this->kernel.mul(bases[problem.lane], kernel.getIndex(problem.tile));
+  else
+    bases.back() =
+        this->kernel.mul(bases.back(), kernel.getIndex(problem.rows));
   bases.resize(problem.dims.size(), this->kernel.getIndex(0));
 }
 
 RankedTensorType RowKernel::getTileType(Type element) const {
   if (problem.isHorizontal())
-    return RankedTensorType::get({1, problem.tile}, element);
+    return RankedTensorType::get({problem.rows, problem.tile}, element);
   return RankedTensorType::get({problem.tile}, element);
 }
 
 RankedTensorType RowKernel::getStatisticType(Type element) const {
-  int64_t size = problem.isHorizontal() ? 1 : problem.tile;
+  int64_t size = problem.isHorizontal() ? problem.rows : problem.tile;
   return RankedTensorType::get({size}, element);
 }
 
@@ -219,7 +267,8 @@ bool RowKernel::isSingleStep() const {
 RowKernel::Step RowKernel::makeStep(bool inBounds) {
   TileWindow window{bases, {}};
   if (problem.isHorizontal())
-    window.extents.push_back({problem.boundary - 1, 1, /*inBounds=*/true});
+    window.extents.push_back(
+        {problem.boundary - 1, problem.rows, rowsInBounds});
   window.extents.push_back({problem.lane, problem.tile, inBounds});
   Step step{TileEvaluator(kernel, group, context, window), window, Value()};
   if (inBounds || !problem.isHorizontal())
@@ -445,7 +494,8 @@ void RowKernel::storeStatistic(Value statistic) {
     bases[i] = kernel.getIndex(0);
   TileWindow window{bases, {}};
   if (problem.isHorizontal())
-    window.extents.push_back({problem.boundary - 1, 1, /*inBounds=*/true});
+    window.extents.push_back(
+        {problem.boundary - 1, problem.rows, rowsInBounds});
   else
     window.extents.push_back(
         {problem.lane, problem.tile,

@@ -5,8 +5,9 @@
 // The iteration space is the input's dims, *kept* dims first, then *reduced*
 // ones, each merged as far as all buffers allow. Vectors run along one of them:
 //
-//   horizontal: along a reduced dim. A program has one row; statistics are
-//               tiles of one element (tensor<1xf32>), combined across lanes.
+//   horizontal: along a reduced dim. A program has one row, on a GPU several
+//               of the last kept dim; statistics are tiles of one element a row
+//               (tensor<1xf32>), combined across lanes.
 //   vertical:   along a kept dim. A program has as many rows as lanes;
 //               statistics are tiles of a vector, combined lane by lane.
 
@@ -35,6 +36,8 @@ struct RowProblem {
 
   unsigned lane = 0;
   int64_t tile = 1;
+  /// Rows of a program, 1 unless horizontal, and the warps that run it.
+  int64_t rows = 1, warps = 4;
   bool isHorizontal() const { return lane >= boundary; }
 
   mlir::Value getInput() const { return root->getOperand(0); }
@@ -54,7 +57,7 @@ llvm::FailureOr<RowProblem> analyzeRows(graph::GroupOp group,
                                         const RowOptions &options,
                                         std::string &reason);
 
-/// Builds loops over one row (or one vector of rows).
+/// Builds loops over the rows of a program (or one vector of rows).
 class RowKernel {
 public:
   RowKernel(const RowProblem &problem, graph::GroupOp group,
@@ -128,6 +131,7 @@ private:
   KernelBuilder kernel;
   llvm::SmallVector<mlir::Value> bases;
   mlir::AffineExpr grid;
+  bool rowsInBounds;
   bool failed = false;
 };
 

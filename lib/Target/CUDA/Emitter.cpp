@@ -128,6 +128,56 @@ static bool findsRowWork(tile::KernelOp kernel) {
   return found;
 }
 
+/// How far an index moves at least from one step of `loop` to the next: 0 if
+/// that is not known.
+static int64_t getAdvance(Value index, scf::ForOp loop) {
+  if (index == loop.getInductionVar())
+    return std::max<int64_t>(getConstantIntValue(loop.getStep()).value_or(1),
+                             1);
+  Operation *op = index.getDefiningOp();
+  if (!op || op->getNumOperands() != 2)
+    return 0;
+  Value x = op->getOperand(0), y = op->getOperand(1);
+  if (isa<arith::AddIOp>(op) && loop.isDefinedOutsideOfLoop(y))
+    return getAdvance(x, loop);
+  if (isa<arith::AddIOp>(op) && loop.isDefinedOutsideOfLoop(x))
+    return getAdvance(y, loop);
+  if (auto factor = getConstantIntValue(y); isa<arith::MulIOp>(op) && factor)
+    return getAdvance(x, loop) * std::max<int64_t>(*factor, 0);
+  return 0;
+}
+
+/// Whether two steps of a loop around `store` may write the same element.
+static bool meetsItself(tile::StoreOp store) {
+  ArrayRef<int64_t> shape = store.getTile().getType().getShape();
+  for (auto loop = store->getParentOfType<scf::ForOp>(); loop;
+       loop = loop->getParentOfType<scf::ForOp>()) {
+    bool movesOn = false;
+    for (auto [dim, index] : llvm::enumerate(store.getIndices())) {
+      int64_t extent = 1;
+      for (auto [size, its] : llvm::zip_equal(shape, store.getDims()))
+        if (its == int64_t(dim))
+          extent += size - 1;
+      movesOn |= getAdvance(index, loop) >= extent;
+    }
+    if (!movesOn)
+      return true;
+  }
+  return false;
+}
+
+/// Whether at most one of both runs: they stand in branches of one `scf.if`.
+static bool isExclusive(Operation *x, Operation *y) {
+  for (auto branch = x->getParentOfType<scf::IfOp>(); branch;
+       branch = branch->getParentOfType<scf::IfOp>())
+    if (Operation *its = branch->getBlock()->findAncestorOpInBlock(*y);
+        its == branch)
+      return branch.getThenRegion().isAncestor(x->getParentRegion()) !=
+                 branch.getThenRegion().isAncestor(y->getParentRegion()) &&
+             !branch->getParentOfType<scf::ForOp>();
+  return false;
+}
+
 Emitter::Emitter(tile::KernelOp kernel, const ThreadGroup &group,
                  ImplicitLocOpBuilder &b)
     : CoordEmitter(b), kernel(kernel), warps(group.warps),
@@ -141,20 +191,26 @@ Emitter::Emitter(tile::KernelOp kernel, const ThreadGroup &group,
   entryEnd = sharedOp;
   if (!shared)
     shared = sharedOp;
+  collectAccesses();
   auto bufferOf = [](Value view) {
     return view.getDefiningOp<tile::ViewOp>().getBuffer();
   };
-  DenseSet<Value> loaded;
-  kernel.walk([&](tile::LoadOp op) { loaded.insert(bufferOf(op.getView())); });
-  kernel.walk(
-      [&](tile::LoadScalarOp op) { loaded.insert(bufferOf(op.getView())); });
-  // Two stores may meet, in layouts that give an element to different threads.
-  DenseSet<Value> stored;
-  kernel.walk([&](tile::StoreOp op) {
-    Value buffer = bufferOf(op.getView());
-    if (!stored.insert(buffer).second || loaded.contains(buffer))
-      orderedBuffers.insert(buffer);
+  // A store and another access may meet, in layouts that give an element to
+  // different threads; or a store and itself, in another step of a loop.
+  DenseMap<Value, SmallVector<Operation *>> users;
+  kernel.walk([&](Operation *op) {
+    if (isa<tile::LoadOp, tile::LoadScalarOp, tile::StoreOp>(op))
+      users[bufferOf(op->getOperand(isa<tile::StoreOp>(op)))].push_back(op);
   });
+  for (auto &[buffer, ops] : users)
+    for (Operation *op : ops) {
+      auto store = dyn_cast<tile::StoreOp>(op);
+      auto meets = [&](Operation *other) {
+        return other == op ? meetsItself(store) : !isExclusive(op, other);
+      };
+      if (store && llvm::any_of(ops, meets))
+        orderedBuffers.insert(buffer);
+    }
   hasRowWork = findsRowWork(kernel);
 }
 
@@ -245,10 +301,36 @@ LogicalResult Emitter::emitOp(Operation *op) {
       });
 }
 
+/// Whether a scalar is below 2^32: positions of programs, and parts of them.
+static bool isWord(Value scalar) {
+  Operation *op = scalar.getDefiningOp();
+  if (isa_and_nonnull<arith::DivUIOp, arith::RemUIOp>(op))
+    return isWord(op->getOperand(0));
+  return isa_and_nonnull<tile::ProgramIdOp>(op);
+}
+
+/// Divisions of words are much faster than those of 64 bits.
+Value Emitter::divideWords(Operation *op) {
+  Type i64 = b.getI64Type(), i32 = b.getI32Type();
+  Value most = arith::ConstantOp::create(b, b.getI64IntegerAttr(UINT32_MAX));
+  auto narrow = [&](Value value) -> Value {
+    value = arith::IndexCastOp::create(b, i64, mapping.lookup(value));
+    return arith::MinUIOp::create(b, value, most);
+  };
+  Value x = arith::TruncIOp::create(b, i32, narrow(op->getOperand(0)));
+  Value y = arith::TruncIOp::create(b, i32, narrow(op->getOperand(1)));
+  Value result = isa<arith::DivUIOp>(op)
+                     ? Value(arith::DivUIOp::create(b, x, y))
+                     : arith::RemUIOp::create(b, x, y);
+  return arith::IndexCastUIOp::create(b, b.getIndexType(), result);
+}
+
 LogicalResult Emitter::emitScalarOp(Operation *op) {
   if (op->getNumRegions() || llvm::any_of(op->getOperands(), isTile) ||
       op->getNumResults() != 1)
     return op->emitOpError("has no CUDA lowering");
+  if (isa<arith::DivUIOp, arith::RemUIOp>(op) && isWord(op->getOperand(0)))
+    return mapping.map(op->getResult(0), divideWords(op)), success();
   SmallVector<Value> operands;
   for (Value operand : op->getOperands())
     operands.push_back(mapping.lookup(operand));

@@ -51,8 +51,8 @@ struct View {
   mlir::Value pointer;
   mlir::Type element;
   llvm::SmallVector<Coord> sizes, strides;
-  /// Powers of two that divide each stride, and the view's offset.
-  llvm::SmallVector<int64_t> strideDivisors;
+  /// Powers of two that divide each of them, and the view's offset.
+  llvm::SmallVector<int64_t> sizeDivisors, strideDivisors;
   int64_t offsetDivisor = kAccessBytes;
 };
 
@@ -135,6 +135,7 @@ private:
   mlir::LogicalResult emitFor(mlir::scf::ForOp op);
   mlir::LogicalResult emitIf(mlir::scf::IfOp op);
   mlir::LogicalResult emitScalarOp(mlir::Operation *op);
+  mlir::Value divideWords(mlir::Operation *op);
   void flatten(mlir::ValueRange values, llvm::ArrayRef<LinearLayout> layouts,
                llvm::SmallVectorImpl<mlir::Value> &flat);
   void unflatten(mlir::ValueRange values, llvm::ArrayRef<LinearLayout> layouts,
@@ -159,6 +160,9 @@ private:
   std::optional<LinearLayout> computeNatural(mlir::Value tile);
   /// Its natural layout, or one whose accesses of memory are wide.
   LinearLayout getLayout(mlir::Value tile);
+  void collectAccesses();
+  LinearLayout getOrdered(llvm::ArrayRef<int64_t> shape,
+                          llvm::ArrayRef<unsigned> order);
   LinearLayout getCoalesced(mlir::RankedTensorType type, tile::ViewOp view,
                             llvm::ArrayRef<int64_t> dims);
 
@@ -187,10 +191,11 @@ private:
   void copyAll(Access &access, const Home &home);
   mlir::Value getUniformBounds(const Access &access, bool isNamed);
   mlir::Value getAlignment(const Access &access);
+  mlir::Value chooseForm(const Access &access);
   mlir::Value getPredicate(Access &access, int64_t reg, bool isInside);
   mlir::Value getAddress(const Access &access, int64_t reg);
-  Registers loadAll(Access &access, bool isFast);
-  void storeAll(Access &access, const Registers &values, bool isFast);
+  Registers loadAll(Access &access, bool isInside);
+  void storeAll(Access &access, const Registers &values, bool isInside);
   void prepare(Access &access, const LinearLayout &layout);
 
   //===-- Shared memory (Shared.cpp) --------------------------------------===//
@@ -283,6 +288,12 @@ private:
     std::optional<Home> home;
   };
   llvm::DenseMap<mlir::Value, Anchor> anchors;
+  /// What the kernel does with tiles of a shape: bytes of the elements that it
+  /// loads or stores, and the dim along which it combines them.
+  struct Accesses {
+    int64_t narrowest = kAccessBytes, widest = 0, reduced = -1;
+  };
+  std::map<std::vector<int64_t>, Accesses> accesses;
   llvm::DenseMap<mlir::Value, std::optional<LinearLayout>> naturals;
   llvm::DenseMap<mlir::Value, std::unique_ptr<View>> views;
   /// Buffers that the program stores twice, or loads and stores.

@@ -44,18 +44,23 @@ public:
     layout.addRepeats(in, bits - take(in, dim, bits));
   }
   unsigned getLeft(unsigned dim) const { return left[dim]; }
-  /// Gives lanes, then warps, then registers what is left, along `order`.
-  LinearLayout finish(llvm::ArrayRef<unsigned> order) {
+  /// Gives lanes, then warps, then registers what is left, along `order`, warps
+  /// along `warpOrder`.
+  LinearLayout finish(llvm::ArrayRef<unsigned> order,
+                      llvm::ArrayRef<unsigned> warpOrder) {
     for (In in : {In::Lane, In::Warp}) {
       unsigned wanted = in == In::Lane ? kLaneBits : warpBits;
       wanted -= layout.getBits(in);
-      for (unsigned dim : order)
+      for (unsigned dim : in == In::Lane ? order : warpOrder)
         wanted -= take(in, dim, wanted);
       layout.addRepeats(in, wanted);
     }
     for (unsigned dim : order)
       take(In::Register, dim, left[dim]);
     return layout;
+  }
+  LinearLayout finish(llvm::ArrayRef<unsigned> order) {
+    return finish(order, order);
   }
 
 private:
@@ -72,21 +77,34 @@ static llvm::SmallVector<unsigned> getLastFirst(unsigned rank) {
   return order;
 }
 
+/// Up to `run` registers in a row along the first dim of `order`, but no more
+/// than leaves something to each thread.
+static void takeRun(Builder &builder, llvm::ArrayRef<unsigned> order,
+                    int64_t run) {
+  if (!order.empty())
+    builder.take(
+        In::Register, order.front(),
+        std::min<unsigned>(llvm::Log2_64(run), builder.getRegisterBits()));
+}
+
 LinearLayout lathe::cuda::getBlocked(llvm::ArrayRef<int64_t> shape,
                                      int64_t warps,
                                      llvm::ArrayRef<unsigned> order,
                                      int64_t run) {
   Builder builder(shape, warps);
-  if (!order.empty())
-    builder.take(
-        In::Register, order.front(),
-        std::min<unsigned>(llvm::Log2_64(run), builder.getRegisterBits()));
+  takeRun(builder, order, run);
   return builder.finish(order);
 }
 
-LinearLayout lathe::cuda::getRowMajor(llvm::ArrayRef<int64_t> shape,
-                                      int64_t warps) {
-  return getBlocked(shape, warps, getLastFirst(shape.size()), 4);
+LinearLayout lathe::cuda::getWarpRows(llvm::ArrayRef<int64_t> shape,
+                                      int64_t warps,
+                                      llvm::ArrayRef<unsigned> order,
+                                      int64_t run) {
+  Builder builder(shape, warps);
+  takeRun(builder, order, run);
+  llvm::SmallVector<unsigned> warpOrder(order.drop_front());
+  warpOrder.push_back(order.front());
+  return builder.finish(order, warpOrder);
 }
 
 LinearLayout lathe::cuda::getAlongRegisters(llvm::ArrayRef<int64_t> shape,

@@ -18,8 +18,10 @@ constexpr int64_t kWarpSize = 32;
 LinearLayout getBlocked(llvm::ArrayRef<int64_t> shape, int64_t warps,
                         llvm::ArrayRef<unsigned> order, int64_t run);
 
-/// The same in row-major order, whatever becomes of the tile.
-LinearLayout getRowMajor(llvm::ArrayRef<int64_t> shape, int64_t warps);
+/// The same, but warps run along the other dims first and along the first one
+/// last: what combines along that dim then stays within a warp.
+LinearLayout getWarpRows(llvm::ArrayRef<int64_t> shape, int64_t warps,
+                         llvm::ArrayRef<unsigned> order, int64_t run);
 
 /// All of `axis` in registers of one thread: for what runs along it.
 LinearLayout getAlongRegisters(llvm::ArrayRef<int64_t> shape, int64_t warps,

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Views, loads and stores. An access is wide and without tests where the whole
-// tile is known to lie inside of the view and its rows to be aligned. Where
-// that is not known it has two forms, chosen at run time once for all of the
-// tile: that one, and element by element, each with a test. A tile that may
-// only be outside as a whole, along view dims that it does not extend in, is
-// wide, too.
+// Views, loads and stores. An access is wide where it is known to be aligned
+// and to lie inside of the view or outside as a whole; a test each says which,
+// where that is not known. Else the tile has two forms, chosen at run time once
+// for all of it: wide and without tests, and element by element, each with a
+// test.
 
 #include "lib/Target/CUDA/Emitter.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -32,7 +31,8 @@ struct Emitter::Access {
   SmallVector<Value> threads = {}; ///< Per tile dim, as getThreadPosition.
   int64_t run = 1;                 ///< Elements of a wide access.
   bool isAligned = false;          ///< Wide accesses are known to be.
-  Value outer = {}; ///< Whether its place in dims that no tile dim names is.
+  bool isWhole = false;            ///< None of them leaves the view halfway.
+  Value outer = {}; ///< Whether its index is inside where no tile dim runs.
   std::map<std::pair<unsigned, int64_t>, Value> tests = {};
 
   bool isPromised(unsigned tileDim) const {
@@ -49,6 +49,11 @@ struct Emitter::Access {
   }
   int64_t getStartDivisor() const;
   bool keepsAlignment(unsigned along, int64_t run) const;
+  /// Whether its only form is wide, with tests if there are any to make.
+  bool isTestedWide() const { return isAligned && isWhole; }
+  int64_t getRun(bool isInside) const {
+    return isInside || isTestedWide() ? run : 1;
+  }
   bool isNamed(unsigned viewDim) const {
     return llvm::is_contained(dims, int64_t(viewDim));
   }
@@ -118,8 +123,10 @@ void Emitter::emitView(tile::ViewOp op) {
                                   indexValue(coordOf(op.getOffset())));
     view->offsetDivisor = getDivisor(op.getOffset());
   }
-  for (OpFoldResult size : op.getMixedSizes())
+  for (OpFoldResult size : op.getMixedSizes()) {
     view->sizes.push_back(coordOf(size));
+    view->sizeDivisors.push_back(getDivisor(size));
+  }
   for (OpFoldResult stride : op.getMixedStrides()) {
     view->strides.push_back(coordOf(stride));
     view->strideDivisors.push_back(getDivisor(stride));
@@ -185,8 +192,14 @@ void Emitter::prepare(Access &access, const LinearLayout &layout) {
       run /= 2;
     if (run > 1 && stride.isStatic() && stride.offset == 1 &&
         llvm::count(access.dims, access.dims[t]) == 1 &&
-        access.keepsAlignment(t, run))
+        access.keepsAlignment(t, run)) {
       access.run = run;
+      unsigned dim = access.dims[t];
+      access.isWhole =
+          run > 1 && (access.isPromised(t) ||
+                      (getDivisor(access.indices[dim]) % run == 0 &&
+                       view.sizeDivisors[dim] % run == 0));
+    }
   }
   // Buffers begin at multiples of the widest access.
   access.isAligned = access.getStartDivisor() % access.run == 0;
@@ -291,6 +304,14 @@ Value Emitter::getAlignment(const Access &access) {
   return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, low, constant(0));
 }
 
+/// Whether the form without tests may run; null if there is one form only.
+Value Emitter::chooseForm(const Access &access) {
+  if (access.isTestedWide())
+    return {};
+  return both(b, getUniformBounds(access, /*isNamed=*/true),
+              getAlignment(access));
+}
+
 /// Whether register `reg` is an element of the tile and of the view; null if
 /// that is known. `isInside`: the tile lies inside of the view.
 Value Emitter::getPredicate(Access &access, int64_t reg, bool isInside) {
@@ -344,14 +365,14 @@ Value Emitter::getPredicate(Access &access, int64_t reg, bool isInside) {
 // Loads
 //===----------------------------------------------------------------------===//
 
-Registers Emitter::loadAll(Access &access, bool isFast) {
+Registers Emitter::loadAll(Access &access, bool isInside) {
   Type element = access.view.element, memory = getMemoryType(element);
-  int64_t run = isFast ? access.run : 1;
+  int64_t run = access.getRun(isInside);
   Registers result;
   int64_t count = access.layout.getSize(LinearLayout::Register);
   for (int64_t reg = 0; reg < count; reg += run) {
     Value pointer = getAddress(access, reg);
-    Value test = getPredicate(access, reg, isFast);
+    Value test = getPredicate(access, reg, isInside);
     if (test) {
       Value zeros = LLVM::AddressOfOp::create(b, pointer.getType(),
                                               ModuleSymbols::zeros.str());
@@ -388,10 +409,9 @@ Registers Emitter::load(tile::LoadOp op, const LinearLayout &layout) {
     access.gathered = get(op.getGather(), layout.project({*access.gatherDim}));
   }
   prepare(access, layout);
-  Value isInside = getUniformBounds(access, /*isNamed=*/true);
-  Value isFast = both(b, isInside, getAlignment(access));
+  Value isFast = chooseForm(access);
   if (!isFast)
-    return loadAll(access, true);
+    return loadAll(access, !access.isTestedWide());
   SmallVector<Type> types(layout.getSize(LinearLayout::Register),
                           access.view.element);
   auto branch = scf::IfOp::create(b, types, isFast, /*withElse=*/true);
@@ -493,11 +513,11 @@ void Emitter::copyTile(tile::LoadOp op, const Home &home) {
 // Stores
 //===----------------------------------------------------------------------===//
 
-void Emitter::storeAll(Access &access, const Registers &values, bool isFast) {
-  int64_t run = isFast ? access.run : 1;
+void Emitter::storeAll(Access &access, const Registers &values, bool isInside) {
+  int64_t run = access.getRun(isInside);
   for (int64_t reg = 0; reg < int64_t(values.size()); reg += run) {
     OpBuilder::InsertionGuard guard(b);
-    if (Value test = getPredicate(access, reg, isFast)) {
+    if (Value test = getPredicate(access, reg, isInside)) {
       auto branch = scf::IfOp::create(b, test);
       b.setInsertionPoint(branch.thenBlock()->getTerminator());
     }
@@ -534,10 +554,9 @@ LogicalResult Emitter::emitStore(tile::StoreOp op) {
       b.setInsertionPoint(branch.thenBlock()->getTerminator());
     }
     access.outer = {};
-    Value isInside = getUniformBounds(access, /*isNamed=*/true);
-    Value isFast = both(b, isInside, getAlignment(access));
+    Value isFast = chooseForm(access);
     if (!isFast) {
-      storeAll(access, values, true);
+      storeAll(access, values, !access.isTestedWide());
     } else {
       auto branch = scf::IfOp::create(b, isFast, /*withElseRegion=*/true);
       for (bool fast : {true, false}) {

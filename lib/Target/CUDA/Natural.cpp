@@ -97,7 +97,57 @@ LinearLayout Emitter::getLayout(Value tile) {
     return getCoalesced(typeOf(tile),
                         load.getView().getDefiningOp<tile::ViewOp>(),
                         load.getDims());
-  return getRowMajor(typeOf(tile).getShape(), warps);
+  SmallVector<unsigned> order(
+      llvm::reverse(getIdentityOrder(typeOf(tile).getRank())));
+  return getOrdered(typeOf(tile).getShape(), order);
+}
+
+/// What is moved of the tiles of one shape, whatever their types, is moved in
+/// one layout, so that it is not moved twice.
+void Emitter::collectAccesses() {
+  auto visit = [&](RankedTensorType type, Value view, ArrayRef<int64_t> dims) {
+    auto its = cast<tile::ViewType>(view.getType());
+    ArrayRef<int64_t> strides =
+        view.getDefiningOp<tile::ViewOp>().getStaticStrides();
+    if (llvm::none_of(dims, [&](int64_t dim) {
+          return dim >= 0 && strides[dim] == 1;
+        }))
+      return;
+    Accesses &all = accesses[type.getShape().vec()];
+    int64_t bytes = getMemoryBytes(its.getElementType());
+    all.narrowest = std::min(all.narrowest, bytes);
+    all.widest = std::max(all.widest, bytes);
+  };
+  kernel.walk([&](tile::LoadOp op) {
+    visit(op.getType(), op.getView(), op.getDims());
+  });
+  kernel.walk([&](tile::StoreOp op) {
+    visit(op.getTile().getType(), op.getView(), op.getDims());
+  });
+  kernel.walk([&](tile::ReduceOp op) {
+    auto type = cast<RankedTensorType>(op.getInput().getType());
+    accesses[type.getShape().vec()].reduced = op.getAxis();
+  });
+}
+
+/// Wide accesses along the first dim of `order`: of 16 bytes of the narrowest
+/// elements, but not too many of the widest ones. Rows that are combined belong
+/// to a warp where there are enough of them.
+LinearLayout Emitter::getOrdered(ArrayRef<int64_t> shape,
+                                 ArrayRef<unsigned> order) {
+  constexpr int64_t mostBytes = 2 * kAccessBytes;
+  Accesses its;
+  if (auto it = accesses.find(shape.vec()); it != accesses.end())
+    its = it->second;
+  int64_t run = 4;
+  if (its.widest)
+    run = std::min(kAccessBytes / its.narrowest, mostBytes / its.widest);
+  int64_t others = 1;
+  for (unsigned dim : llvm::drop_begin(order))
+    others *= llvm::PowerOf2Ceil(std::max<int64_t>(shape[dim], 1));
+  if (!order.empty() && its.reduced == order.front() && others >= warps)
+    return getWarpRows(shape, warps, order, run);
+  return getBlocked(shape, warps, order, run);
 }
 
 /// Lanes run along the dims in the order in which they lie in memory.
@@ -115,8 +165,7 @@ LinearLayout Emitter::getCoalesced(RankedTensorType type, tile::ViewOp view,
   llvm::sort(order, [&](unsigned a, unsigned c) {
     return std::make_pair(strideOf(a), c) < std::make_pair(strideOf(c), a);
   });
-  int64_t run = 1;
-  if (!order.empty() && strideOf(order.front()) == 1)
-    run = kAccessBytes / getMemoryBytes(type.getElementType());
-  return getBlocked(type.getShape(), warps, order, run);
+  if (!order.empty() && strideOf(order.front()) != 1)
+    return getBlocked(type.getShape(), warps, order, /*run=*/1);
+  return getOrdered(type.getShape(), order);
 }

@@ -96,7 +96,11 @@ TEST(LinearLayout, EveryElementHasAPlace) {
       {1}, {7}, {1024}, {6, 64}, {64, 16}, {128, 128}, {3, 5, 40}};
   for (const auto &shape : shapes)
     for (int64_t warps : {1, 4, 8}) {
-      std::vector<LinearLayout> layouts = {getRowMajor(shape, warps)};
+      llvm::SmallVector<unsigned> order;
+      for (unsigned axis = shape.size(); axis-- > 0;)
+        order.push_back(axis);
+      std::vector<LinearLayout> layouts = {getBlocked(shape, warps, order, 4),
+                                           getWarpRows(shape, warps, order, 8)};
       for (unsigned axis = 0; axis < shape.size(); ++axis) {
         layouts.push_back(getAlongRegisters(shape, warps, axis));
         EXPECT_EQ(layouts.back().getBitsAlong(In::Lane, axis), 0);
@@ -122,9 +126,16 @@ TEST(LinearLayout, EveryElementHasAPlace) {
     }
 }
 
+TEST(Layouts, RowsThatCombineBelongToAWarp) {
+  LinearLayout rows = getWarpRows({4, 768}, 4, {1, 0}, 8);
+  EXPECT_EQ(rows.getBitsAlong(In::Warp, 1), 0);
+  EXPECT_EQ(rows.getBitsAlong(In::Warp, 0), 3);
+  EXPECT_EQ(rows.getRun(1), 8);
+}
+
 TEST(Layouts, AccessesAreWideWhereThreadsHaveEnough) {
-  EXPECT_EQ(getRowMajor({1024}, 4).getRun(0), 4);
-  EXPECT_EQ(getRowMajor({128}, 4).getRun(0), 1);
+  EXPECT_EQ(getBlocked({1024}, 4, {0}, 4).getRun(0), 4);
+  EXPECT_EQ(getBlocked({128}, 4, {0}, 4).getRun(0), 1);
   EXPECT_EQ(getBlocked({64, 16}, 4, {0, 1}, 8).getRun(0), 8);
   LinearLayout sums = getOuterProduct({64, 64}, 4);
   EXPECT_EQ(sums.getRun(0), 1);
