@@ -8,15 +8,15 @@ linear layers with bias and GELU.
 
 import numpy as np
 
-from harness import Case, main, random_slices
+from harness import Case, main, random_weights
 from onnx_models import save
 
 DTYPES = {"f16": "float16", "bf16": "bfloat16"}
 
 
 def linear_weights(n, k):
-    return (random_slices((k, n), n + k, k**-.5).astype(np.float16),
-            random_slices((1, n), 3, .1)[0].astype(np.float16))
+    return (random_weights((k, n), n + k, k**-.5).astype(np.float16),
+            random_weights((1, n), 3, .1)[0].astype(np.float16))
 
 
 def product(m, n, k, dtype):
