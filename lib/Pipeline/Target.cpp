@@ -91,6 +91,7 @@ static void describeNeeds(const KernelNeeds &needs, bundle::KernelT &kernel) {
     break;
   }
   kernel.cluster = needs.cluster;
+  kernel.overlaps = needs.overlaps;
   for (const TensorMap &map : needs.maps)
     kernel.maps.push_back(toBundle(map));
 }

@@ -112,6 +112,9 @@ struct KernelNeeds {
   /// So many programs in a row in x run at once and share memory. More than one
   /// only where the true grid is given: there may be programs beyond it.
   unsigned cluster = 1;
+  /// It waits by itself for the kernels before it, and so may be started while
+  /// they end.
+  bool overlaps = false;
   llvm::SmallVector<TensorMap, 0> maps;
 };
 

@@ -126,6 +126,7 @@ TEST_P(Grids, TensorMapsOfAnyShape) {
                                  : 0.f);
       }
       ResultsPtr results = runModel(loaded, {x.view()});
+      ASSERT_TRUE(results);
       EXPECT_EQ(elements<float>(*lathe_results_tensor(results.get(), 0)), boxes)
           << rows << " x " << columns;
     }

@@ -129,6 +129,8 @@ static LogicalResult lowerKernel(tile::KernelOp kernel, const Level &level) {
   ImplicitLocOpBuilder b(kernel.getLoc(), kernel.getContext());
   Block *entry = function.addEntryBlock(b);
   b.setInsertionPointToStart(entry);
+  if (level.overlaps)
+    createOverlap(b, function);
   SmallVector<Value> arguments;
   for (Value argument : entry->getArguments())
     arguments.push_back(

@@ -9,6 +9,8 @@ using namespace lathe::cuda;
 
 /// "given" or "persistent".
 static constexpr StringLiteral kGridAttr = "tile.grid";
+/// Present where the kernel waits for those before it.
+static constexpr StringLiteral kOverlapsAttr = "tile.overlaps";
 /// A dictionary for each map. A launch value is a factor and a scalar, -1 for
 /// none.
 static constexpr StringLiteral kMapsAttr = "tile.tensor_maps";
@@ -134,6 +136,12 @@ void cuda::setCluster(LLVM::LLVMFuncOp function, unsigned blocks) {
       b.getDenseI32ArrayAttr({static_cast<int32_t>(blocks), 1, 1}));
 }
 
+void cuda::createOverlap(ImplicitLocOpBuilder &b, LLVM::LLVMFuncOp function) {
+  NVVM::GriddepcontrolOp::create(b, NVVM::GridDepActionKind::wait);
+  NVVM::GriddepcontrolOp::create(b, NVVM::GridDepActionKind::launch_dependents);
+  function->setAttr(kOverlapsAttr, b.getUnitAttr());
+}
+
 std::optional<KernelNeeds> cuda::takeNeeds(LLVM::LLVMFuncOp function) {
   auto threads = function->getAttrOfType<DenseI32ArrayAttr>(
       NVVM::NVVMDialect::getReqntidAttrName());
@@ -150,10 +158,11 @@ std::optional<KernelNeeds> cuda::takeNeeds(LLVM::LLVMFuncOp function) {
   if (auto cluster = function->getAttrOfType<DenseI32ArrayAttr>(
           NVVM::NVVMDialect::getClusterDimAttrName()))
     needs.cluster = cluster[0];
+  needs.overlaps = function->hasAttr(kOverlapsAttr);
   for (Attribute map : getMaps(function))
     needs.maps.push_back(readMap(map));
   for (StringRef name : {StringRef(kSharedBytesAttr), StringRef(kGridAttr),
-                         StringRef(kMapsAttr)})
+                         StringRef(kMapsAttr), StringRef(kOverlapsAttr)})
     function->removeAttr(name);
   return needs;
 }

@@ -9,13 +9,15 @@
 //
 // Who lowers a kernel asks for them when it finds that it needs them: these
 // functions extend the signature and keep what is needed in attributes of the
-// function (`tile.grid`, `tile.tensor_maps`), until takeNeeds reads them.
+// function (`tile.grid`, `tile.tensor_maps` and so on), until takeNeeds reads
+// them.
 
 #ifndef LATHE_LIB_TARGET_CUDA_LAUNCH_H
 #define LATHE_LIB_TARGET_CUDA_LAUNCH_H
 
 #include "lib/Target/Target.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
 #include <array>
 
 namespace lathe::cuda {
@@ -35,6 +37,12 @@ std::array<mlir::Value, 3> getGrid(mlir::LLVM::LLVMFuncOp function,
 
 /// Runs `blocks` blocks in a row in x as a cluster.
 void setCluster(mlir::LLVM::LLVMFuncOp function, unsigned blocks);
+
+/// Waits, where `builder` stands, for the kernels before this one, which may be
+/// running then, and lets those after it begin to wait. Nothing may have been
+/// read or written by then.
+void createOverlap(mlir::ImplicitLocOpBuilder &builder,
+                   mlir::LLVM::LLVMFuncOp function);
 
 /// What a launch of `function` needs; removes the attributes that say it. None
 /// if the function is no kernel.

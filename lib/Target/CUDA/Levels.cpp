@@ -35,8 +35,8 @@ static std::vector<Level> makeLevels() {
   hopper.capabilities.unitRows = 64;
   hopper.capabilities.sharedBytes = 227 * KiB;
   hopper.capabilities.processors = 132; // H100 SXM
-  return {{ampere, "sm_80", "+ptx80", /*isExact=*/false},
-          {hopper, "sm_90a", "+ptx80", /*isExact=*/true}};
+  return {{ampere, "sm_80", "+ptx80", /*isExact=*/false, /*overlaps=*/false},
+          {hopper, "sm_90a", "+ptx80", /*isExact=*/true, /*overlaps=*/true}};
 }
 
 llvm::ArrayRef<Level> cuda::getLevels() {

@@ -17,6 +17,8 @@ struct Level {
   std::string attributes; ///< LLVM's feature string: the PTX version.
   /// No later chip runs its code: bundles hold what ptxas makes of it.
   bool isExact = false;
+  /// Kernels can wait for those before them by themselves.
+  bool overlaps = false;
 };
 
 /// From the least demanding to the most demanding one.

@@ -14,7 +14,7 @@ using namespace lathe;
 using namespace lathe::cuda;
 
 std::string Toolkit::getSearched() {
-  return "looked in the folders given, $LATHE_CUDA_TOOLKIT, $CUDA_HOME, "
+  return "looked in $LATHE_CUDA_TOOLKIT, $CUDA_HOME, "
          "$VIRTUAL_ENV, /usr/local/cuda, and for ptxas in $PATH";
 }
 
@@ -101,9 +101,14 @@ cuda::assemble(llvm::StringRef ptx, const Level &level, const Toolkit &toolkit,
   std::string problem;
   int code = llvm::sys::ExecuteAndWait(toolkit.ptxas, arguments, std::nullopt,
                                        streams, 0, 0, &problem);
-  if (code != 0)
-    return llvm::createStringError("cuda: " + toolkit.ptxas + " fails: " +
-                                   (problem.empty() ? readText(log) : problem));
+  if (code != 0) {
+    if (problem.empty())
+      problem = readText(log);
+    if (problem.empty())
+      problem = "it ends with " + std::to_string(code) + " and says nothing";
+    return llvm::createStringError("cuda: " + toolkit.ptxas +
+                                   " fails: " + problem);
+  }
   auto cubin = llvm::MemoryBuffer::getFile(output);
   if (!cubin)
     return llvm::createStringError(cubin.getError(),

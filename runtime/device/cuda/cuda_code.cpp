@@ -39,6 +39,8 @@ private:
 
   Status loadImage(const void *image);
   Status checkNeeds(const bundle::Kernel &table, Kernel &kernel);
+  Status start(const Kernel &kernel, const unsigned *grid, Stream stream,
+               void **parameters) const;
   Status placeGrid(const Kernel &kernel, const int64_t *grid,
                    unsigned *launched) const;
 
@@ -119,7 +121,13 @@ Status CudaExecutable::load(Span<const uint8_t> code, size_t numKernels) {
 /// Asks for the shared memory that launches will ask for, and sees whether the
 /// threads fit the registers.
 Status CudaExecutable::checkNeeds(const bundle::Kernel &table, Kernel &kernel) {
-  if (table.shared())
+  // Two kernels may name the same function.
+  int allowed = 0;
+  LATHE_TRY(
+      gpu.driver.check(gpu.driver.getFunctionAttribute(
+                           &allowed, functionDynamicShared, kernel.function),
+                       "cuFuncGetAttribute"));
+  if (table.shared() > static_cast<uint32_t>(allowed))
     LATHE_TRY(
         annotate(gpu.driver.check(gpu.driver.setFunctionAttribute(
                                       kernel.function, functionDynamicShared,
@@ -204,6 +212,8 @@ Status CudaExecutable::launch(Queue *queue, uint32_t index,
   const bundle::Kernel &table = *kernel.table;
   unsigned grid[3];
   LATHE_TRY(placeGrid(kernel, args.grid, grid));
+  Current current(gpu); // Encoding wants it, too.
+  LATHE_TRY(current.status());
   // The driver wants the address of each parameter; it copies them.
   constexpr uint32_t most =
       bundle::maxOperands + bundle::maxScalars + 3 + bundle::maxTensorMaps;
@@ -224,13 +234,25 @@ Status CudaExecutable::launch(Queue *queue, uint32_t index,
     parameters[count++] = &maps[i];
   }
   *threads = table.threads();
-  Current current(gpu);
-  LATHE_TRY(current.status());
-  return gpu.driver.check(gpu.driver.launch(kernel.function, grid[0], grid[1],
-                                            grid[2], table.threads(), 1, 1,
-                                            table.shared(), streamOf(*queue),
-                                            parameters, nullptr),
-                          "cuLaunchKernel");
+  return start(kernel, grid, streamOf(*queue), parameters);
+}
+
+/// Launches a kernel into the current context.
+Status CudaExecutable::start(const Kernel &kernel, const unsigned *grid,
+                             Stream stream, void **parameters) const {
+  const bundle::Kernel &table = *kernel.table;
+  if (!table.overlaps() || !gpu.driver.launchWith)
+    return gpu.driver.check(gpu.driver.launch(kernel.function, grid[0], grid[1],
+                                              grid[2], table.threads(), 1, 1,
+                                              table.shared(), stream,
+                                              parameters, nullptr),
+                            "cuLaunchKernel");
+  LaunchAttribute overlap = {programmaticSerialization, {1}};
+  LaunchConfig config = {grid[0], grid[1],        grid[2], table.threads(), 1,
+                         1,       table.shared(), stream,  &overlap,        1};
+  return gpu.driver.check(
+      gpu.driver.launchWith(&config, kernel.function, parameters, nullptr),
+      "cuLaunchKernelEx");
 }
 
 Status loadCode(const Allocator &allocator, const Gpu &gpu,

@@ -20,6 +20,9 @@
 //   - a persistent one does the work of all X * Y * Z programs with as many
 //     blocks along x as it is given.
 //
+// A kernel with Kernel.overlaps is launched while those before it may be
+// running, and begins with griddepcontrol.wait, after which they are done.
+//
 // Copies by a tensor map read zeros outside of its sizes. One of whose sizes is
 // 0 is all zeros, and must not be used. i1 elements are bytes 0 or 1. Inputs,
 // outputs, constants and transients begin at multiples of 16 bytes, and aliases

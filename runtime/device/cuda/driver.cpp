@@ -69,6 +69,7 @@ static constexpr Entry functions[] = {
     FUNCTION(launchGraph, "cuGraphLaunch"),
     FUNCTION(destroyGraphExec, "cuGraphExecDestroy"),
     FUNCTION(destroyGraph, "cuGraphDestroy"),
+    OPTIONAL(launchWith, "cuLaunchKernelEx"),
     OPTIONAL(encodeMap, "cuTensorMapEncodeTiled"),
 };
 #undef FUNCTION

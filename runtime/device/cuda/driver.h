@@ -33,7 +33,10 @@ constexpr int outOfMemory = 2;
 constexpr int notFound = 500;
 
 // Attributes of a device.
+constexpr int clockKHz = 13;
 constexpr int multiprocessors = 16;
+constexpr int memoryClockKHz = 36;
+constexpr int memoryBusBits = 37;
 constexpr int capabilityMajor = 75;
 constexpr int capabilityMinor = 76;
 constexpr int maxGridX = 5; // Y and Z follow.
@@ -51,6 +54,21 @@ constexpr int jitErrorLogSize = 6;
 struct alignas(64) EncodedMap {
   uint8_t bytes[128];
 };
+
+/// What a launch may have beyond its dims, and all of it.
+struct LaunchAttribute {
+  int kind;
+  alignas(8) int value[16];
+};
+constexpr int programmaticSerialization = 6;
+struct LaunchConfig {
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
+  Stream stream;
+  LaunchAttribute *attributes;
+  unsigned numAttributes;
+};
+static_assert(sizeof(LaunchAttribute) == 72 && sizeof(LaunchConfig) == 56,
+              "they are the driver's");
 
 // Of tensor maps.
 constexpr int noInterleave = 0;
@@ -124,6 +142,9 @@ struct Driver {
   int (*destroyGraphExec)(GraphExec executable);
   int (*destroyGraph)(Graph graph);
 
+  // NULL before version 11.8.
+  int (*launchWith)(const LaunchConfig *config, Function function,
+                    void **parameters, void **extra);
   // NULL before version 12.0.
   int (*encodeMap)(EncodedMap *map, int dtype, uint32_t rank, Address address,
                    const uint64_t *sizes, const uint64_t *strides,

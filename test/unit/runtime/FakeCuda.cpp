@@ -3,7 +3,8 @@
 // The library behind FakeDriver.h. For programs that cannot call it, variables:
 //
 //   LATHE_FAKE_DEVICES=N           how many devices there are (1)
-//   LATHE_FAKE_CAPABILITY=M.N      of each (9.0)
+//   LATHE_FAKE_CAPABILITY=M.N      of each (9.0), or of the first, the second
+//                                  and so on, with commas between them
 //   LATHE_FAKE_VERSION=NNNN        as cuDriverGetVersion says it (12080)
 //   LATHE_FAKE_MEMORY=BYTES        of the device (1 GiB)
 //   LATHE_FAKE_FAIL=FUNCTION:N:RESULT   as FakeDriver::fail
@@ -390,10 +391,13 @@ API int cuDeviceGetName(char *name, int size, int device) {
   return success;
 }
 
-API int cuDeviceGetAttribute(int *value, int attribute, int) {
+API int cuDeviceGetAttribute(int *value, int attribute, int device) {
   int major = 9, minor = 0;
-  sscanf(variable("LATHE_FAKE_CAPABILITY", "9.0").c_str(), "%d.%d", &major,
-         &minor);
+  std::string capabilities = variable("LATHE_FAKE_CAPABILITY", "9.0");
+  const char *its = capabilities.c_str();
+  for (; device > 0 && strchr(its, ','); --device)
+    its = strchr(its, ',') + 1;
+  sscanf(its, "%d.%d", &major, &minor);
   switch (attribute) {
   case 5:
     *value = INT32_MAX;
@@ -401,6 +405,15 @@ API int cuDeviceGetAttribute(int *value, int attribute, int) {
   case 6:
   case 7:
     *value = 65535;
+    return success;
+  case 13:
+    *value = 1980000;
+    return success;
+  case 36:
+    *value = 2619000;
+    return success;
+  case 37:
+    *value = 5120;
     return success;
   case 16:
     *value = 132;
@@ -508,8 +521,8 @@ API int cuModuleGetFunction(void **result, void *handle, const char *name) {
 }
 
 API int cuFuncGetAttribute(int *value, int attribute, void *) {
-  *value = 1024;
-  return attribute == 0 ? success : invalidValue;
+  *value = attribute == 0 ? 1024 : 0;
+  return attribute == 0 || attribute == 8 ? success : invalidValue;
 }
 
 API int cuFuncSetAttribute(void *, int attribute, int value) {
@@ -531,6 +544,8 @@ API int cuTensorMapEncodeTiled(void *result, int dtype, uint32_t rank,
                                const uint32_t *steps, int interleave,
                                int swizzle, int promotion, int outside) {
   ENTER("cuTensorMapEncodeTiled");
+  if (contexts.empty())
+    return 201;
   const int elementSizes[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2};
   if (reinterpret_cast<uintptr_t>(result) % 64 || dtype < 0 || dtype > 9 ||
       rank < 1 || rank > 5 || address % 16 || interleave != 0 || swizzle < 0 ||
@@ -588,6 +603,26 @@ API int cuLaunchKernel(void *handle, unsigned gridX, unsigned gridY,
     return fault;
   };
   return streamOf(stream)->add(run, /*canCapture=*/true);
+}
+
+/// As runtime/device/cuda/driver.h has it, with one attribute.
+struct LaunchConfig {
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
+  void *stream;
+  const int *attributes;
+  unsigned numAttributes;
+};
+
+API int cuLaunchKernelEx(const LaunchConfig *config, void *function,
+                         void **parameters, void **extra) {
+  ENTER("cuLaunchKernelEx");
+  // Programmatic serialization, on; the value stands at byte 8.
+  if (config->numAttributes != 1 || config->attributes[0] != 6 ||
+      config->attributes[2] != 1)
+    return invalidValue;
+  return cuLaunchKernel(function, config->gridX, config->gridY, config->gridZ,
+                        config->blockX, config->blockY, config->blockZ,
+                        config->sharedBytes, config->stream, parameters, extra);
 }
 
 //===----------------------------------------------------------------------===//

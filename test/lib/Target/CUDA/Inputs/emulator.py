@@ -23,6 +23,8 @@ RENAMED = {
     "llvm.nvvm.read.ptx.sreg.ctaid.z": "emu_ctaid_z",
     "llvm.nvvm.read.ptx.sreg.nctaid.y": "emu_nctaid_y",
     "llvm.nvvm.read.ptx.sreg.nctaid.z": "emu_nctaid_z",
+    "llvm.nvvm.griddepcontrol.wait": "emu_nothing",
+    "llvm.nvvm.griddepcontrol.launch.dependents": "emu_nothing",
     "llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)": "emu_barrier()",
     "llvm.nvvm.barrier.cta.sync.aligned.all(i32)": "emu_barrier()",
     "llvm.nvvm.shfl.sync.bfly.i32": "emu_shfl_bfly",

@@ -37,6 +37,9 @@ int32_t emu_ctaid_z(void) { return block[2]; }
 int32_t emu_nctaid_y(void) { return grid[1]; }
 int32_t emu_nctaid_z(void) { return grid[2]; }
 
+// Kernels run one after the other.
+void emu_nothing(void) {}
+
 static void yield(enum Wait wait) {
   waits[current] = wait;
   swapcontext(&contexts[current], &scheduler);

@@ -51,6 +51,7 @@ TEST_F(LaunchTest, AKernelThatAsksForNothing) {
   EXPECT_EQ(needs->sharedBytes, 1024u);
   EXPECT_EQ(needs->grid, LaunchGrid::Plain);
   EXPECT_EQ(needs->cluster, 1u);
+  EXPECT_FALSE(needs->overlaps);
   EXPECT_TRUE(needs->maps.empty());
   function->removeAttr("nvvm.reqntid");
   EXPECT_FALSE(cuda::takeNeeds(function));
@@ -63,6 +64,10 @@ TEST_F(LaunchTest, TheGridStandsBeforeTheMaps) {
   // Who asks again gets the same, and persistent it stays.
   EXPECT_EQ(cuda::getGrid(function, LaunchGrid::Given), grid);
   cuda::setCluster(function, 2);
+  OpBuilder b(&context);
+  b.setInsertionPointToStart(&function.front());
+  ImplicitLocOpBuilder builder(function.getLoc(), b);
+  cuda::createOverlap(builder, function);
   EXPECT_TRUE(succeeded(verify(*module)));
 
   ASSERT_EQ(function.getNumArguments(), 7u);
@@ -79,6 +84,7 @@ TEST_F(LaunchTest, TheGridStandsBeforeTheMaps) {
   ASSERT_TRUE(needs);
   EXPECT_EQ(needs->grid, LaunchGrid::Persistent);
   EXPECT_EQ(needs->cluster, 2u);
+  EXPECT_TRUE(needs->overlaps);
   ASSERT_EQ(needs->maps.size(), 2u);
   const TensorMap &map = needs->maps[0];
   EXPECT_EQ(map.buffer, 0u);
