@@ -68,7 +68,8 @@ extern "C++" template <typename T> inline T lathe_init() {
  *===----------------------------------------------------------------------===*/
 
 /* Where an object's memory comes from. Both functions may be called from any
- * thread that uses the object. Messages of statuses do not use it. */
+ * thread that uses the object. Messages of statuses do not use it. It must not
+ * give page-locked memory, which a GPU reads after a copy has returned. */
 typedef struct lathe_allocator_t {
   size_t struct_size;
   /* Returns `size` bytes at a multiple of `alignment` (a power of two), or
@@ -119,7 +120,8 @@ typedef enum lathe_memory_t {
  * `dims` are borrowed for the call they are passed to. `data` may be NULL when
  * the tensor has no elements. Any address that suits the dtype will do; 64-byte
  * alignment is fastest, and in a device's memory, tensors at multiples of 16
- * are used in place. What is left out of an initializer means host memory. */
+ * are used in place. What is left out of an initializer means host memory; who
+ * fills in the fields one by one must fill in all of them. */
 typedef struct lathe_tensor_t {
   void *data;
   lathe_dtype_t dtype;
@@ -142,6 +144,10 @@ typedef struct lathe_device_info_t {
   lathe_memory_t memory;
   int32_t device_index;
   uint64_t memory_bytes; /* of its own memory; 0 for the host's */
+  /* What the vendor's figures come to at the highest clocks, to compare
+   * profiles with; 0: not known. */
+  uint64_t memory_bandwidth; /* bytes a second */
+  uint64_t matrix_flops; /* a second: products of 16-bit floats, sums in f32 */
 } lathe_device_info_t;
 
 /* The devices of this machine, the preferred first. A kind of device that the

@@ -76,8 +76,7 @@ static lathe_status_t readOptions(const lathe_compile_options_t &given,
   if (given.dump_directory)
     options.dumpDirectory = given.dump_directory;
   options.jobs = given.num_jobs;
-  if (given.producer)
-    options.producer = given.producer;
+  options.producer = given.producer ? given.producer : "lathe " LATHE_VERSION;
   return nullptr;
 }
 

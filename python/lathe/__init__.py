@@ -110,6 +110,10 @@ class Model:
         options = sized(_ModelOptions)
         options.num_threads = threads
         options.variant = variant.encode() if variant else None
+        if device is not None and not (isinstance(device, str) and device and
+                                       "\0" not in device):
+            raise LatheError(f"device is {device!r}; it is a name as in 'cuda:1', "
+                             "or None")
         options.device = device.encode() if device else None
         options.guard = guard
         self._call("lathe_model_create", self._bundle, c.byref(options),

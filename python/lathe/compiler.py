@@ -34,9 +34,12 @@ def _load_compiler():
 def compile(model, output, *, targets=("x86",), precision=None, weights=None,
             specialize=None, dump_ir=None, jobs=0, on_message=None):
     """Compiles the ONNX file or Hugging Face folder `model` into the bundle
-    `output`, with the options of `lathe compile`; `specialize` maps names of
-    dims to sizes. `on_message(severity, text)` hears remarks, warnings and
+    `output`, with the options of `lathe compile` of these names; `specialize`
+    maps names of dims to sizes. `on_message(severity, text)` hears remarks, warnings and
     errors. Raises LatheError, which names the place that failed."""
+    if isinstance(targets, str):
+        targets = (targets, )
+
     def encode(text):
         return text.encode() if text else None
 

@@ -31,6 +31,12 @@ static void writeJson(ArrayRef<lathe_device_info_t> devices) {
         out.attribute("device", device.name);
         out.attribute("usable", device.usable != 0);
         out.attribute("memory_bytes", int64_t(device.memory_bytes));
+        if (device.memory_bandwidth)
+          out.attribute("memory_bytes_per_second",
+                        int64_t(device.memory_bandwidth));
+        if (device.matrix_flops)
+          out.attribute("matrix_flops_per_second",
+                        int64_t(device.matrix_flops));
         out.attribute("description", device.description);
       });
   });

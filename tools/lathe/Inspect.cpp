@@ -6,6 +6,7 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/JSON.h"
 #include <map>
+#include <set>
 
 using namespace llvm;
 
@@ -113,15 +114,21 @@ static void printEntries(const Contents &contents) {
 static void printVariants(const Contents &contents) {
   heading("\nvariants");
   Table table({"target", "level", ">kernels", ">code", "here", "features"});
+  std::set<std::string> notes;
   for (size_t v = 0; v < contents.info.num_variants; ++v) {
     lathe_variant_info_t info = contents.variant(v);
-    std::string fits = info.fits ? "fits" : "lacks ";
+    // Why there is no device is a sentence, which stands below.
+    auto [what, why] = StringRef(info.missing).split(" (");
+    std::string here = info.fits ? "fits" : "lacks " + what.str();
+    if (!why.empty())
+      notes.insert((info.target + Twine(" lacks ") + info.missing).str());
     table.addRow({info.target, info.level, std::to_string(info.num_kernels),
-                  formatBytes(contents.segment(info.code).size),
-                  fits + (info.fits ? "" : info.missing),
+                  formatBytes(contents.segment(info.code).size), here,
                   join(contents.features(v), ",")});
   }
   table.print(outs(), 2);
+  for (const std::string &note : notes)
+    outs() << "  " << note << '\n';
 }
 
 static void printSegments(const Contents &contents) {

@@ -52,6 +52,18 @@ static std::vector<ProfileRow> aggregate(ArrayRef<ProfileRow> steps) {
   return kernels;
 }
 
+/// What the device that `session` runs on could do at best.
+static void findLimits(const Session &session, Profile &profile) {
+  auto model = get<lathe_model_info_t>(lathe_model_info, session.model.get());
+  for (size_t i = 0, count = lathe_device_count(); i < count; ++i) {
+    auto info = get<lathe_device_info_t>(lathe_device_info, i);
+    if (info.memory != model.memory || info.device_index != model.device_index)
+      continue;
+    profile.limitFlops = double(info.matrix_flops);
+    profile.limitBytes = double(info.memory_bandwidth);
+  }
+}
+
 Expected<Profile> measureProfile(const Session &session, const Inputs &inputs,
                                  unsigned runs) {
   lathe_profile_t *raw = nullptr;
@@ -90,12 +102,26 @@ Expected<Profile> measureProfile(const Session &session, const Inputs &inputs,
     }
     gaps.push_back(gap * 1e-9);
   }
+  findLimits(session, profile);
   profile.seconds = median(totals);
   profile.gaps = median(gaps);
   for (auto [row, samples] : zip(profile.steps, times))
     row.seconds = median(samples);
   profile.kernels = aggregate(profile.steps);
   return profile;
+}
+
+/// How near a kernel comes to the limit that is nearest.
+static std::string formatLimit(const ProfileRow &row, const Profile &profile) {
+  double best = 0;
+  if (profile.limitFlops > 0 && row.flops > 0)
+    best = row.flops / profile.limitFlops;
+  if (profile.limitBytes > 0)
+    best = std::max(best, row.bytes / profile.limitBytes);
+  std::string text;
+  raw_string_ostream(text) << format(
+      "%.0f %%", row.seconds ? best / row.seconds * 100 : 0);
+  return text;
 }
 
 static std::string formatRate(double amount, double seconds) {
@@ -119,13 +145,19 @@ void printProfile(const Profile &profile, raw_ostream &os) {
      << formatSeconds(profile.gaps) << " between them; working memory "
      << formatBytes(profile.arenaBytes) << "\n\n";
 
-  Table kernels(
-      {"kernel", ">calls", ">time", ">share", ">GFLOP/s", ">GB/s", "schedule"});
+  bool hasLimits = profile.limitFlops > 0 || profile.limitBytes > 0;
+  if (hasLimits)
+    os << "limits of the device: " << formatFigure(profile.limitFlops * 1e-9)
+       << " GFLOP/s on 16-bit floats, "
+       << formatFigure(profile.limitBytes * 1e-9) << " GB/s\n\n";
+  Table kernels({"kernel", ">calls", ">time", ">share", ">GFLOP/s", ">GB/s",
+                 ">of limit", "schedule"});
   for (const ProfileRow &row : profile.kernels)
     kernels.addRow({row.kernel, std::to_string(row.calls),
                     formatSeconds(row.seconds), formatShare(row.seconds, sum),
                     formatRate(row.flops, row.seconds),
-                    formatRate(row.bytes, row.seconds), row.schedule});
+                    formatRate(row.bytes, row.seconds),
+                    hasLimits ? formatLimit(row, profile) : "-", row.schedule});
   kernels.print(os);
 
   os << '\n';
@@ -156,6 +188,10 @@ void writeProfile(const Profile &profile, json::OStream &out) {
     out.attribute("total_ms", profile.seconds * 1e3);
     out.attribute("gaps_ms", profile.gaps * 1e3);
     out.attribute("arena_bytes", profile.arenaBytes);
+    if (profile.limitFlops > 0)
+      out.attribute("limit_flops_per_second", profile.limitFlops);
+    if (profile.limitBytes > 0)
+      out.attribute("limit_bytes_per_second", profile.limitBytes);
     out.attributeArray("kernels", [&] {
       for (const ProfileRow &row : profile.kernels)
         out.object([&] {

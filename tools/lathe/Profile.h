@@ -27,6 +27,8 @@ struct Profile {
   double seconds = 0; ///< A whole profiled run.
   double gaps = 0;    ///< Between the end of a step and the next one's start.
   uint64_t arenaBytes = 0;
+  /// Of the device, a second; 0 if not known.
+  double limitFlops = 0, limitBytes = 0;
   std::vector<ProfileRow> steps;   ///< In order.
   std::vector<ProfileRow> kernels; ///< The most expensive one first.
 };

@@ -52,6 +52,17 @@ Expected<BundlePtr> openBundle(StringRef path, lathe_verify_t verify) {
   return BundlePtr(bundle);
 }
 
+static bool hasHostCode(const Session &session) {
+  auto info = get<lathe_bundle_info_t>(lathe_bundle_info, session.bundle.get());
+  for (size_t i = 0; i < info.num_variants; ++i) {
+    auto variant = get<lathe_variant_info_t>(lathe_bundle_variant,
+                                             session.bundle.get(), i);
+    if (StringRef(variant.target) == "x86")
+      return true;
+  }
+  return false;
+}
+
 Expected<Session> openSession(const SessionOptions &options) {
   Expected<BundlePtr> bundle = openBundle(options.bundle, LATHE_VERIFY_CODE);
   if (!bundle)
@@ -69,10 +80,13 @@ Expected<Session> openSession(const SessionOptions &options) {
   if (!session.info.name)
     return failure(options.bundle + ": the bundle has no entries");
 
+  // A level of CPUs says nothing about a bundle without code for any.
+  bool isForHosts = !options.isLevelPreset || hasHostCode(session);
   lathe_model_options_t model = LATHE_INIT(lathe_model_options_t);
   model.device = options.device.empty() ? nullptr : options.device.c_str();
   model.num_threads = options.threads;
-  model.variant = options.level.empty() ? nullptr : options.level.c_str();
+  model.variant =
+      options.level.empty() || !isForHosts ? nullptr : options.level.c_str();
   model.guard = options.guard;
   model.alternative = options.alternative;
   lathe_model_t *loaded = nullptr;

@@ -35,8 +35,9 @@ static cl::list<std::string>
                     "are measured"),
            cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string>
-    target("target", cl::init("x86:cpu=native"), cl::value_desc("TARGET"),
-           cl::desc("MODEL: what to compile for (default: x86:cpu=native)"),
+    target("target", cl::value_desc("TARGET"),
+           cl::desc("MODEL: what to compile for (default: x86:cpu=native, or "
+                    "cuda with --device cuda)"),
            cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string> weights("weights", cl::value_desc("ENCODING"),
                                     cl::desc("MODEL: as in 'lathe compile'"),
@@ -58,13 +59,20 @@ static Expected<double> parseBudget(StringRef text) {
                     "' is no time, as in 500ms, 30s or 2m");
 }
 
+/// What `--target` says, or what the device runs.
+static std::string getTarget(StringRef device) {
+  if (!target.empty())
+    return target;
+  return device.starts_with("cuda") ? "cuda" : "x86:cpu=native";
+}
+
 /// Compiles a model with all schedules, in a process of its own.
-static Error compileAll(StringRef model, StringRef bundle,
+static Error compileAll(StringRef model, StringRef bundle, StringRef device,
                         const SymbolSizes &sizes) {
   std::string program = getCompilerProgram();
   std::vector<std::string> command = {
-      "lathe",           "compile",  model.str(), "-o",     bundle.str(),
-      "--all-schedules", "--target", target,      "--tuned"};
+      "lathe",           "compile",  model.str(),       "-o",     bundle.str(),
+      "--all-schedules", "--target", getTarget(device), "--tuned"};
   for (const auto &[name, size] : sizes)
     command.insert(command.end(), {"--tuned-dim", name});
   if (!weights.empty())
@@ -165,7 +173,8 @@ static Error run() {
             sys::fs::createTemporaryFile("lathe-tune", "lathe", path))
       return failure("no temporary file: " + code.message());
     remover.emplace(path);
-    if (Error error = compileAll(options.bundle, path, sizes.front()))
+    if (Error error =
+            compileAll(options.bundle, path, options.device, sizes.front()))
       return error;
     options.bundle = path.str().str();
   }

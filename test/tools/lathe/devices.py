@@ -46,6 +46,11 @@ def check_run():
     # A level of the CPU does not matter there.
     lathe("run", "m.lathe", *files, "--device", "cuda:0",
           LATHE_CPU_LEVEL="x86-64-v3")
+    # Nor for a bundle without code for any.
+    lathe("run", "m.lathe", *files, LATHE_CPU_LEVEL="x86-64-v3")
+    # The first device that has what is needed.
+    lathe("run", "m.lathe", *files, LATHE_FAKE_DEVICES="2",
+          LATHE_FAKE_CAPABILITY="7.5,8.0")
 
 
 def check_bench():
@@ -57,7 +62,11 @@ def check_bench():
     steps = result["profile"]["steps"]
     assert len(steps) == 101 and steps[100]["label"] == "add w"
     assert all(step["threads"] == 16 for step in steps)
+    assert result["profile"]["limit_bytes_per_second"] == 3.35232e12
     assert "device's clock" in lathe(*bench)
+    text = lathe(*bench, "--profile")
+    assert "GFLOP/s on 16-bit floats, 3,352 GB/s" in text, text
+    assert "of limit" in text
 
 
 def check_refusals():
@@ -71,6 +80,9 @@ def check_refusals():
     text = lathe("run", "cpu.lathe", *run[2:], "--device", "cuda", code=1)
     assert "no variant is for device 'cuda'; there are: x86 'baseline'" in text
     text = lathe(*cuda, code=1, LATHE_FAKE_CAPABILITY="7.5")
+    assert "there are: cuda 'sm_80' (lacking here: sm_80)" in text, text
+    text = lathe(*run, "--device", "cuda:1", code=1, LATHE_FAKE_DEVICES="2",
+                 LATHE_FAKE_CAPABILITY="9.0,7.5")
     assert "there are: cuda 'sm_80' (lacking here: sm_80)" in text, text
     text = lathe(*cuda, code=1, LATHE_FAKE_VERSION="11020")
     assert ("the NVIDIA driver is too old: it is for CUDA 11.2, and 11.4 is "
