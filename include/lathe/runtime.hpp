@@ -92,8 +92,11 @@ public:
     return count;
   }
   void *data() const { return address; }
-  /// Throws unless T is the type of the elements.
+  /// Throws unless T is the type of the elements and the host can read them.
   template <typename T> T *data() const {
+    if (where != LATHE_MEMORY_HOST)
+      throw Error(LATHE_INVALID_ARGUMENT,
+                  "the tensor is in the memory of a device");
     if (DtypeOf<std::remove_const_t<T>>::value != type)
       throw Error(LATHE_INVALID_ARGUMENT,
                   std::string("the tensor holds ") + lathe_dtype_name(type));

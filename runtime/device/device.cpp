@@ -6,7 +6,6 @@
 #include "runtime/device/cpu/cpu_device.h"
 #include "runtime/device/cuda/cuda_device.h"
 
-#include <cstdlib>
 #include <cstring>
 
 namespace lathe::rt {
@@ -38,12 +37,15 @@ Status parseDeviceName(const char *name, const DeviceType **result,
   if (!*result)
     return error(LATHE_NOT_FOUND, "no device '%s'; there are: %s", name,
                  names.c_str());
-  *index = 0;
+  *index = -1;
   if (!colon)
     return ok();
-  char *end;
-  long number = strtol(colon + 1, &end, 10);
-  if (end == colon + 1 || *end || number < 0 || number > 1023)
+  uint32_t number = 0;
+  const char *digit = colon + 1;
+  for (; *digit >= '0' && *digit <= '9' && number < 1024; ++digit)
+    number = 10 * number + static_cast<uint32_t>(*digit - '0');
+  bool isCanonical = colon[1] != '0' || !colon[2];
+  if (digit == colon + 1 || *digit || number > 1023 || !isCanonical)
     return error(LATHE_INVALID_ARGUMENT,
                  "device '%s': its number is '%s', and should be 0 to 1023",
                  name, colon + 1);

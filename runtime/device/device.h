@@ -145,10 +145,11 @@ protected:
 
 /// One kind of device.
 struct DeviceType {
-  const char *name;   ///< in lathe_model_options_t, "cpu"
-  const char *target; ///< in the bundle's variants, "x86"
-  /// Fails with LATHE_NOT_FOUND if there is no driver or no such device; the
-  /// message says what is missing.
+  const char *name;      ///< in lathe_model_options_t, "cpu"
+  const char *target;    ///< in the bundle's variants, "x86"
+  lathe_memory_t memory; ///< that kernels work in
+  /// Fails with LATHE_INCOMPATIBLE if there is no driver, with LATHE_NOT_FOUND
+  /// if there is no such device; the message says what is missing.
   Status (*open)(const Allocator &allocator, const DeviceOptions &options,
                  Device **device);
   /// How many there are, or why there are none.
@@ -163,7 +164,8 @@ Span<const DeviceType *const> deviceTypes();
 /// The device that runs a bundle's target, or NULL.
 const DeviceType *findDeviceForTarget(const char *target);
 
-/// Splits "cuda:1" and finds the type, or says which there are.
+/// Splits "cuda:1" and finds the type, or says which there are. `index` is -1
+/// if the name has no number.
 Status parseDeviceName(const char *name, const DeviceType **type,
                        int32_t *index);
 

@@ -250,6 +250,7 @@ private:
   Span<const lathe_tensor_t> callerOutputs;
   Span<const int64_t> givenSymbols;
   bool keepResults = false; // in the memory of the device
+  bool isTimed = false;     // by marks in the queue
   bool isCaptured = false;  // by the host program, in a graph of its own
 };
 

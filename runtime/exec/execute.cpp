@@ -106,15 +106,13 @@ Status Context::run(Span<const lathe_tensor_t> inputTensors,
     LATHE_TRY(checkEnqueue(inputTensors, outputTensors, options));
   lathe_profile_t *profile = options.profile;
   keepResults = options.device_results != 0 && queue;
-  bool isTimed = profile || options.device_ns;
+  isTimed = profile || options.device_ns;
   isCaptured = false;
   uint64_t begin = isTimed ? now() : 0;
   if (profile)
     LATHE_TRY(profile->begin(plan.steps.size(), begin));
   if (queue && options.stream)
     LATHE_TRY(followStream(options));
-  if (queue && isTimed)
-    LATHE_TRY(queue->mark(lathe_profile_t::beginMark));
   Status status = runInternal({}, inputTensors, outputTensors, profile);
   if (queue && isTimed && !status.failed())
     status = queue->mark(lathe_profile_t::endMark);
@@ -125,6 +123,8 @@ Status Context::run(Span<const lathe_tensor_t> inputTensors,
     if (!status.failed())
       status = static_cast<Status &&>(done);
   }
+  if (status.failed() && profile)
+    profile->numSteps = 0; // They have no times.
   if (status.failed() || !isTimed)
     return status;
   uint64_t ns = now() - begin;
@@ -148,6 +148,12 @@ Status Context::runInternal(Span<const int64_t> symbolValues,
   callerOutputs = outputTensors;
   LATHE_TRY(bindShapes(inputTensors, true));
   LATHE_TRY(beginPhase(0));
+  if (queue && isTimed) {
+    LATHE_TRY(queue->mark(lathe_profile_t::beginMark));
+    // The device, idle until now, has come there at once.
+    if (profile)
+      profile->beginNs = now();
+  }
   LATHE_TRY(runSteps(profile));
   return finishOutputs();
 }
@@ -312,9 +318,10 @@ Status Context::fillOperand(uint32_t index, Operand &operand) const {
 
 Status Context::callBuiltin(const BuiltinCall &call, const StepPlan &step,
                             lathe_profile_t *profile) {
-  uint64_t begin = profile ? now() : 0;
+  // What is queued has steps of its own: the wait for it is not this one's.
   if (queue)
     LATHE_TRY(bringToHost(step));
+  uint64_t begin = profile ? now() : 0;
   uint32_t numReads = sizeOf(call.reads()), numWrites = sizeOf(call.writes());
   for (uint32_t i = 0; i < numReads; ++i)
     LATHE_TRY(fillOperand(call.reads()->Get(i), operands[i]));

@@ -40,6 +40,9 @@ lathe_model_t::~lathe_model_t() {
     }
   if (uploads) {
     uploads->deallocate(uploaded);
+    // Pools of a device keep what nobody waited for.
+    Status done = uploads->wait();
+    (void)done;
     uploads->destroy();
   }
   if (code)
@@ -89,33 +92,56 @@ Status lathe_model_t::load(const lathe_model_options_t &options) {
 Status lathe_model_t::chooseVariant(const lathe_model_options_t &options) {
   const DeviceType *wanted = nullptr;
   DeviceOptions how;
+  how.index = -1;
   how.numThreads = options.num_threads;
   how.adoptContext = options.adopt_context != 0;
   if (options.device)
     LATHE_TRY(parseDeviceName(options.device, &wanted, &how.index));
   for (const DeviceType *candidate : deviceTypes()) {
-    if ((wanted && wanted != candidate) || !hasCodeFor(*candidate))
+    // Launches can be guarded in host memory only.
+    bool isUnfit = options.guard && candidate->memory != LATHE_MEMORY_HOST;
+    if (wanted ? wanted != candidate : isUnfit)
       continue;
+    if (!hasCodeFor(*candidate, options.variant))
+      continue;
+    Status status = tryDevices(*candidate, how, options.variant);
+    if (opened)
+      return ok();
+    if (status.failed() && (wanted || status.code() == LATHE_OUT_OF_MEMORY))
+      return status;
+  }
+  return noVariantFits(options, wanted, how);
+}
+
+/// Opens devices of a type, that one or one after the other, until a variant
+/// fits one.
+Status lathe_model_t::tryDevices(const DeviceType &candidate, DeviceOptions how,
+                                 const char *level) {
+  uint32_t end = 1;
+  if (how.index >= 0)
+    end = static_cast<uint32_t>(how.index) + 1;
+  else
+    LATHE_TRY(candidate.count(&end));
+  for (how.index = how.index < 0 ? 0 : how.index;
+       static_cast<uint32_t>(how.index) < end; ++how.index) {
     Device *device = nullptr;
-    Status status = candidate->open(allocator, how, &device);
-    if (status.failed()) {
-      if (wanted || status.code() == LATHE_OUT_OF_MEMORY)
-        return status;
-      continue;
-    }
-    if (takeBestVariant(*candidate, *device, options.variant)) {
+    LATHE_TRY(candidate.open(allocator, how, &device));
+    if (takeBestVariant(candidate, *device, level)) {
       opened = device;
       return ok();
     }
     device->destroy();
   }
-  return noVariantFits(options, wanted);
+  return ok();
 }
 
-bool lathe_model_t::hasCodeFor(const DeviceType &candidate) const {
+/// For this level, or for any if it is NULL.
+bool lathe_model_t::hasCodeFor(const DeviceType &candidate,
+                               const char *level) const {
   const auto *variants = source->manifest().variants();
   for (uint32_t i = 0; i < sizeOf(variants); ++i)
-    if (strcmp(textOf(variants->Get(i)->target()), candidate.target) == 0)
+    if (strcmp(textOf(variants->Get(i)->target()), candidate.target) == 0 &&
+        (!level || strcmp(textOf(variants->Get(i)->level()), level) == 0))
       return true;
   return false;
 }
@@ -137,29 +163,52 @@ bool lathe_model_t::takeBestVariant(const DeviceType &candidate,
   return type != nullptr;
 }
 
+/// What a variant lacks on the device that was asked for, or on the first of
+/// its kind.
+Status lathe_model_t::findMissing(uint32_t index, const DeviceType *wanted,
+                                  const DeviceOptions &how,
+                                  Text<512> *missing) const {
+  const bundle::Variant &variant = *source->manifest().variants()->Get(index);
+  if (!wanted || how.index < 0 ||
+      wanted != findDeviceForTarget(textOf(variant.target()))) {
+    const char *text;
+    LATHE_TRY(source->findMissing(index, &text));
+    missing->add("%s", text);
+    return ok();
+  }
+  Device *device = nullptr;
+  LATHE_TRY(wanted->open(allocator, how, &device));
+  *missing = listMissing(variant, *device);
+  device->destroy();
+  return ok();
+}
+
 /// Says which variants there are, and what each lacks here.
 Status lathe_model_t::noVariantFits(const lathe_model_options_t &options,
-                                    const DeviceType *wanted) const {
+                                    const DeviceType *wanted,
+                                    const DeviceOptions &how) const {
   Text<1024> there;
   const auto *variants = source->manifest().variants();
   for (uint32_t i = 0; i < sizeOf(variants); ++i) {
-    const char *missing;
-    LATHE_TRY(source->findMissing(i, &missing));
+    Text<512> missing;
+    LATHE_TRY(findMissing(i, wanted, how, &missing));
     there.separate();
     there.add("%s '%s' (%s%s)", textOf(variants->Get(i)->target()),
               textOf(variants->Get(i)->level()),
-              *missing ? "lacking here: " : "fits", missing);
+              missing.empty() ? "fits" : "lacking here: ", missing.c_str());
   }
   if (there.empty())
     there.add("none");
-  if (wanted && !hasCodeFor(*wanted))
+  if (wanted && !hasCodeFor(*wanted, nullptr))
     return error(LATHE_INCOMPATIBLE,
                  "no variant is for device '%s'; there are: %s", wanted->name,
                  there.c_str());
   if (options.variant)
-    return error(LATHE_INCOMPATIBLE,
-                 "variant '%s' is not there or does not fit; there are: %s",
-                 options.variant, there.c_str());
+    return error(
+        LATHE_INCOMPATIBLE,
+        "variant '%s' is not there%s%s%s or does not fit; there are: %s",
+        options.variant, wanted ? " for device '" : "",
+        wanted ? wanted->name : "", wanted ? "'" : "", there.c_str());
   return error(LATHE_INCOMPATIBLE,
                "no variant fits this machine; there are: %s", there.c_str());
 }

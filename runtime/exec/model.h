@@ -62,11 +62,19 @@ public:
 private:
   lathe::rt::Status load(const lathe_model_options_t &options);
   lathe::rt::Status chooseVariant(const lathe_model_options_t &options);
-  bool hasCodeFor(const lathe::rt::DeviceType &candidate) const;
+  bool hasCodeFor(const lathe::rt::DeviceType &candidate,
+                  const char *level) const;
+  lathe::rt::Status tryDevices(const lathe::rt::DeviceType &candidate,
+                               lathe::rt::DeviceOptions how, const char *level);
   bool takeBestVariant(const lathe::rt::DeviceType &candidate,
                        const lathe::rt::Device &device, const char *level);
   lathe::rt::Status noVariantFits(const lathe_model_options_t &options,
-                                  const lathe::rt::DeviceType *wanted) const;
+                                  const lathe::rt::DeviceType *wanted,
+                                  const lathe::rt::DeviceOptions &how) const;
+  lathe::rt::Status findMissing(uint32_t variant,
+                                const lathe::rt::DeviceType *wanted,
+                                const lathe::rt::DeviceOptions &how,
+                                lathe::rt::Text<512> *missing) const;
   lathe::rt::Status loadCode();
   lathe::rt::Status uploadConstants();
 

@@ -102,12 +102,12 @@ Status ProgramPlan::findRanges(const Allocator &allocator) {
     if (!canJoin(i))
       continue;
     RecordedRange &range = ranges[index];
-    range = {i, i, 0, index};
+    range = {i, i, index, 0};
     steps[i].range = index++;
     for (; range.end < steps.size() && canJoin(range.end); ++range.end)
       if (const Launch *launch =
               programTable->steps()->Get(range.end)->body_as_Launch())
-        range.numWords += 4 + sizeOf(launch->scalars()) +
+        range.numWords += size_t(4) + sizeOf(launch->scalars()) +
                           sizeOf(launch->reads()) + sizeOf(launch->writes());
     i = range.end - 1;
   }

@@ -21,11 +21,12 @@ class ProgramPlan;
 /// phase and can be recorded together.
 struct RecordedRange {
   uint32_t first, end; ///< steps
-  uint32_t numWords;   ///< what the launches depend on
   uint32_t index;
+  size_t numWords; ///< what the launches depend on
 };
 
-/// The recordings of one context: a few per range, those used last.
+/// The recordings of one context: a few per range, those used last. Shapes that
+/// came once give way first.
 class Recordings {
 public:
   Recordings() = default;

@@ -61,25 +61,28 @@ private:
 };
 } // namespace
 
-/// Where each constant goes; `unused` for those that no program uses. Returns
-/// the bytes of all.
-static uint64_t layOutConstants(const bundle::Manifest &manifest,
-                                Span<const ProgramPlan> plans,
-                                Span<uint64_t> offsets) {
+/// Where each constant goes; `unused` for those that no program uses. `total`
+/// becomes the bytes of all.
+static Status layOutConstants(const bundle::Manifest &manifest,
+                              Span<const ProgramPlan> plans,
+                              Span<uint64_t> offsets, uint64_t *total) {
   for (uint64_t &offset : offsets)
     offset = unused;
-  uint64_t total = 0;
+  *total = 0;
   for (const ProgramPlan &plan : plans)
     for (const BufferPlan &buffer : plan.buffers) {
       if (buffer.kind != bundle::BufferKind::Constant ||
           buffer.phase == noIndex || offsets[buffer.index] != unused)
         continue;
-      offsets[buffer.index] = total;
-      // Verified: the sizes are those of parts of a file.
-      total +=
+      offsets[buffer.index] = *total;
+      // Verified: the sizes are those of parts of a file, but these may
+      // overlap.
+      uint64_t size =
           (manifest.constants()->Get(buffer.index)->size() + 255) / 256 * 256;
+      if (__builtin_add_overflow(*total, size, total))
+        return error(LATHE_CORRUPT, "constants are larger than any memory");
     }
-  return total;
+  return ok();
 }
 
 Status lathe_model_t::uploadConstants() {
@@ -87,8 +90,8 @@ Status lathe_model_t::uploadConstants() {
   Array<uint64_t> offsets;
   LATHE_TRY(offsets.allocate(allocator, sizeOf(manifest.constants())));
   LATHE_TRY(constants.allocate(allocator, offsets.size()));
-  uploadedBytes =
-      layOutConstants(manifest, {plans.data(), plans.size()}, offsets.span());
+  LATHE_TRY(layOutConstants(manifest, {plans.data(), plans.size()},
+                            offsets.span(), &uploadedBytes));
   if (uploadedBytes == 0)
     return ok();
   LATHE_TRY(uploads->allocate(uploadedBytes, &uploaded));

@@ -148,6 +148,7 @@ static Status describe(uint32_t, lathe_device_info_t *info) {
   return ok();
 }
 
-const DeviceType cpuDevice = {"cpu", "x86", open, count, describe};
+const DeviceType cpuDevice = {"cpu", "x86", LATHE_MEMORY_HOST,
+                              open,  count, describe};
 
 } // namespace lathe::rt

@@ -105,6 +105,35 @@ static Status readFacts(const LoadedDriver &driver, int device, Facts &facts) {
   return ok();
 }
 
+/// An attribute that a driver may have stopped telling: 0 then.
+static uint64_t attributeOr0(const LoadedDriver &driver, int device,
+                             int attribute) {
+  int value = 0;
+  return driver.getDeviceAttribute(&value, attribute, device) == success &&
+                 value > 0
+             ? static_cast<uint64_t>(value)
+             : 0;
+}
+
+/// Floating-point operations of a multiprocessor's tensor cores in a clock, on
+/// 16-bit floats with f32 sums ("CUDA C++ Programming Guide", and the vendor's
+/// papers on each architecture).
+static uint64_t matrixFlopsPerClock(const Facts &facts) {
+  switch (facts.major * 10 + facts.minor) {
+  case 80:
+    return 2048;
+  case 86:
+  case 89:
+    return 1024;
+  case 90:
+    return 4096;
+  case 100:
+    return 8192;
+  default:
+    return 0;
+  }
+}
+
 static Status findDevice(const LoadedDriver &driver, int32_t index,
                          int *device) {
   int count = 0;
@@ -135,6 +164,12 @@ static Status describe(uint32_t index, lathe_device_info_t *info) {
   LATHE_TRY(driver.check(driver.getVersion(&version), "cuDriverGetVersion"));
   info->memory = LATHE_MEMORY_CUDA;
   info->memory_bytes = facts.memory;
+  // Two transfers a clock.
+  info->memory_bandwidth = attributeOr0(driver, device, memoryClockKHz) * 1000 *
+                           2 * attributeOr0(driver, device, memoryBusBits) / 8;
+  info->matrix_flops = attributeOr0(driver, device, clockKHz) * 1000 *
+                       matrixFlopsPerClock(facts) *
+                       static_cast<uint64_t>(facts.multiprocessorCount);
   snprintf(info->description, sizeof(info->description),
            "%s, sm_%d%d, %d multiprocessors; its driver is for CUDA %d.%d",
            facts.name, facts.major, facts.minor, facts.multiprocessorCount,
@@ -151,11 +186,11 @@ static Status describe(uint32_t index, lathe_device_info_t *info) {
 bool CudaDevice::hasFeature(const char *feature) const {
   if (strncmp(feature, "sm_", 3) != 0)
     return false;
+  if (feature[3] < '0' || feature[3] > '9')
+    return false;
   char *end;
   long wanted = strtol(feature + 3, &end, 10);
   long found = facts.major * 10 + facts.minor;
-  if (end == feature + 3)
-    return false;
   return *end ? strcmp(end, "a") == 0 && found == wanted : found >= wanted;
 }
 
@@ -222,6 +257,7 @@ static Status open(const Allocator &allocator, const DeviceOptions &options,
   return status;
 }
 
-const DeviceType cudaDevice = {"cuda", "cuda", open, count, describe};
+const DeviceType cudaDevice = {"cuda", "cuda", LATHE_MEMORY_CUDA,
+                               open,   count,  describe};
 
 } // namespace lathe::rt

@@ -96,8 +96,10 @@ void CudaQueue::deallocate(void *memory) {
   Current current(gpu);
   if (gpu.hasPools)
     gpu.driver.deallocateAsync(addressOf(memory), stream);
-  else // Waits for what is queued by itself.
+  else {
+    gpu.driver.synchronizeStream(stream);
     gpu.driver.deallocate(addressOf(memory));
+  }
 }
 
 Status CudaQueue::allocateStaging(uint64_t size, void **memory) {

@@ -597,6 +597,8 @@ TEST_F(CudaTest, TheListOfDevices) {
   EXPECT_PRED2(contains, info.description, "Fake GPU 0, sm_90, 132");
   EXPECT_EQ(info.usable, 1);
   EXPECT_EQ(info.memory, LATHE_MEMORY_CUDA);
+  EXPECT_EQ(info.memory_bandwidth, 3352320000000u);
+  EXPECT_EQ(info.matrix_flops, 1070530560000000u);
   ASSERT_EQ(take(lathe_device_info(1, &info)), "");
   EXPECT_STREQ(info.name, "cpu");
   EXPECT_PRED2(contains, take(lathe_device_info(2, &info)), "device 2 of 2");
