@@ -17,6 +17,7 @@
 //
 //   position(-> y)          y[program] = its number, row-major; i64. Then, in
 //                           y[number of programs], how many blocks there were
+//   add                     as above, beginning with a wait for those before it
 //   rank(-> y)              the same with the place in its cluster of 2
 //   box(x -> y)             a program copies the box of 8 rows of 16 of f32 x
 //                           at 8 * y, 16 * x, by a tensor map, to its 128 of y

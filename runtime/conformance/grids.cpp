@@ -79,6 +79,32 @@ TEST_P(Grids, InClusters) {
   }
 }
 
+TEST_P(Grids, OfKernelsThatOverlap) {
+  // Each doubles what the one before it, which may be running still, writes.
+  constexpr int64_t count = 1 << 20;
+  constexpr int steps = 40;
+  TestBundle b;
+  int32_t n = b.symbol("n");
+  uint32_t add = b.kernel("add", 3, 1), from = b.input("x", DType::F32, {n});
+  b.variant().kernels[add]->overlaps = true;
+  for (int i = 0; i < steps; ++i) {
+    uint32_t to = b.transient(DType::F32, {n});
+    b.launch(add, b.binary(bundle::ExprOp::CeilDiv, n, b.constant(16)), {n},
+             {from, from}, {to});
+    from = to;
+  }
+  b.output("y", from);
+  LoadedModel loaded = loadGrid(std::move(b));
+  // Launched, recorded, replayed.
+  for (int run = 0; run < 4; ++run) {
+    Tensor<float> x = {{count}, std::vector<float>(count, 1.f + run)};
+    ResultsPtr results = runModel(loaded, {x.view()});
+    ASSERT_TRUE(results);
+    EXPECT_EQ(elements<float>(*lathe_results_tensor(results.get(), 0)),
+              std::vector<float>(count, float(1ll << steps) * (1.f + run)));
+  }
+}
+
 /// A model that copies boxes of x, [rows, columns], of its columns from
 /// `skipped` on.
 TestBundle copyBoxes(int64_t skipped, uint32_t swizzle = 0) {

@@ -8,7 +8,8 @@ namespace lathe::test {
 /// A kernel whose thread has the index of an element in %rd0 and returns if
 /// that is not below the scalar `count`, a parameter as are all the others.
 static std::string makeKernel(const std::string &name, int numParameters,
-                              int count, const std::string &body) {
+                              int count, const std::string &body,
+                              const std::string &prologue = "") {
   std::string text = ".visible .entry " + name + "(";
   for (int i = 0; i < numParameters; ++i)
     text += (i ? ", .param .b64 p" : ".param .b64 p") + std::to_string(i);
@@ -17,6 +18,8 @@ static std::string makeKernel(const std::string &name, int numParameters,
   .reg .b32 %r<12>;
   .reg .f32 %f<4>;
   .reg .b64 %rd<16>;
+)" + prologue +
+          R"(
   mov.u32 %r0, %ctaid.x;
   mov.u32 %r1, %ctaid.y;
   mov.u32 %r2, %ctaid.z;
@@ -39,10 +42,7 @@ static std::string makeKernel(const std::string &name, int numParameters,
   return text + body + "  ret;\n}\n";
 }
 
-const Bytes &ptxKernels() {
-  static const std::string text =
-      ".version 7.0\n.target sm_80\n.address_size 64\n" +
-      makeKernel("add", 4, 3, R"(
+static const char addBody[] = R"(
   add.s64 %rd4, %rd10, %rd2;
   add.s64 %rd5, %rd11, %rd2;
   add.s64 %rd6, %rd12, %rd2;
@@ -50,7 +50,12 @@ const Bytes &ptxKernels() {
   ld.global.f32 %f1, [%rd5];
   add.f32 %f2, %f0, %f1;
   st.global.f32 [%rd6], %f2;
-)") + makeKernel("scale", 4, 2, R"(
+)";
+
+const Bytes &ptxKernels() {
+  static const std::string text =
+      ".version 7.0\n.target sm_80\n.address_size 64\n" +
+      makeKernel("add", 4, 3, addBody) + makeKernel("scale", 4, 2, R"(
   add.s64 %rd4, %rd10, %rd2;
   add.s64 %rd5, %rd11, %rd2;
   ld.global.f32 %f0, [%rd4];
@@ -185,6 +190,9 @@ NEXT:
 const Bytes &ptxGridKernels() {
   static const std::string text =
       ".version 8.0\n.target sm_90\n.address_size 64\n" +
+      makeKernel("add", 4, 3, addBody,
+                 "  griddepcontrol.wait;\n"
+                 "  griddepcontrol.launch_dependents;\n") +
       makeGridKernel("position", "", "  mov.b64 %rd7, %rd1;") +
       makeGridKernel("rank", ".reqntid 16 .reqnctapercluster 2",
                      "  mov.u32 %r9, %cluster_ctarank;\n"

@@ -7,6 +7,7 @@
 //   write-test-bundle OUT.lathe fake-gpu      y = x * 2^100 + w over f32 [n] by
 //                                             101 launches on FakeDriver.h
 //   write-test-bundle OUT.lathe gpu           the same on a GPU, as PTX
+//   write-test-bundle OUT.lathe gpu-overlap   the same, kernels overlap (9.0)
 
 #include "FakeDriver.h"
 #include "TestBundle.h"
@@ -62,7 +63,7 @@ static TestBundle makeEverything() {
   return b;
 }
 
-static TestBundle makeForGpu(const Bytes &kernels) {
+static TestBundle makeForGpu(const Bytes &kernels, bool overlaps = false) {
   TestBundle b;
   int32_t n = b.symbol("n"), most = b.constant(1 << 20);
   int32_t programs = b.binary(ExprOp::CeilDiv, n, b.constant(16));
@@ -86,6 +87,7 @@ static TestBundle makeForGpu(const Bytes &kernels) {
   b.variant().level = "sm_80";
   b.variant().features = {"sm_80"};
   b.variant().kernels[0]->threads = 16;
+  b.variant().kernels[0]->overlaps = overlaps;
   b.code = kernels;
   return b;
 }
@@ -97,6 +99,8 @@ static TestBundle make(const std::string &what) {
     return makeForGpu(fakeKernels());
   if (what == "gpu")
     return makeForGpu(ptxKernels());
+  if (what == "gpu-overlap")
+    return makeForGpu(ptxGridKernels(), /*overlaps=*/true);
   return makeSmall();
 }
 
