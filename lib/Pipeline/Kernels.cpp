@@ -2,6 +2,7 @@
 //
 // Stage 3: groups to kernels and a plan, shaped for one kind of machine.
 
+#include "dialects/Graph/Transforms/Passes.h"
 #include "dialects/Plan/Transforms/Passes.h"
 #include "lib/Conversion/GraphToPlan/Passes.h"
 #include "lib/Pipeline/Stages.h"
@@ -34,8 +35,12 @@ getCapability(const TargetCapabilities &capabilities) {
 void lathe::buildKernelsPipeline(OpPassManager &passes,
                                  const TargetCapabilities &capabilities,
                                  const kernels::Schedules &schedules) {
-  passes.addPass(createConvertGraphToPlanPass(getCapability(capabilities),
-                                              schedules,
+  kernels::Capability capability = getCapability(capabilities);
+  // Tiles are loaded row by row, sixteen at once.
+  if (capability.matrixUnit &&
+      capability.kind == kernels::Capability::Kind::Cpu)
+    passes.addNestedPass<func::FuncOp>(graph::createPitchRowsPass());
+  passes.addPass(createConvertGraphToPlanPass(capability, schedules,
                                               /*emitRemarks=*/true));
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createCSEPass());

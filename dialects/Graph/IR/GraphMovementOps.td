@@ -128,6 +128,26 @@ def Graph_SliceOp : Graph_PureOp<"slice"> {
   let hasVerifier = 1;
 }
 
+def Graph_PitchOp : Graph_PureOp<"pitch"> {
+  let summary = "Rows that lie farther apart than they are long";
+  let description = [{
+    The input's rows, each at the start of a row of `length` elements; what
+    follows in it is undefined. The last op of a group that writes its result
+    so; what reads the result takes a `graph.slice` of it. A strategy sees
+    nothing but strides.
+
+    ```mlir
+    %y = graph.pitch %x to 1568 : tensor<?x1536xbf16> -> tensor<?x1568xbf16>
+    ```
+  }];
+  let arguments = (ins Tensor:$input, I64Attr:$length);
+  let results = (outs Tensor:$result);
+  let assemblyFormat = [{
+    $input `to` $length attr-dict `:` type($input) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
 def Graph_DynamicSliceOp
     : Graph_PureOp<"dynamic_slice", [AttrSizedOperandSegments]> {
   let summary = "A window with computed bounds";

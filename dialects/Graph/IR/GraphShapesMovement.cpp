@@ -67,6 +67,19 @@ LogicalResult TransposeOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
   return success();
 }
 
+LogicalResult PitchOp::inferDims(ShapeScope &, ArrayRef<Dims> operands,
+                                 SmallVectorImpl<Dims> &results) {
+  Dims dims = operands[0];
+  auto row = dims.empty() ? nullptr : dyn_cast<AffineConstantExpr>(dims.back());
+  if (!row || row.getValue() > static_cast<int64_t>(getLength()))
+    return emitOpError("needs rows of at most ")
+           << getLength() << " elements, a number that is known, got "
+           << getInput().getType();
+  dims.back() = getAffineConstantExpr(getLength(), getContext());
+  results.push_back(std::move(dims));
+  return success();
+}
+
 LogicalResult SliceOp::inferDims(ShapeScope &scope, ArrayRef<Dims> operands,
                                  SmallVectorImpl<Dims> &results) {
   const Dims &input = operands[0];

@@ -75,6 +75,7 @@ LogicalResult DimOp::verify() {
 LogicalResult ReshapeOp::verify() { return checkElements(*this); }
 LogicalResult TransposeOp::verify() { return checkElements(*this); }
 LogicalResult SliceOp::verify() { return checkElements(*this); }
+LogicalResult PitchOp::verify() { return checkElements(*this); }
 LogicalResult ConcatOp::verify() { return checkElements(*this); }
 
 LogicalResult PadOp::verify() {

@@ -161,6 +161,13 @@ ViewStep ViewStep::getTranspose(ArrayRef<AffineExpr> to,
   return {Kind::Transpose, Dims(to), {}, llvm::to_vector(permutation)};
 }
 
+/// The slice that undoes a pitch of rows of these dims.
+static ViewStep getRows(ArrayRef<AffineExpr> dims) {
+  AffineExpr zero = getAffineConstantExpr(0, dims.front().getContext());
+  return {ViewStep::Kind::Slice, Dims(dims), Dims(dims.size(), zero),
+          SmallVector<int64_t>(dims.size(), 1)};
+}
+
 ViewStep ViewStep::get(Operation *op, DimsOf dimsOf) {
   ArrayRef<AffineExpr> to = dimsOf(op->getResult(0));
   if (auto transpose = dyn_cast<TransposeOp>(op))
@@ -169,6 +176,8 @@ ViewStep ViewStep::get(Operation *op, DimsOf dimsOf) {
     return getReshape(to);
   if (isa<BroadcastOp>(op))
     return getBroadcast(to);
+  if (isa<PitchOp>(op))
+    return {Kind::Pitch, Dims(to), Dims(dimsOf(op->getOperand(0))), {}};
   auto slice = cast<SliceOp>(op);
   return {Kind::Slice, Dims(to), Dims(slice.getStarts().getResults()),
           llvm::to_vector(slice.getSteps())};
@@ -176,6 +185,8 @@ ViewStep ViewStep::get(Operation *op, DimsOf dimsOf) {
 
 ViewStep ViewStep::getInverse(Operation *op, DimsOf dimsOf) {
   ArrayRef<AffineExpr> to = dimsOf(op->getOperand(0));
+  if (isa<PitchOp>(op))
+    return getRows(to);
   auto transpose = dyn_cast<TransposeOp>(op);
   if (!transpose)
     return getReshape(to);
@@ -198,6 +209,8 @@ bool ViewStep::apply(StridedView &view) const {
   case Kind::Broadcast:
     view.broadcast(dims);
     return true;
+  case Kind::Pitch:
+    return false;
   }
   llvm_unreachable("all kinds are listed");
 }
@@ -231,6 +244,9 @@ static std::optional<ViewStep> mergeTransposes(const ViewStep &first,
 Access lathe::graph::prepend(ViewStep step, const Access &access) {
   using Kind = ViewStep::Kind;
   ArrayRef<ViewStep> rest = access;
+  if (step.kind == Kind::Pitch && !rest.empty() &&
+      rest.front() == getRows(step.starts))
+    return Access(rest.drop_front());
   if (!rest.empty() && rest.front().kind == Kind::Reshape) {
     if (step.kind == Kind::Reshape)
       return Access(rest);
@@ -259,7 +275,7 @@ std::optional<StridedView> lathe::graph::applyAccess(StridedView view,
 }
 
 bool lathe::graph::isView(Operation *op) {
-  return isa<ReshapeOp, TransposeOp, SliceOp, BroadcastOp>(op);
+  return isa<ReshapeOp, TransposeOp, SliceOp, BroadcastOp, PitchOp>(op);
 }
 
 Value lathe::graph::traceViews(Value value, Access &access, DimsOf dimsOf) {
@@ -386,7 +402,7 @@ std::optional<GatherAccess> lathe::graph::getGatherAccess(Operation *op,
 
 /// The operands of `op` that its result has the place of each element from.
 static SmallVector<Value> getUndoableOperands(Operation *op, DimsOf dimsOf) {
-  if (isa<ReshapeOp, TransposeOp>(op))
+  if (isa<ReshapeOp, TransposeOp, PitchOp>(op))
     return {op->getOperand(0)};
   SmallVector<Value> operands;
   if (op->hasTrait<lathe::graph::OpTrait::Elementwise>())
@@ -425,7 +441,7 @@ std::optional<Access> lathe::graph::getAccessFrom(Value root,
   }
   Access access = rootAccess;
   for (const Step &step : llvm::reverse(path))
-    if (isa<ReshapeOp, TransposeOp>(step.op))
+    if (isa<ReshapeOp, TransposeOp, PitchOp>(step.op))
       access = prepend(ViewStep::getInverse(step.op, dimsOf), access);
   return access;
 }

@@ -63,9 +63,9 @@ struct StridedView {
 
 /// One step of an access.
 struct ViewStep {
-  enum class Kind { Reshape, Transpose, Slice, Broadcast } kind;
+  enum class Kind { Reshape, Transpose, Slice, Broadcast, Pitch } kind;
   Dims dims;                          ///< After the step.
-  Dims starts;                        ///< Slice.
+  Dims starts;                        ///< Slice; Pitch: the dims before it.
   llvm::SmallVector<int64_t> numbers; ///< Transpose: permutation; Slice: steps.
 
   static ViewStep getReshape(llvm::ArrayRef<mlir::AffineExpr> to);
@@ -73,13 +73,14 @@ struct ViewStep {
   static ViewStep getTranspose(llvm::ArrayRef<mlir::AffineExpr> to,
                                llvm::ArrayRef<int64_t> permutation);
 
-  /// The step of a `reshape`, `transpose`, `slice` or `broadcast`.
+  /// The step of a `reshape`, `transpose`, `slice`, `broadcast` or `pitch`.
   static ViewStep get(mlir::Operation *op, DimsOf dimsOf);
 
-  /// The step that undoes `op`, which must be a `reshape` or a `transpose`.
+  /// The step that undoes `op`: a `reshape`, `transpose` or `pitch`.
   static ViewStep getInverse(mlir::Operation *op, DimsOf dimsOf);
 
-  /// False if the strides do not express it.
+  /// False if the strides do not express it: no strides do for a pitch, since
+  /// what follows its rows is undefined.
   bool apply(StridedView &view) const;
 
   bool operator==(const ViewStep &other) const;
@@ -94,7 +95,7 @@ Access prepend(ViewStep step, const Access &access);
 /// `view` after all steps; nothing if one of them does not fold.
 std::optional<StridedView> applyAccess(StridedView view, const Access &access);
 
-/// Whether `op` is a `reshape`, `transpose`, `slice` or `broadcast`.
+/// Whether `op` is a `reshape`, `transpose`, `slice`, `broadcast` or `pitch`.
 bool isView(mlir::Operation *op);
 
 /// Follows `value` through views to the value whose elements it shows. Appends
@@ -128,9 +129,9 @@ getGatherAccess(mlir::Operation *op, const Access &access, DimsOf dimsOf);
 
 /// The access of `value`, the result of views and elementwise ops after
 /// `root`, in the iteration space that `rootAccess` leads to from `root`. Only
-/// what moves every element to one place can be undone: reshapes, transposes
-/// and elementwise ops that do not broadcast `root`. Nothing otherwise, or if
-/// `value` does not depend on `root`.
+/// what moves every element to one place can be undone: reshapes, transposes,
+/// pitches and elementwise ops that do not broadcast `root`. Nothing otherwise,
+/// or if `value` does not depend on `root`.
 std::optional<Access> getAccessFrom(mlir::Value root, const Access &rootAccess,
                                     mlir::Value value, DimsOf dimsOf);
 

@@ -369,10 +369,10 @@ def NarrowActivationsPass
     outputs, constants, attention masks and what convolutions and pools read
     keep their types.
 
-    With `only-quantized`, only tensors of which eight bits are left anyhow:
-    those that groups of integer products alone read, to quantize them, and
-    queries, keys and values that are integer products. Norms and residual sums
-    read what they did.
+    With `only-quantized`, only those that groups of integer products alone
+    read, to quantize them, and queries, keys and values that are integer
+    products, which lose what bf16 does not hold. Norms and residual sums read
+    what they did.
 
     Numeric contract: every tensor between groups is rounded once, to nearest
     even; numbers beyond the type's range, and infinities, become its largest
@@ -386,6 +386,23 @@ def NarrowActivationsPass
   let statistics = [
     Statistic<"numNarrowed", "narrowed", "tensors narrowed">,
     Statistic<"numKept", "kept", "results of groups that kept their type">
+  ];
+}
+
+def PitchRowsPass : Pass<"graph-pitch-rows", "::mlir::func::FuncOp"> {
+  let summary = "Keep rows of tensors between groups off the same cache sets";
+  let description = [{
+    After `--graph-form-groups`, for machines that load sixteen rows at once: if
+    rows are an even number of cache lines long, their parts share few sets of
+    the first-level cache (of 48 lines: 4 of 64 sets). Such rows, of 8 lines or
+    more, get another line. Of tensors of 16-bit floats that a group with a
+    contraction, an attention or a norm as its root writes and only groups read:
+    the former ends with `graph.pitch`, the latter begin with a `graph.slice`.
+
+    Numeric contract: none of the numbers changes.
+  }];
+  let statistics = [
+    Statistic<"numPitched", "pitched", "tensors with rows farther apart">
   ];
 }
 

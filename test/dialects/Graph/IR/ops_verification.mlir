@@ -51,6 +51,14 @@ func.func @slice(%x: tensor<8xf32>) {
 
 // -----
 
+func.func @pitch(%x: tensor<2x8xf32>) {
+  // expected-error@+1 {{needs rows of at most 6 elements, a number that is known, got 'tensor<2x8xf32>'}}
+  %0 = graph.pitch %x to 6 : tensor<2x8xf32> -> tensor<2x6xf32>
+  return
+}
+
+// -----
+
 func.func @concat(%x: tensor<2x3xf32>, %y: tensor<3x3xf32>) {
   // expected-error@+1 {{sizes of dim 0 of operands 0 and 1 must be equal, got 2 and 3}}
   %0 = graph.concat %x, %y axis 1
