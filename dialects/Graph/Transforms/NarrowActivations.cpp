@@ -83,8 +83,8 @@ static bool endsInOperands(Value value, Operation *root, unsigned count) {
   });
 }
 
-/// Whether 8 bits are left of `value` anyhow: only quantized inputs are made of
-/// it, or it is made of them, and queries, keys and values are made of it.
+/// Whether only quantized inputs are made of `value`, which leave 8 bits of it,
+/// or it is made of them, and queries, keys and values are made of it.
 static bool isQuantizedTensor(OpResult value) {
   bool isProduct = getQuantizedRoot(cast<GroupOp>(value.getOwner())) != nullptr;
   return llvm::all_of(value.getUses(), [&](OpOperand &use) {
