@@ -18,7 +18,7 @@ static constexpr int64_t kWordBytes = 4;
 static constexpr int64_t kTileK = 2 * kTileWords;
 /// Tiles of a right operand that stay in registers, with two columns of
 /// accumulators.
-static constexpr int64_t kResidentTiles = 4;
+static constexpr int64_t kResidentTiles = 4, kResidentColumns = 2;
 
 static Value shortConstant(ImplicitLocOpBuilder &b, int64_t value) {
   return arith::ConstantOp::create(b, b.getI16IntegerAttr(value));
@@ -519,13 +519,23 @@ Value Emitter::loadRightTile(tile::MmaOp op, int64_t k, Coord column) {
                   {Value(), kTileWords * kWordBytes});
 }
 
-/// Adds to `acc` and writes to `memory`. `right` is the right operand's tiles,
-/// step by step, if they are in registers.
+/// `right` is the right operand's tiles, step by step, if they are in
+/// registers. `beside` follows each product.
 void Emitter::emitTileDotBlock(tile::MmaOp op, const TileBlock &block,
-                               Value memory, ArrayRef<Value> start,
-                               ArrayRef<Value> right) {
-  SmallVector<Value> places = tilePlaces(op, block, memory);
-  SmallVector<Value> acc(start);
+                               const TileDotSums &sums, ArrayRef<Value> right,
+                               function_ref<void(int64_t)> beside) {
+  SmallVector<Value> places = tilePlaces(op, block, sums.memory);
+  SmallVector<Value> acc;
+  for (int64_t i = 0; sums.rows && i < block.rowTiles; ++i) {
+    Coord place = mul(block.row + i * kTileRows, {Value(), kTileWords});
+    Value tile = loadTile(offsetPointer(sums.rows, b.getF32Type(), place),
+                          {Value(), kTileWords * kWordBytes});
+    acc.append(block.columnTiles, tile);
+  }
+  if (!sums.rows)
+    acc = loadAccumulators(op, places, sums.isZero);
+  prefetchTiles(op, block);
+  int64_t products = 0;
   for (int64_t k = 0; k < extent(op.getA(), 1); k += kTileK) {
     SmallVector<Value, 2> rows(block.rowTiles);
     for (int64_t j = 0; j < block.columnTiles; ++j) {
@@ -537,6 +547,8 @@ void Emitter::emitTileDotBlock(tile::MmaOp op, const TileBlock &block,
           rows[i] = loadLeftTile(op, block.row + i * kTileRows, k);
         Value &sum = acc[i * block.columnTiles + j];
         sum = tileDot(op, sum, rows[i], column);
+        if (beside)
+          beside(products++);
       }
     }
   }
@@ -565,25 +577,40 @@ Value Emitter::startOfRows(tile::MmaOp op) {
   return memory;
 }
 
+/// Row tiles of a block whose right operand stays in registers; 0 if k is too
+/// long for that. Loads of tiles cost nearly as much as products, and here two
+/// serve four.
+int64_t Emitter::residentRows(tile::MmaOp op) const {
+  int64_t steps = extent(op.getA(), 1) / kTileK;
+  if (steps * kResidentColumns > kResidentTiles)
+    return 0;
+  return kTileAccumulators / kResidentColumns / steps;
+}
+
+/// All steps' tiles of the right operand, `columnTiles` from `column` on.
+SmallVector<Value> Emitter::loadResident(tile::MmaOp op, Coord column,
+                                         int64_t columnTiles) {
+  SmallVector<Value> right;
+  for (int64_t k = 0; k < extent(op.getA(), 1); k += kTileK)
+    for (int64_t j = 0; j < columnTiles; ++j)
+      right.push_back(loadRightTile(op, k, column + j * kTileWords));
+  return right;
+}
+
 /// Calls `body` for all of `op`'s result, with the right operand's tiles in
-/// registers for all rows; false if k is too long for that. Loads of tiles cost
-/// nearly as much as products, and here two serve four.
+/// registers for all rows; false if k is too long for that.
 bool Emitter::forEachResidentBlock(
     tile::MmaOp op,
     function_ref<void(const TileBlock &, ArrayRef<Value>)> body) {
-  constexpr int64_t across = 2;
   SmallVector<int64_t> shape = shapeOf(op.getResult());
-  int64_t steps = extent(op.getA(), 1) / kTileK;
-  if (steps * across > kResidentTiles)
+  int64_t down = residentRows(op);
+  if (down == 0)
     return false;
-  int64_t down = kTileAccumulators / across / steps;
   forEachBlock(
-      shape[1], across * kTileWords, 1, [&](Coord column, int64_t width) {
+      shape[1], kResidentColumns * kTileWords, 1,
+      [&](Coord column, int64_t width) {
         MemoScope scope(*this);
-        SmallVector<Value> right;
-        for (int64_t k = 0; k < steps; ++k)
-          for (int64_t j = 0; j < width; j += kTileWords)
-            right.push_back(loadRightTile(op, k * kTileK, column + j));
+        SmallVector<Value> right = loadResident(op, column, width / kTileWords);
         forEachBlock(
             shape[0], down * kTileRows, 1, [&](Coord row, int64_t height) {
               MemoScope inner(*this);
@@ -595,32 +622,29 @@ bool Emitter::forEachResidentBlock(
 }
 
 LogicalResult Emitter::emitTileDots(tile::MmaOp op) {
+  TileDotSums sums;
+  sums.memory = inPlaceMemory(op);
+  if (!sums.memory)
+    sums.memory = allocate(op.getResult());
+  Storage acc = tiles.lookup(op.getAcc());
+  sums.isZero = isZeroTile(op.getAcc());
+  if (!sums.isZero)
+    sums.rows = startOfRows(op);
+  if (!sums.isZero && !sums.rows &&
+      (acc.kind != Storage::Scratch || acc.memory != sums.memory))
+    fill(op.getAcc(), sums.memory);
   Storage storage;
   storage.kind = Storage::Scratch;
-  storage.memory = inPlaceMemory(op);
-  if (!storage.memory)
-    storage.memory = allocate(op.getResult());
-  Storage acc = tiles.lookup(op.getAcc());
-  bool isZero = isZeroTile(op.getAcc());
-  Value rows = isZero ? Value() : startOfRows(op);
-  if (!isZero && !rows &&
-      (acc.kind != Storage::Scratch || acc.memory != storage.memory))
-    fill(op.getAcc(), storage.memory);
-  auto emitAt = [&](const TileBlock &block, ArrayRef<Value> right) {
-    SmallVector<Value> start;
-    for (int64_t i = 0; rows && i < block.rowTiles; ++i) {
-      Coord place = mul(block.row + i * kTileRows, {Value(), kTileWords});
-      Value tile = loadTile(offsetPointer(rows, b.getF32Type(), place),
-                            {Value(), kTileWords * kWordBytes});
-      start.append(block.columnTiles, tile);
-    }
-    if (!rows)
-      start =
-          loadAccumulators(op, tilePlaces(op, block, storage.memory), isZero);
-    emitTileDotBlock(op, block, storage.memory, start, right);
-  };
-  if (!forEachResidentBlock(op, emitAt))
-    forEachTileBlock(op, [&](const TileBlock &block) { emitAt(block, {}); });
+  storage.memory = sums.memory;
   tiles[op.getResult()] = storage;
+  if (TileWeights weights; findWeights(op, weights))
+    return emitWithWeights(op, sums, weights);
+  if (!forEachResidentBlock(op,
+                            [&](const TileBlock &block, ArrayRef<Value> right) {
+                              emitTileDotBlock(op, block, sums, right);
+                            }))
+    forEachTileBlock(op, [&](const TileBlock &block) {
+      emitTileDotBlock(op, block, sums, {});
+    });
   return success();
 }

@@ -306,6 +306,13 @@ private:
   void forEachBlock(int64_t count, int64_t block, int64_t scale,
                     llvm::function_ref<void(Coord, int64_t)> body);
 
+  /// What of a multiply is computed at once: its first row and column, and how
+  /// many tiles it has each way.
+  struct TileBlock {
+    Coord row, column;
+    int64_t rowTiles, columnTiles;
+  };
+
   //===-- Prefetches (Prefetch.cpp) ---------------------------------------===//
   /// At the end of the body of `loop`, asks for what later iterations multiply
   /// with, where that may come from memory as fast as it is used.
@@ -314,18 +321,13 @@ private:
   void prefetchLoad(tile::LoadOp load, mlir::scf::ForOp loop, int64_t ahead);
   void prefetchNextPanel(tile::LoadOp load);
   void prefetchLeft(tile::MmaOp op, unsigned dim, Coord first, int64_t count);
+  void prefetchTiles(tile::MmaOp op, const TileBlock &block);
 
   //===-- Multiplication on tile registers (Amx.cpp) ----------------------===//
   /// A tile that is summed over its rows, and rounded for multiplies.
   struct SummedPairs {
     tile::ReduceOp sum;
     mlir::arith::TruncFOp rounded;
-  };
-  /// What of a multiply is computed at once: its first row and column, and how
-  /// many tiles it has each way.
-  struct TileBlock {
-    Coord row, column;
-    int64_t rowTiles, columnTiles;
   };
   mlir::LogicalResult emitTileLoop(mlir::scf::ForOp op, TileLoop loop);
   llvm::SmallVector<mlir::Value>
@@ -350,9 +352,20 @@ private:
   bool findSummedPairs(mlir::Value tile, SummedPairs &found);
   void emitSummedPairs(mlir::Value tile, SummedPairs found);
   mlir::LogicalResult emitTileDots(tile::MmaOp op);
+  /// Where a multiply's sums go, and what they start with: zeros, tiles that
+  /// hold each row's start, or what is there.
+  struct TileDotSums {
+    mlir::Value memory;
+    bool isZero = false;
+    mlir::Value rows;
+  };
   void emitTileDotBlock(tile::MmaOp op, const TileBlock &block,
-                        mlir::Value memory, llvm::ArrayRef<mlir::Value> acc,
-                        llvm::ArrayRef<mlir::Value> right);
+                        const TileDotSums &sums,
+                        llvm::ArrayRef<mlir::Value> right,
+                        llvm::function_ref<void(int64_t)> beside = {});
+  int64_t residentRows(tile::MmaOp op) const;
+  llvm::SmallVector<mlir::Value> loadResident(tile::MmaOp op, Coord column,
+                                              int64_t columnTiles);
   bool forEachResidentBlock(
       tile::MmaOp op,
       llvm::function_ref<void(const TileBlock &, llvm::ArrayRef<mlir::Value>)>
@@ -382,6 +395,19 @@ private:
                       mlir::Value b_);
   mlir::Value tileIntrinsic(llvm::StringRef name,
                             llvm::ArrayRef<mlir::Value> operands);
+
+  //===-- Weights beside products (AmxWeights.cpp) ------------------------===//
+  /// What a multiply's sums become, position by position: the right operand of
+  /// another. `chain` leads to it, with what else stands in between.
+  struct TileWeights {
+    mlir::Value tile;
+    llvm::SmallVector<mlir::Operation *> chain, others;
+  };
+  bool findWeights(tile::MmaOp op, TileWeights &weights);
+  void emitWeightPairs(mlir::Value tile, mlir::Value memory,
+                       const TileBlock &block, int64_t first, int64_t count);
+  mlir::LogicalResult emitWithWeights(tile::MmaOp op, const TileDotSums &sums,
+                                      const TileWeights &weights);
 
   //===-- Epilogues beside products (AmxEpilogue.cpp) ---------------------===//
   struct TileEpilogue {

@@ -103,7 +103,7 @@ def main():
         emulator = load_emulator(folder)
         for score in SCORES:
             for n, d, dv in ((1, 32, 16), (65, 32, 48), (128, 64, 64), (150, 32, 16),
-                             (300, 32, 32)):
+                             (150, 128, 128), (300, 32, 32)):
                 check(n, d, dv, score, "dense", True, generator)
             for n, left, right in ((70, -1, 0), (300, -1, 0), (300, 40, 0),
                                    (300, 150, 70), (300, -1, 33)):
