@@ -296,7 +296,7 @@ Home Emitter::getMatrixHome(Value tile, unsigned kDim, const MatrixKind &kind) {
     SmallVector<int64_t> padded(type.getShape());
     padded[kDim] = llvm::alignTo(padded[kDim], kind.getDepth());
     LinearLayout all =
-        getRowMajor(padded, warps).withoutRepeatedRegisters(source);
+        getBlocked(padded, warps, {1, 0}, 4).withoutRepeatedRegisters(source);
     Value zero = arith::ConstantOp::create(
         b, cast<TypedAttr>(b.getZeroAttr(type.getElementType())));
     writeHome(home, all, start,
