@@ -56,14 +56,14 @@ enum { kMostWords = 16 };
 static uint32_t posted[kMostThreads][kMostWords];
 
 // All lanes post, then all read: two rounds. The words of the warp's lanes.
-static uint32_t (*meet(const void *words, int count))[kMostWords] {
+static uint32_t (*meet(const void *words, int count)) [kMostWords] {
   memcpy(posted[current], words, 4 * count);
   yield(kWarp);
   return posted + current / kWarpSize * kWarpSize;
 }
 
-int32_t emu_shfl_bfly(int32_t mask, int32_t value, int32_t lanes,
-                      int32_t clamp) {
+int32_t
+    emu_shfl_bfly(int32_t mask, int32_t value, int32_t lanes, int32_t clamp) {
   if (mask != -1 || clamp != kWarpSize - 1)
     abort();
   int32_t result = (int32_t)meet(&value, 1)[current % kWarpSize ^ lanes][0];

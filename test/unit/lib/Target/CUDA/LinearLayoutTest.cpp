@@ -2,6 +2,7 @@
 
 #include "lib/Target/CUDA/LinearLayout.h"
 #include "lib/Target/CUDA/Layouts.h"
+#include "llvm/Support/MathExtras.h"
 #include "gtest/gtest.h"
 #include <map>
 #include <set>
@@ -158,4 +159,42 @@ TEST(Layouts, WarpgroupSumsAreThoseOfPTX) {
         EXPECT_EQ(layout.apply({reg, lane, warp}),
                   (LinearLayout::Position{row, column}));
       }
+}
+
+// Where PTX has them: lane 4g + t, row g, columns 2t and 2t + 1, eight rows on.
+TEST(Layouts, FragmentsAreThoseOfTheInstruction) {
+  LinearLayout sums = getFragments({16, 8}, 1, /*asRows=*/false);
+  LinearLayout a = getOperandFragments(sums, 0, 16, 2);
+  LinearLayout b = getOperandFragments(sums, 1, 16, 2);
+  using At = LinearLayout::Position;
+  for (int64_t g = 0; g < 8; ++g)
+    for (int64_t t = 0; t < 4; ++t)
+      for (int64_t i = 0; i < 8; ++i) {
+        int64_t lane = 4 * g + t, row = g + i / 2 % 2 * 8;
+        int64_t k = 2 * t + i % 2;
+        if (i < 4) {
+          EXPECT_EQ(sums.apply({i, lane, 0}), (At{row, k}));
+          EXPECT_EQ(b.apply({i, lane, 0}), (At{k + i / 2 * 8, g}));
+        }
+        EXPECT_EQ(a.apply({i, lane, 0}), (At{row, k + i / 4 * 8}));
+      }
+  // Sums of a product are an operand of the next where warps lie along rows.
+  Numbers source;
+  LinearLayout scores = getFragments({64, 32}, 4, /*asRows=*/true);
+  LinearLayout values = getFragments({64, 128}, 4, /*asRows=*/true);
+  EXPECT_TRUE(
+      scores.getRegisters(getOperandFragments(values, 0, 32, 2), source));
+}
+
+// Small tiles: what the instruction has beyond them repeats, or is k.
+TEST(Layouts, FragmentsOfSmallTilesRepeat) {
+  for (int64_t rows : {1, 5, 16, 100})
+    for (int64_t columns : {1, 8, 40}) {
+      LinearLayout sums = getFragments({rows, columns}, 4, false);
+      EXPECT_EQ(sums.getExtent(0), int64_t(llvm::PowerOf2Ceil(rows)));
+      EXPECT_EQ(sums.getExtent(1), int64_t(llvm::PowerOf2Ceil(columns)));
+      EXPECT_GE(sums.getBits(In::Register), 2u);
+      EXPECT_EQ(getOperandFragments(sums, 0, 3, 2).getExtent(1), 16);
+      EXPECT_EQ(getOperandFragments(sums, 1, 40, 4).getExtent(0), 64);
+    }
 }
