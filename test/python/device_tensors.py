@@ -8,11 +8,14 @@
 (test/unit/runtime/FakeDriver.h): DLPack out of one run and into the next."""
 
 import gc
+import os
+import sys
 
 import numpy as np
 
-import lathe
-from lathe import _dlpack
+sys.path.insert(0, os.path.join(os.environ["LATHE_SOURCE"], "python"))
+import lathe  # noqa: E402
+from lathe import _dlpack  # noqa: E402
 
 model = lathe.Model("m.lathe", device="cuda")
 x = np.arange(10, dtype=np.float32) / 2**100

@@ -70,6 +70,15 @@ static llvm::Error linkDevice(llvm::Module &module, const Toolkit &toolkit) {
   return llvm::Error::success();
 }
 
+/// What a kernel reads may be written while it waits for the kernels before it:
+/// its loads must not go by the cache for what does not change (ld.global.nc),
+/// which the back end takes for arguments that are only read.
+static void forgetReadOnly(llvm::Module &module) {
+  for (llvm::Function &function : module)
+    for (llvm::Argument &argument : function.args())
+      argument.removeAttr(llvm::Attribute::ReadOnly);
+}
+
 llvm::Expected<std::string> cuda::emitPTX(mlir::ModuleOp module,
                                           const Level &level,
                                           const Toolkit &toolkit,
@@ -94,6 +103,8 @@ llvm::Expected<std::string> cuda::emitPTX(mlir::ModuleOp module,
   // It makes a wide load of whose elements each is used one of each element.
   optimizeLLVM(*unit, **machine, tuning, options.optimizationLevel,
                /*without=*/llvm::StringRef("VectorCombinePass"));
+  if (level.overlaps)
+    forgetReadOnly(*unit);
 
   llvm::SmallVector<char, 0> text;
   llvm::raw_svector_ostream stream(text);
