@@ -7,6 +7,10 @@
 
 #include <gtest/gtest.h>
 
+// Structs without struct_size: another size needs another SONAME.
+static_assert(sizeof(lathe_tensor_t) == 32 && sizeof(lathe_dim_t) == 16,
+              "the ABI of programs that are built already");
+
 namespace lathe::test {
 namespace {
 
