@@ -15,7 +15,13 @@ using bundle::ExprOp;
 class CudaTest : public testing::Test {
 protected:
   void SetUp() override { driver.reset(); }
-  void TearDown() override { driver.reset(); }
+  void TearDown() override {
+    // A host program finds its own context again: here, none.
+    void *current = this;
+    driver.function<int (*)(void **)>("cuCtxGetCurrent")(&current);
+    EXPECT_EQ(current, nullptr);
+    driver.reset();
+  }
 
   static TestBundle port(TestBundle b) {
     b.variant().target = "cuda";
@@ -442,6 +448,31 @@ TEST_F(CudaTest, Features) {
     EXPECT_EQ(missing(feature), feature);
 }
 
+TEST_F(CudaTest, TheFirstDeviceThatAVariantFits) {
+  setenv("LATHE_FAKE_DEVICES", "3", 1);
+  setenv("LATHE_FAKE_CAPABILITY", "7.5,9.0,8.0", 1);
+  OpenedBundle opened(port(addAndScale()));
+  auto describe = [&](const char *name) -> std::string {
+    auto options = LATHE_INIT(lathe_model_options_t);
+    options.device = name;
+    lathe_model_t *raw = nullptr;
+    std::string message =
+        take(lathe_model_create(opened.bundle.get(), &options, &raw));
+    ModelPtr model(raw);
+    auto info = LATHE_INIT(lathe_model_info_t);
+    return raw && take(lathe_model_info(raw, &info)).empty() ? info.description
+                                                             : message;
+  };
+  EXPECT_EQ(describe(nullptr), "Fake GPU 1");
+  EXPECT_EQ(describe("cuda"), "Fake GPU 1");
+  EXPECT_EQ(describe("cuda:2"), "Fake GPU 2");
+  EXPECT_PRED2(contains, describe("cuda:0"),
+               "no variant fits this machine; there are: cuda 'sm_80' (lacking "
+               "here: sm_80)");
+  unsetenv("LATHE_FAKE_DEVICES");
+  unsetenv("LATHE_FAKE_CAPABILITY");
+}
+
 TEST_F(CudaTest, DevicesByName) {
   OpenedBundle opened(port(addAndScale()));
   auto create = [&](const char *name) {
@@ -453,7 +484,9 @@ TEST_F(CudaTest, DevicesByName) {
   EXPECT_EQ(create("cuda:0"), "");
   EXPECT_PRED2(contains, create("cuda:1"),
                "no device cuda:1; this machine has 1");
-  EXPECT_PRED2(contains, create("cuda:x"), "its number is 'x'");
+  for (const char *number : {"x", "+0", " 0", "00", "01", "-1", "1024", ""})
+    EXPECT_PRED2(contains, create((std::string("cuda:") + number).c_str()),
+                 std::string("its number is '") + number + "'");
   EXPECT_PRED2(contains, create("cud"), "there are: 'cuda', 'cpu'");
   EXPECT_PRED2(contains, create("cpu"),
                "no variant is for device 'cpu'; there are: cuda "
