@@ -153,8 +153,8 @@ static SmallVector<RowClass> getUnitClasses(const Capability &capability,
         classes.end()[-2].schedules.front() == classes.back().schedules.front())
       classes.erase(classes.end() - 2);
   }
-  classes.push_back({"rows", AffineExpr(),
-                     getUnitSchedules(capability, c, std::nullopt)});
+  classes.push_back(
+      {"rows", AffineExpr(), getUnitSchedules(capability, c, std::nullopt)});
   return classes;
 }
 
@@ -329,8 +329,7 @@ public:
           kernel.addCondition(rows.condition);
         return buildContractKernel(launch, *c, rows.schedules[index], kernel);
       };
-      if (failed(
-              launch.addKernels(name + ", " + rows.name, listed, build)))
+      if (failed(launch.addKernels(name + ", " + rows.name, listed, build)))
         return group.emitError("cannot build a kernel for ") << *c->root;
     }
     lowered.launches.push_back(launch.finish(name, c->getFlops()));

@@ -15,13 +15,10 @@ static constexpr UnitTile kWarpgroupTiles[] = {
     {128, 64, 4, 8, 0.72},  {64, 64, 4, 12, 0.55}};
 
 /// Where products are of a warp.
-static constexpr UnitTile kWarpTiles[] = {{128, 128, 8, 3, 1.00},
-                                          {128, 64, 4, 3, 0.90},
-                                          {64, 128, 4, 3, 0.90},
-                                          {64, 64, 4, 4, 0.75},
-                                          {32, 64, 4, 4, 0.50},
-                                          {16, 128, 4, 4, 0.30},
-                                          {16, 64, 4, 4, 0.25}};
+static constexpr UnitTile kWarpTiles[] = {
+    {128, 128, 8, 3, 1.00}, {128, 64, 4, 3, 0.90}, {64, 128, 4, 3, 0.90},
+    {64, 64, 4, 4, 0.75},   {32, 64, 4, 4, 0.50},  {16, 128, 4, 4, 0.30},
+    {16, 64, 4, 4, 0.25}};
 
 /// Multiply-adds of one processor in a cycle, and cycles of the unit's first
 /// product and of an element that follows the last one.
@@ -44,14 +41,13 @@ static double getCycles(const Capability &capability, const UnitTile &tile,
   double steps = sizes.steps ? double(*sizes.steps) : kManySteps;
   bool isAlone = capability.unitRows == 64 && tile.warps > 4;
   double after = elements * kPerElement * (isAlone ? 1.0 : kHidden);
-  double cycles =
-      kStart + steps * elements / (kPerCycle * tile.rate) + after;
+  double cycles = kStart + steps * elements / (kPerCycle * tile.rate) + after;
   double programs = rows * columns * double(sizes.batch);
   if (!sizes.rows || !sizes.columns)
     return cycles * programs / (sizes.rows ? 1.0 : double(tile.rows)) /
            (sizes.columns ? 1.0 : double(tile.columns));
-  return cycles * double(llvm::divideCeil(int64_t(programs),
-                                          capability.processors));
+  return cycles *
+         double(llvm::divideCeil(int64_t(programs), capability.processors));
 }
 
 llvm::SmallVector<UnitTile>
@@ -63,9 +59,8 @@ lathe::kernels::listUnitTiles(const Capability &capability,
   llvm::SmallVector<std::pair<double, UnitTile>> timed;
   for (const UnitTile &tile : all)
     timed.emplace_back(getCycles(capability, tile, sizes), tile);
-  llvm::stable_sort(timed, [](const auto &a, const auto &b) {
-    return a.first < b.first;
-  });
+  llvm::stable_sort(
+      timed, [](const auto &a, const auto &b) { return a.first < b.first; });
   llvm::SmallVector<UnitTile> tiles;
   for (const auto &[cycles, tile] : timed)
     if (cycles <= kHopeless * timed.front().first)

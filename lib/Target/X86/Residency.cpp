@@ -57,13 +57,15 @@ static int64_t costOf(Value tile) {
   return own;
 }
 
-/// The ops that make `tile`'s vectors be computed, through deferred ones.
-static void collectSinks(Value tile, llvm::SetVector<OpOperand *> &sinks) {
+/// The ops that make `tile`'s vectors be computed, through deferred ones; those
+/// that `isEnd` holds for are computed once, whatever reads them.
+static void collectSinks(Value tile, llvm::SetVector<OpOperand *> &sinks,
+                         llvm::function_ref<bool(Operation *)> isEnd = {}) {
   llvm::SetVector<Value> tiles;
   tiles.insert(tile);
   for (size_t i = 0; i < tiles.size(); ++i)
     for (OpOperand &use : tiles[i].getUses()) {
-      if (isDeferrable(use.getOwner()))
+      if (isDeferrable(use.getOwner()) && !(isEnd && isEnd(use.getOwner())))
         tiles.insert(use.getOwner()->getResult(0));
       else
         sinks.insert(&use);
@@ -101,7 +103,10 @@ bool x86::isStoredTo(tile::LoadOp load, tile::KernelOp kernel) {
 bool Emitter::mustMaterialize(Value tile) {
   Operation *op = tile.getDefiningOp();
   llvm::SetVector<OpOperand *> sinks;
-  collectSinks(tile, sinks);
+  collectSinks(tile, sinks, [&](Operation *user) {
+    SummedPairs pairs;
+    return findSummedPairs(user->getResult(0), pairs);
+  });
   bool isLeftTile = llvm::any_of(tile.getUses(), [&](OpOperand &use) {
     auto mma = dyn_cast<tile::MmaOp>(use.getOwner());
     return mma && use.getOperandNumber() == 0 && usesTileDots(mma);

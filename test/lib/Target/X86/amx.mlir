@@ -480,10 +480,12 @@ tile.kernel @streamed(%x: !tile.buffer<i8>, %w: !tile.buffer<i8>,
 
 // Attention: a mask that all queries share starts the accumulators, one column of
 // tiles. Weights are made once, by rough powers, for their sum and in pairs of
-// rows for the product.
+// rows for the product; so is all that they alone are made of.
 // CHECK-LABEL: func.func @softmax.programs(
 // CHECK-COUNT-4: llvm.x86.tdpbf16ps.internal
+// CHECK-NOT: arith.mulf
 // CHECK: scf.for {{.*}} = %c0 to %c64 step %c2
+// CHECK-COUNT-3: arith.mulf
 // CHECK: math.exp2 {{.*}} {narrow}
 // CHECK: llvm.x86.avx512.pternlog.d.512
 // CHECK: arith.addf
@@ -519,8 +521,12 @@ tile.kernel @softmax(%q: !tile.buffer<f32>, %k: !tile.buffer<bf16>,
     : tensor<64x32xbf16>, tensor<32x32xbf16>, tensor<64x32xf32>
   %most = tile.reduce max %logits axis 0 : tensor<64x32xf32> -> tensor<32xf32>
   %down = tile.broadcast %most dims [1] : tensor<32xf32> -> tensor<64x32xf32>
+  %half = arith.constant dense<0.5> : tensor<64x32xf32>
   %shifted = arith.subf %logits, %down : tensor<64x32xf32>
-  %weights = math.exp2 %shifted : tensor<64x32xf32>
+  %second = arith.mulf %shifted, %half : tensor<64x32xf32>
+  %fourth = arith.mulf %second, %half : tensor<64x32xf32>
+  %eighth = arith.mulf %fourth, %half : tensor<64x32xf32>
+  %weights = math.exp2 %eighth : tensor<64x32xf32>
   %sum = tile.reduce add %weights axis 0 : tensor<64x32xf32> -> tensor<32xf32>
   %rounded = arith.truncf %weights : tensor<64x32xf32> to tensor<64x32xbf16>
   %values = tile.load %vv[%c0, %c0] dims [1, 0]
@@ -536,11 +542,23 @@ tile.kernel @softmax(%q: !tile.buffer<f32>, %k: !tile.buffer<bf16>,
 }
 
 // The same without a sum, by rough reciprocals; a constant starts accumulators.
+// The first block of weights is made beside the second one's products, eight
+// pairs of vectors after each of four.
 // CHECK-LABEL: func.func @logistic.programs(
 // CHECK-COUNT-4: llvm.x86.tdpbf16ps.internal
+// CHECK-NOT: math.exp2
+// CHECK-COUNT-4: llvm.x86.tilestored64.internal
+// CHECK: llvm.x86.tdpbf16ps.internal
+// CHECK-COUNT-8: llvm.x86.avx512.pternlog.d.512
+// CHECK: llvm.x86.tdpbf16ps.internal
 // CHECK: math.exp2 {{.*}} {narrow}
 // CHECK: arith.divf {{.*}} {narrow}
-// CHECK: llvm.x86.avx512.pternlog.d.512
+// CHECK-COUNT-8: llvm.x86.avx512.pternlog.d.512
+// CHECK-COUNT-2: llvm.x86.tdpbf16ps.internal
+// CHECK-COUNT-4: llvm.x86.tilestored64.internal
+// The last block's by themselves.
+// CHECK: scf.for {{.*}} = %c0 to %c32 step %c4
+// CHECK: math.exp2 {{.*}} {narrow}
 // CHECK: llvm.x86.tdpbf16ps.internal
 tile.kernel @logistic(%q: !tile.buffer<f32>, %k: !tile.buffer<bf16>,
     %v: !tile.buffer<bf16>, %m: !tile.buffer<f32>,
