@@ -9,9 +9,9 @@
 //
 // The iteration space is the results' dims, merged as far as all buffers allow.
 // One dim runs along vectors; a program takes a chunk of it, or all of it for
-// several positions of the next dim if it is short. On a GPU these positions and
-// the chunk are one tile, and where elements lie one after the other along one
-// dim to be read, along another one to be written, it extends along both.
+// several positions of the next dim if it is short. On a GPU these positions
+// and the chunk are one tile, and where elements lie one after the other along
+// one dim to be read, along another one to be written, it extends along both.
 
 #include "lib/Kernels/Pointwise.h"
 #include "dialects/Graph/IR/Polynomial.h"
@@ -547,12 +547,11 @@ static FailureOr<LaunchSpec> lowerPart(const Part &part, graph::GroupOp group,
   if (failed(collectViews(part, group, context.dimsOf, views, bits,
                           [](Operation *, StringRef) {})))
     return group.emitError("was lowered without having matched");
-  bool gathers =
-      llvm::any_of(group.getBody().front(), [](Operation &op) {
-        return graph::isGather(&op);
-      });
-  Shape shape = chooseShape(part.front().dims, views, bits, context.capability,
-                            gathers);
+  bool gathers = llvm::any_of(group.getBody().front(), [](Operation &op) {
+    return graph::isGather(&op);
+  });
+  Shape shape =
+      chooseShape(part.front().dims, views, bits, context.capability, gathers);
   LaunchBuilder launch(group, context);
   SmallVector<int64_t> tile{shape.tile};
   if (shape.isBlockTiled)

@@ -319,9 +319,8 @@ FailureOr<LoweredGroup> ReduceStrategy::lower(graph::GroupOp group,
   SmallVector<int64_t> tile{problem->tile};
   if (problem->rows > 1)
     tile.insert(tile.begin(), problem->rows);
-  KernelBuilder kernel = launch.addKernel(
-      tile::ScheduleAttr::get(group.getContext(), "reduce", tile, /*stages=*/1,
-                              problem->warps));
+  KernelBuilder kernel = launch.addKernel(tile::ScheduleAttr::get(
+      group.getContext(), "reduce", tile, /*stages=*/1, problem->warps));
   RowKernel rows(*problem, group, context, kernel);
   llvm::TypeSwitch<Operation *>(problem->root)
       .Case([&](graph::ReduceOp op) { buildReduce(op, rows); })

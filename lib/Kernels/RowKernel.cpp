@@ -12,8 +12,8 @@ static constexpr int64_t kUnroll = 4;
 /// The longest row that is one tile: all passes over it read the same value.
 static constexpr int64_t kMaxRowTile = 2048;
 
-/// On a GPU: bits that a thread keeps of a row, in f32 or what is wider, and the
-/// most warps that share one.
+/// On a GPU: bits that a thread keeps of a row, in f32 or what is wider, and
+/// the most warps that share one.
 static constexpr int64_t kGpuThreadBits = 1024, kGpuWarps = 32;
 /// Threads of a warp, and the most rows of a program.
 static constexpr int64_t kGpuWarpSize = 32, kGpuRows = 32;
@@ -228,9 +228,9 @@ lathe::kernels::analyzeRows(graph::GroupOp group, ArrayRef<int64_t> axes,
 RowKernel::RowKernel(const RowProblem &problem, graph::GroupOp group,
                      LoweringContext &context, KernelBuilder kernel)
     : problem(problem), group(group), context(context), kernel(kernel),
-      rowsInBounds(problem.rows == 1 ||
-                   isMultipleOf(problem.dims[problem.boundary - 1],
-                                problem.rows)) {
+      rowsInBounds(
+          problem.rows == 1 ||
+          isMultipleOf(problem.dims[problem.boundary - 1], problem.rows)) {
   graph::Dims kept(ArrayRef(problem.dims).take_front(problem.boundary));
   if (!problem.isHorizontal())
     kept[problem.lane] = ceilDivide(kept[problem.lane], problem.tile);

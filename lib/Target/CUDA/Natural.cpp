@@ -109,9 +109,8 @@ void Emitter::collectAccesses() {
     auto its = cast<tile::ViewType>(view.getType());
     ArrayRef<int64_t> strides =
         view.getDefiningOp<tile::ViewOp>().getStaticStrides();
-    if (llvm::none_of(dims, [&](int64_t dim) {
-          return dim >= 0 && strides[dim] == 1;
-        }))
+    if (llvm::none_of(
+            dims, [&](int64_t dim) { return dim >= 0 && strides[dim] == 1; }))
       return;
     Accesses &all = accesses[type.getShape().vec()];
     int64_t bytes = getMemoryBytes(its.getElementType());
