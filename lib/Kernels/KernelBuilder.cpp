@@ -508,6 +508,18 @@ void LaunchBuilder::complete(tile::KernelOp kernel) {
                          UnitAttr::get(mlirContext));
   for (size_t i = reads.size(); i < reads.size() + writes.size(); ++i)
     attrs[i] = DictionaryAttr::get(mlirContext, written);
+  // What wide accesses and copies of tiles ask for.
+  constexpr uint64_t worthKnowing = 8;
+  for (auto [i, scalar] : llvm::enumerate(scalars)) {
+    uint64_t divisor = scalar.getLargestKnownDivisor();
+    if (divisor == 0 || divisor % worthKnowing != 0)
+      continue;
+    NamedAttribute multiple(
+        StringAttr::get(mlirContext, tile::kMultipleOfAttr),
+        IntegerAttr::get(IntegerType::get(mlirContext, 64), divisor));
+    attrs[reads.size() + writes.size() + i] =
+        DictionaryAttr::get(mlirContext, multiple);
+  }
   kernel.setFunctionType(
       FunctionType::get(mlirContext, kernel.getBody().getArgumentTypes(), {}));
   kernel.setArgAttrsAttr(ArrayAttr::get(mlirContext, attrs));

@@ -22,6 +22,8 @@ namespace lathe::tile {
 
 /// On a buffer argument of a kernel: the kernel writes it.
 inline constexpr llvm::StringLiteral kWrittenAttr = "tile.written";
+/// On a scalar argument of a kernel, an i64: every launch gives a multiple.
+inline constexpr llvm::StringLiteral kMultipleOfAttr = "tile.multiple_of";
 
 } // namespace lathe::tile
 

@@ -54,10 +54,15 @@ LogicalResult TileDialect::verifyRegionArgAttribute(Operation *op,
       isa<UnitAttr>(attr.getValue()) &&
       isa<BufferType>(kernel.getArgumentTypes()[argument]))
     return success();
+  if (kernel && attr.getName() == kMultipleOfAttr &&
+      kernel.getArgumentTypes()[argument].isIndex())
+    if (auto number = dyn_cast<IntegerAttr>(attr.getValue());
+        number && number.getType().isInteger(64) && number.getInt() > 0)
+      return success();
   return op->emitOpError("argument ")
          << argument << ": '" << attr.getName().getValue()
          << "' is not allowed; buffers of a kernel may carry '" << kWrittenAttr
-         << "'";
+         << "', scalars '" << kMultipleOfAttr << "', a positive i64";
 }
 
 /// Parses one dim or stride: an integer or `?`.

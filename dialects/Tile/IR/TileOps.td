@@ -29,7 +29,8 @@ def Tile_KernelOp : Tile_Op<"kernel",
     launch gives the size of the grid, up to three dims; `tile.program_id 0`
     varies fastest in the order in which one core runs programs. Programs are
     independent. Unit of caching, tuning, profiling and naming. A buffer
-    argument with `tile.written` is written, others are only read.
+    argument with `tile.written` is written, others are only read; a scalar with
+    `tile.multiple_of = 64` is a multiple of 64 at every launch.
 
     Kernels of one `workload` compute the same for the same class of sizes:
     they differ in their schedule, and a tuner may exchange them.
