@@ -12,7 +12,7 @@ using namespace lathe::kernels;
 static constexpr UnitTile kWarpgroupTiles[] = {
     {128, 256, 8, 4, 1.00}, {256, 128, 8, 4, 1.00}, {128, 128, 4, 6, 0.96},
     {128, 192, 8, 5, 0.98}, {64, 192, 4, 6, 0.90},  {64, 128, 4, 8, 0.80},
-    {128, 64, 4, 8, 0.72},  {64, 64, 4, 12, 0.55}};
+    {128, 64, 8, 8, 0.75},  {128, 64, 4, 8, 0.70},  {64, 64, 4, 12, 0.55}};
 
 /// Where products are of a warp.
 static constexpr UnitTile kWarpTiles[] = {

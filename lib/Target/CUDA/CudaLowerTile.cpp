@@ -6,6 +6,7 @@
 //           attributes {nvvm.kernel, nvvm.reqntid = array<i32: 128>}
 
 #include "lib/Target/CUDA/Emitter.h"
+#include "lib/Target/CUDA/HopperProduct.h"
 #include "lib/Target/CUDA/Launch.h"
 #include "lib/Target/CUDA/Levels.h"
 #include "lib/Target/CUDA/Passes.h"
@@ -27,35 +28,13 @@ static void createSymbols(ModuleOp module) {
   };
   LLVM::GlobalOp::create(b, module.getLoc(), bytes(0), /*isConstant=*/false,
                          LLVM::Linkage::External, ModuleSymbols::shared,
-                         Attribute(), /*alignment=*/16, /*addrSpace=*/3);
+                         Attribute(), /*alignment=*/kSwizzleAlignment,
+                         /*addrSpace=*/3);
   LLVM::GlobalOp::create(
       b, module.getLoc(), bytes(16), /*isConstant=*/true,
       LLVM::Linkage::Internal, ModuleSymbols::zeros,
       b.getStringAttr(StringRef("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16)),
       /*alignment=*/16, /*addrSpace=*/1);
-}
-
-/// The function of a kernel's ABI, with an empty body.
-static LLVM::LLVMFuncOp createFunction(tile::KernelOp kernel, int64_t threads) {
-  OpBuilder b(kernel);
-  auto pointer = LLVM::LLVMPointerType::get(b.getContext(), 1);
-  SmallVector<Type> types;
-  for (Type type : kernel.getArgumentTypes())
-    types.push_back(isa<tile::BufferType>(type) ? Type(pointer)
-                                                : b.getI64Type());
-  auto function = LLVM::LLVMFuncOp::create(
-      b, kernel.getLoc(), kernel.getSymName(),
-      LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()),
-                                  types));
-  function->setAttr("nvvm.kernel", b.getUnitAttr());
-  function->setAttr("nvvm.reqntid",
-                    b.getDenseI32ArrayAttr({static_cast<int32_t>(threads)}));
-  for (unsigned i = 0; i < kernel.getNumBuffers(); ++i) {
-    function.setArgAttr(i, "llvm.noalias", b.getUnitAttr());
-    if (!kernel.getArgAttr(i, tile::kWrittenAttr))
-      function.setArgAttr(i, "llvm.readonly", b.getUnitAttr());
-  }
-  return function;
 }
 
 using Position = std::array<Value, 3>;
@@ -154,6 +133,20 @@ static LogicalResult lowerKernel(tile::KernelOp kernel, const Level &level) {
   return success();
 }
 
+/// By a skeleton of the level if there is one for the kernel's form.
+static LogicalResult lowerBest(tile::KernelOp kernel, const Level &level) {
+  if (level.record.capabilities.unitRows != kWgmmaRows)
+    return lowerKernel(kernel, level);
+  std::string reason;
+  if (auto product = matchProductLoop(kernel, level, reason))
+    return lowerProductLoop(*product, level);
+  if (!reason.empty())
+    kernel.emitRemark("'") << kernel.getSymName()
+                           << "' multiplies without warpgroups, slower: "
+                           << reason;
+  return lowerKernel(kernel, level);
+}
+
 namespace {
 struct CudaLowerTilePass
     : lathe::cuda::impl::CudaLowerTilePassBase<CudaLowerTilePass> {
@@ -168,7 +161,7 @@ struct CudaLowerTilePass
     createSymbols(getOperation());
     for (auto kernel :
          llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>()))
-      if (failed(lowerKernel(kernel, *found)))
+      if (failed(lowerBest(kernel, *found)))
         return signalPassFailure();
   }
 };

@@ -218,6 +218,11 @@ void Emitter::replaceLoop(scf::ForOp loop, LoopEmitter emit) {
   replaced = {loop, std::move(emit)};
 }
 
+void Emitter::replaceStore(tile::StoreOp store,
+                           std::function<LogicalResult()> emit) {
+  replacedStores[store] = std::move(emit);
+}
+
 LogicalResult Emitter::emitProgram(bool isRepeated) {
   RegionScope scope(*this);
   pendingReads = isRepeated;
@@ -227,7 +232,7 @@ LogicalResult Emitter::emitProgram(bool isRepeated) {
 
 LogicalResult Emitter::emitBefore(Operation *end) {
   RegionScope scope(*this);
-  for (Operation &op : kernel.getBody().front()) {
+  for (Operation &op : *end->getBlock()) {
     if (&op == end)
       break;
     if (failed(emitOp(&op)))

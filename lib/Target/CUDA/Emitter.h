@@ -109,12 +109,16 @@ public:
   /// Has `emit` emit `loop`, which stands in no other loop or branch.
   void replaceLoop(mlir::scf::ForOp loop, LoopEmitter emit);
 
+  /// Has `emit` emit a store.
+  void replaceStore(tile::StoreOp store,
+                    std::function<mlir::LogicalResult()> emit);
+
   /// Emits the program at the builder. `isRepeated` where the group has run
   /// another one before, whose shared memory may still be read. Fails with an
   /// error on an op that has no lowering.
   mlir::LogicalResult emitProgram(bool isRepeated = false);
 
-  /// Only the kernel's ops before `end`, one of its outermost ones.
+  /// Only the ops before `end` in its block.
   mlir::LogicalResult emitBefore(mlir::Operation *end);
 
   /// Says where the elements of a tile are.
@@ -301,6 +305,8 @@ private:
   std::map<std::pair<std::string, unsigned>, mlir::Value> threadPositions;
   llvm::SmallVector<Scope> scopes;
   std::pair<mlir::scf::ForOp, LoopEmitter> replaced;
+  llvm::DenseMap<mlir::Operation *, std::function<mlir::LogicalResult()>>
+      replacedStores;
   /// Whether sums are reduced along rows, or multiplied again.
   bool hasRowWork = false;
   bool pendingReads = false, pendingWrites = false;

@@ -17,6 +17,28 @@ static constexpr StringLiteral kMapsAttr = "tile.tensor_maps";
 static constexpr StringLiteral kPersistent = "persistent", kGiven = "given";
 static constexpr unsigned kMapBytes = 128, kMapAlignment = 64;
 
+LLVM::LLVMFuncOp cuda::createFunction(tile::KernelOp kernel, int64_t threads) {
+  OpBuilder b(kernel);
+  auto pointer = LLVM::LLVMPointerType::get(b.getContext(), 1);
+  SmallVector<Type> types;
+  for (Type type : kernel.getArgumentTypes())
+    types.push_back(isa<tile::BufferType>(type) ? Type(pointer)
+                                                : b.getI64Type());
+  auto function = LLVM::LLVMFuncOp::create(
+      b, kernel.getLoc(), kernel.getSymName(),
+      LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()),
+                                  types));
+  function->setAttr("nvvm.kernel", b.getUnitAttr());
+  function->setAttr("nvvm.reqntid",
+                    b.getDenseI32ArrayAttr({static_cast<int32_t>(threads)}));
+  for (unsigned i = 0; i < kernel.getNumBuffers(); ++i) {
+    function.setArgAttr(i, "llvm.noalias", b.getUnitAttr());
+    if (!kernel.getArgAttr(i, tile::kWrittenAttr))
+      function.setArgAttr(i, "llvm.readonly", b.getUnitAttr());
+  }
+  return function;
+}
+
 /// Adds a parameter at `index`. (The interface's insertArgument does not take
 /// functions without results.)
 static Value insertArgument(LLVM::LLVMFuncOp function, unsigned index,

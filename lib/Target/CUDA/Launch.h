@@ -15,6 +15,7 @@
 #ifndef LATHE_LIB_TARGET_CUDA_LAUNCH_H
 #define LATHE_LIB_TARGET_CUDA_LAUNCH_H
 
+#include "dialects/Tile/IR/Tile.h"
 #include "lib/Target/Target.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
@@ -24,6 +25,10 @@ namespace lathe::cuda {
 
 /// On a lowered kernel: dynamic shared memory of a launch, in bytes.
 inline constexpr llvm::StringLiteral kSharedBytesAttr = "tile.shared_bytes";
+
+/// The function of a kernel of `threads` threads, with its buffers and scalars
+/// and without a body, before the kernel.
+mlir::LLVM::LLVMFuncOp createFunction(tile::KernelOp kernel, int64_t threads);
 
 /// A new parameter, the address of the tensor map (128 bytes that are the same
 /// for all programs; a generic pointer). The function must have its entry

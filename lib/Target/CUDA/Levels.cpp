@@ -36,7 +36,7 @@ static std::vector<Level> makeLevels() {
   hopper.capabilities.sharedBytes = 227 * KiB;
   hopper.capabilities.processors = 132; // H100 SXM
   return {{ampere, "sm_80", "+ptx80", /*isExact=*/false, /*overlaps=*/false},
-          {hopper, "sm_90a", "+ptx80", /*isExact=*/true, /*overlaps=*/true}};
+          {hopper, "sm_90a", "+ptx86", /*isExact=*/true, /*overlaps=*/true}};
 }
 
 llvm::ArrayRef<Level> cuda::getLevels() {

@@ -19,6 +19,11 @@ struct Level {
   bool isExact = false;
   /// Kernels can wait for those before them by themselves.
   bool overlaps = false;
+
+  /// The most memory that a program's threads may share.
+  int64_t getSharedBytes() const {
+    return static_cast<int64_t>(record.capabilities.sharedBytes);
+  }
 };
 
 /// From the least demanding to the most demanding one.

@@ -532,6 +532,8 @@ void Emitter::storeAll(Access &access, const Registers &values, bool isInside) {
 }
 
 LogicalResult Emitter::emitStore(tile::StoreOp op) {
+  if (auto it = replacedStores.find(op); it != replacedStores.end())
+    return it->second();
   auto viewOp = op.getView().getDefiningOp<tile::ViewOp>();
   RankedTensorType type = op.getTile().getType();
   std::optional<LinearLayout> natural = getNatural(op.getTile());

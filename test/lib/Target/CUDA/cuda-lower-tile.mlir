@@ -2,7 +2,7 @@
 
 // Each warp of the schedule is 32 threads; buffers are pointers to global
 // memory, scalars 64 bits wide.
-// CHECK: llvm.mlir.global external @lathe_shared() {addr_space = 3 : i32, alignment = 16 : i64}
+// CHECK: llvm.mlir.global external @lathe_shared() {addr_space = 3 : i32, alignment = 1024 : i64}
 
 // A tile of 1024: eight registers of 128 threads, four in a row. Inside of the
 // view and aligned, two wide accesses; else one by one, each with a test.

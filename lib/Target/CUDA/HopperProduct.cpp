@@ -1,0 +1,534 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "lib/Target/CUDA/HopperProduct.h"
+#include "lib/Target/CUDA/DemandOrder.h"
+#include "lib/Target/CUDA/Emitter.h"
+#include "lib/Target/CUDA/HopperStore.h"
+#include "lib/Target/CUDA/Launch.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::cuda;
+
+/// k of one stage: a line.
+static constexpr int64_t kDepth = SharedMatrix::kLineElements;
+/// Registers of a thread: of one that loads, of one that multiplies. Together
+/// what three warpgroups are launched with.
+static constexpr int64_t kLoaderRegisters = 40, kProductRegisters = 232;
+/// Rows of a group of programs that run before the next columns.
+static constexpr int64_t kRasterRows = 1024;
+static constexpr int64_t kWarpgroupWarps = kWarpgroupSize / kWarpSize;
+/// Barriers by number: of the block; from 1 on, whose turn it is; of programs;
+/// of warpgroups.
+static constexpr int64_t kTurnBarriers = 1, kProgramBarriers = 3,
+                         kWarpgroupBarriers = 5;
+
+//===----------------------------------------------------------------------===//
+// Lowering
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+class ProductLowering {
+public:
+  ProductLowering(const ProductLoop &product, const Level &level)
+      : product(product), level(level), kernel(product.kernel),
+        b(kernel.getLoc(), kernel.getContext()), h(b) {}
+
+  LogicalResult lower();
+
+private:
+  struct Position {
+    Value x, y, z;
+  };
+
+  void emitEntry();
+  void emitBarriers();
+  void mapArguments(Emitter &emitter);
+  void mapPosition(Emitter &emitter, Value turn);
+  Position getPosition(Value turn);
+  Value getFull(Value stage);
+  Value getEmpty(Value stage);
+  Value getCoordinate(Emitter &emitter, Value index, int64_t offset);
+  void
+  emitTurns(Value first, int64_t step, ArrayRef<Value> carried,
+            llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body);
+
+  void emitLoader(Emitter &emitter);
+  void emitLoads(Emitter &emitter, const TileBoxes &boxes, Value map, Value to,
+                 Value barrier);
+  void emitPrograms(Emitter &emitter);
+  Registers multiplyStage(Value stage, Registers sums);
+  void freeStage(Value stage);
+  LogicalResult emitProducts(Emitter &emitter, Value turn);
+  Registers emitSteps(RingPosition position, Value &last);
+  Registers toLayout(const Registers &sums);
+  Registers fromLayout(const Registers &values);
+  LinearLayout getLayout() const {
+    return getWarpgroupSums({product.getRows(), product.getColumns()},
+                            product.warpgroups);
+  }
+  StoreGroup getStoreGroup();
+  LogicalResult emitStoreOf(Emitter &emitter, unsigned number);
+
+  Value div(Value x, Value y) { return arith::DivUIOp::create(b, x, y); }
+  Value rem(Value x, Value y) { return arith::RemUIOp::create(b, x, y); }
+  Value mul(Value x, Value y) { return arith::MulIOp::create(b, x, y); }
+  Value sub(Value x, Value y) { return arith::SubIOp::create(b, x, y); }
+  Value isEqual(Value x, int64_t y) {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, x, h.constant(y));
+  }
+  Value truncate(Value wide) {
+    return arith::TruncIOp::create(b, b.getI32Type(), wide);
+  }
+  Value toIndex(Value number) {
+    return arith::IndexCastUIOp::create(b, b.getIndexType(), number);
+  }
+  int64_t getProductThreads() const {
+    return product.programs * product.warpgroups * kWarpgroupSize;
+  }
+  int64_t getBlockRows() const { return product.getRows() / kWgmmaRows; }
+  SharedMatrix getA() const { return product.a.getMatrix(1); }
+  SharedMatrix getB() const { return product.b.getMatrix(0); }
+
+  const ProductLoop &product;
+  const Level &level;
+  tile::KernelOp kernel;
+  ImplicitLocOpBuilder b;
+  HopperEmitter h;
+  LLVM::LLVMFuncOp function;
+
+  // Values of the entry.
+  Value thread, warp; ///< Of the block.
+  Value program;      ///< Which of the block's programs at once.
+  Value shared, maps[2];
+  SmallVector<Value> storeMaps;
+  Value rows, columns; ///< Programs along the grid's first two axes.
+  Value turns;         ///< Programs of this block.
+  Value steps;         ///< Of k.
+  Value threadInWarpgroup, warpgroup;
+  arith::ConstantOp epilogueBytes; ///< Of one program; known at the end.
+  SmallVector<Value> arguments;
+  Value firstA, firstB; ///< Descriptors of the first stage.
+};
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// The block
+//===----------------------------------------------------------------------===//
+
+void ProductLowering::mapArguments(Emitter &emitter) {
+  emitter.getMapping().map(kernel.getBody().getArguments(), arguments);
+}
+
+void ProductLowering::emitEntry() {
+  int64_t threads = getProductThreads() + kWarpgroupSize;
+  function = createFunction(kernel, threads);
+  function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                    b.getI32IntegerAttr(1));
+  Block *entry = function.addEntryBlock(b);
+  b.setInsertionPointToStart(entry);
+  for (Value argument : llvm::to_vector(entry->getArguments()))
+    arguments.push_back(
+        argument.getType().isInteger(64)
+            ? Value(arith::IndexCastOp::create(b, b.getIndexType(), argument))
+            : argument);
+  maps[0] = addTensorMap(function, product.a.map);
+  maps[1] = addTensorMap(function, product.b.map);
+  for (const auto &store : product.stores)
+    storeMaps.push_back(addTensorMap(function, store.second.map));
+  thread = NVVM::ThreadIdXOp::create(b, b.getI32Type());
+  warp = h.getWarp(thread);
+  program = div(warp, h.constant(kWarpgroupWarps * product.warpgroups));
+  threadInWarpgroup =
+      arith::AndIOp::create(b, thread, h.constant(kWarpgroupSize - 1));
+  warpgroup = div(warp, h.constant(kWarpgroupWarps));
+  shared = LLVM::AddressOfOp::create(
+      b, LLVM::LLVMPointerType::get(b.getContext(), 3),
+      ModuleSymbols::shared.str());
+
+  auto grid = getGrid(function, LaunchGrid::Persistent);
+  rows = truncate(grid[0]);
+  columns = truncate(grid[1]);
+  Value count = mul(mul(rows, columns), truncate(grid[2]));
+  Value block = NVVM::BlockIdXOp::create(b, b.getI32Type());
+  Value blocks = NVVM::GridDimXOp::create(b, b.getI32Type());
+  turns = div(sub(h.add(sub(count, block), blocks), h.constant(1)), blocks);
+
+  scf::ForOp loop = product.loop;
+  Value bound = loop.getUpperBound();
+  if (auto constant = getConstantIntValue(bound)) {
+    steps = h.constant(llvm::divideCeil(*constant, kDepth));
+  } else {
+    Value depth = arith::IndexCastOp::create(
+        b, b.getI32Type(),
+        arguments[cast<BlockArgument>(bound).getArgNumber()]);
+    steps = div(h.add(depth, h.constant(kDepth - 1)), h.constant(kDepth));
+  }
+}
+
+Value ProductLowering::getFull(Value stage) {
+  Value first = h.getAddress(shared, product.getMemory().full);
+  return h.getAddress(first, h.mul(stage, kBarrierBytes));
+}
+
+Value ProductLowering::getEmpty(Value stage) {
+  Value first = h.getAddress(shared, product.getMemory().empty);
+  return h.getAddress(first, h.mul(stage, kBarrierBytes));
+}
+
+void ProductLowering::emitBarriers() {
+  h.when(isEqual(thread, 0), [&] {
+    for (int64_t stage = 0; stage < product.stages; ++stage) {
+      h.initBarrier(getFull(h.constant(stage)), 1);
+      h.initBarrier(getEmpty(h.constant(stage)), product.warpgroups);
+    }
+    for (Value map : llvm::concat<Value>(maps, storeMaps))
+      h.prefetchMap(map);
+    h.fenceBarrierInit();
+  });
+  NVVM::Barrier0Op::create(b);
+  if (level.overlaps)
+    createOverlap(b, function);
+}
+
+/// Programs run down groups of rows, then along columns.
+ProductLowering::Position ProductLowering::getPosition(Value turn) {
+  Value block = NVVM::BlockIdXOp::create(b, b.getI32Type());
+  Value blocks = NVVM::GridDimXOp::create(b, b.getI32Type());
+  Value number = h.add(mul(turn, blocks), block);
+  Value area = mul(rows, columns);
+  Value z = div(number, area);
+  number = sub(number, mul(z, area));
+  int64_t most = std::max<int64_t>(kRasterRows / product.getRows(), 1);
+  Value inGroup = h.mul(columns, most);
+  Value group = div(number, inGroup);
+  Value first = h.mul(group, most);
+  Value height = arith::MinUIOp::create(b, sub(rows, first), h.constant(most));
+  number = sub(number, mul(group, inGroup));
+  return {h.add(first, rem(number, height)), div(number, height), z};
+}
+
+void ProductLowering::mapPosition(Emitter &emitter, Value turn) {
+  Position position = getPosition(turn);
+  Value axes[] = {toIndex(position.x), toIndex(position.y),
+                  toIndex(position.z)};
+  kernel.walk([&](tile::ProgramIdOp op) {
+    emitter.getMapping().map(op.getResult(), axes[op.getAxis()]);
+  });
+}
+
+void ProductLowering::emitTurns(
+    Value first, int64_t step, ArrayRef<Value> carried,
+    llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+  auto loop = scf::ForOp::create(b, first, turns, h.constant(step), carried);
+  OpBuilder::InsertionGuard guard(b);
+  if (carried.empty()) {
+    b.setInsertionPoint(loop.getBody()->getTerminator());
+    body(loop.getInductionVar(), {});
+    return;
+  }
+  b.setInsertionPointToEnd(loop.getBody());
+  SmallVector<Value> next =
+      body(loop.getInductionVar(), loop.getRegionIterArgs());
+  scf::YieldOp::create(b, next);
+}
+
+//===----------------------------------------------------------------------===//
+// Loads
+//===----------------------------------------------------------------------===//
+
+Value ProductLowering::getCoordinate(Emitter &emitter, Value index,
+                                     int64_t offset) {
+  Value number =
+      arith::IndexCastOp::create(b, b.getI32Type(), emitter.getScalar(index));
+  return offset ? h.add(number, h.constant(offset)) : number;
+}
+
+void ProductLowering::emitLoads(Emitter &emitter, const TileBoxes &boxes,
+                                Value map, Value to, Value barrier) {
+  for (int64_t i = 0; i < boxes.getBoxes(); ++i) {
+    SmallVector<Value> coordinates;
+    for (auto [dim, index] : llvm::enumerate(boxes.indices))
+      coordinates.push_back(getCoordinate(
+          emitter, index, dim == 0 ? i * SharedMatrix::kLineElements : 0));
+    int64_t bytes = boxes.getLines() * kSwizzleBytes;
+    h.loadBox(h.getAddress(to, i * bytes), map, coordinates, barrier);
+  }
+}
+
+/// One thread loads for all programs of the block, in their order.
+void ProductLowering::emitLoader(Emitter &emitter) {
+  auto loadStep = [&](Value step, ValueRange carried) -> SmallVector<Value> {
+    RingPosition at{carried[0], carried[1]};
+    scf::ForOp loop = product.loop;
+    Value k = mul(step, h.constant(kDepth));
+    emitter.getMapping().map(loop.getInductionVar(), toIndex(k));
+    [[maybe_unused]] LogicalResult scalars = emitter.emitBefore(product.mma);
+    assert(succeeded(scalars) && "the loop was matched");
+    h.waitBarrier(getEmpty(at.stage), at.parity);
+    h.arriveExpecting(getFull(at.stage), product.getStageBytes());
+    Value to = h.getAddress(shared, h.mul(at.stage, product.getStageBytes()));
+    emitLoads(emitter, product.a, maps[0], to, getFull(at.stage));
+    emitLoads(emitter, product.b, maps[1],
+              h.getAddress(to, product.a.getBytes()), getFull(at.stage));
+    RingPosition next = h.getNext(at, product.stages);
+    return {next.stage, next.parity};
+  };
+  auto loadProgram = [&](Value turn, ValueRange carried) -> SmallVector<Value> {
+    mapPosition(emitter, turn);
+    [[maybe_unused]] LogicalResult scalars = emitter.emitBefore(product.loop);
+    assert(succeeded(scalars) && "the kernel was matched");
+    auto loop =
+        scf::ForOp::create(b, h.constant(0), steps, h.constant(1), carried);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToEnd(loop.getBody());
+    SmallVector<Value> next =
+        loadStep(loop.getInductionVar(), loop.getRegionIterArgs());
+    scf::YieldOp::create(b, next);
+    return SmallVector<Value>(loop.getResults());
+  };
+  // The first round finds all stages empty: the phase before the first one.
+  emitTurns(h.constant(0), 1, {h.constant(0), h.constant(1)}, loadProgram);
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+Registers ProductLowering::multiplyStage(Value stage, Registers sums) {
+  WgmmaShape shape;
+  shape.element = product.a.map.element;
+  shape.columns = product.getColumns();
+  shape.isAKMajor = getA().isKMajor;
+  shape.isBKMajor = getB().isKMajor;
+  Value offset = h.mul(stage, product.getStageBytes());
+  Value a = h.advance(firstA, offset), w = h.advance(firstB, offset);
+  int64_t blocks = getBlockRows() / product.warpgroups;
+  SmallVector<Registers> parts(blocks);
+  for (int64_t i = 0; i < blocks && !sums.empty(); ++i)
+    parts[i].assign(sums.begin() + i * shape.getSums(),
+                    sums.begin() + (i + 1) * shape.getSums());
+  h.fenceProducts();
+  for (int64_t k = 0; k < kDepth; k += kWgmmaDepth) {
+    Value right = h.advance(w, getB().getOffset(0, k));
+    for (int64_t i = 0; i < blocks; ++i)
+      parts[i] =
+          h.multiply(shape, h.advance(a, getA().getOffset(i * kWgmmaRows, k)),
+                     right, parts[i]);
+  }
+  h.commitProducts();
+  Registers result;
+  for (const Registers &part : parts)
+    llvm::append_range(result, part);
+  return result;
+}
+
+/// A thread speaks for its warpgroup, whose products have read the stage.
+void ProductLowering::freeStage(Value stage) {
+  h.when(isEqual(threadInWarpgroup, 0), [&] { h.arrive(getEmpty(stage)); });
+}
+
+/// All steps of k from a place in the ring on; `last` is the last stage, which
+/// its products may still read. Sums come out in flight.
+Registers ProductLowering::emitSteps(RingPosition position, Value &last) {
+  scf::ForOp kLoop = product.loop;
+  auto constant = getConstantIntValue(kLoop.getUpperBound());
+  // The first step needs no zeros, where it is known that there is one.
+  bool isPeeled = constant && *constant > 0;
+  int64_t count = product.getRows() * product.getColumns() /
+                  (product.warpgroups * kWarpgroupSize);
+  Registers sums;
+  last = position.stage;
+  if (isPeeled) {
+    h.waitBarrier(getFull(position.stage), position.parity);
+    sums = multiplyStage(position.stage, {});
+    position = h.getNext(position, product.stages);
+  } else {
+    Value zero = arith::ConstantOp::create(b, b.getF32FloatAttr(0));
+    sums.assign(count, zero);
+  }
+  SmallVector<Value> carried(sums);
+  carried.append({position.stage, position.parity, last});
+  auto loop = scf::ForOp::create(b, h.constant(isPeeled ? 1 : 0), steps,
+                                 h.constant(1), carried);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToEnd(loop.getBody());
+  ValueRange old = loop.getRegionIterArgs();
+  RingPosition at{old[count], old[count + 1]};
+  Value before = old[count + 2];
+  h.waitBarrier(getFull(at.stage), at.parity);
+  SmallVector<Value> next(
+      multiplyStage(at.stage, Registers(old.take_front(count))));
+  h.waitProducts(1);
+  if (isPeeled) {
+    freeStage(before);
+  } else {
+    Value isLater = arith::CmpIOp::create(
+        b, arith::CmpIPredicate::ne, loop.getInductionVar(), h.constant(0));
+    h.when(isLater, [&] { freeStage(before); });
+  }
+  RingPosition after = h.getNext(at, product.stages);
+  next.append({after.stage, after.parity, at.stage});
+  scf::YieldOp::create(b, next);
+  last = loop.getResults().back();
+  return Registers(loop.getResults().take_front(count));
+}
+
+/// In the order of the layout, which counts columns in powers of two.
+Registers ProductLowering::toLayout(const Registers &sums) {
+  int64_t own = product.getColumns() / 2;
+  int64_t padded = int64_t(llvm::PowerOf2Ceil(own));
+  if (own == padded)
+    return sums;
+  Value none = LLVM::PoisonOp::create(b, b.getF32Type());
+  Registers result;
+  for (int64_t first = 0; first < int64_t(sums.size()); first += own) {
+    result.append(sums.begin() + first, sums.begin() + first + own);
+    result.append(padded - own, none);
+  }
+  return result;
+}
+
+LogicalResult ProductLowering::emitProducts(Emitter &emitter, Value turn) {
+  int64_t threads = getProductThreads();
+  bool takesTurns = product.programs > 1;
+  if (takesTurns)
+    h.syncNamed(h.add(program, h.constant(kTurnBarriers)), threads);
+  Value done = mul(turn, steps), stages = h.constant(product.stages);
+  Value parity = arith::AndIOp::create(b, div(done, stages), h.constant(1));
+  Value last;
+  Registers sums = emitSteps({rem(done, stages), parity}, last);
+  if (takesTurns)
+    h.arriveNamed(sub(h.constant(kTurnBarriers + 1), program), threads);
+  sums = h.waitProducts(0, sums);
+  Value isAny =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ne, steps, h.constant(0));
+  h.when(isAny, [&] { freeStage(last); });
+  scf::ForOp loop = product.loop;
+  emitter.anchor(loop.getResult(0), getLayout(), toLayout(sums));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Stores
+//===----------------------------------------------------------------------===//
+
+Registers ProductLowering::fromLayout(const Registers &values) {
+  int64_t own = product.getColumns() / 2;
+  int64_t padded = int64_t(llvm::PowerOf2Ceil(own));
+  Registers result;
+  for (int64_t first = 0; first < int64_t(values.size()); first += padded)
+    result.append(values.begin() + first, values.begin() + first + own);
+  return result;
+}
+
+StoreGroup ProductLowering::getStoreGroup() {
+  Value first = h.getAddress(shared, product.getMemory().stores);
+  return {threadInWarpgroup, h.add(warpgroup, h.constant(kWarpgroupBarriers)),
+          h.getAddress(first, h.mul(warpgroup, product.buffers * kStoreBytes)),
+          product.buffers};
+}
+
+LogicalResult ProductLowering::emitStoreOf(Emitter &emitter, unsigned number) {
+  auto [store, boxes] = product.stores[number];
+  Value tile = store.getTile();
+  // What was rounded is rounded on its way, two elements at a time.
+  if (auto rounded = tile.getDefiningOp<arith::TruncFOp>();
+      rounded && getElementTypeOrSelf(rounded.getIn()).isF32())
+    tile = rounded.getIn();
+  Registers values = fromLayout(emitter.get(tile, getLayout()));
+  for (Value &value : values)
+    if (!value.getType().isF32())
+      value = arith::ExtFOp::create(b, b.getF32Type(), value);
+  SmallVector<Value> start;
+  for (Value index : boxes.indices)
+    start.push_back(getCoordinate(emitter, index, 0));
+  if (product.warpgroups > 1)
+    start[1] = h.add(start[1],
+                     h.mul(warpgroup, product.getRows() / product.warpgroups));
+  emitStore(b, getStoreGroup(), boxes, storeMaps[number], start, values,
+            product.getColumns());
+  return success();
+}
+
+/// Each of the block's programs at once takes every so manieth turn.
+void ProductLowering::emitPrograms(Emitter &emitter) {
+  Value number = h.getNumber(shared);
+  Value a = number;
+  if (product.warpgroups > 1) {
+    int64_t rowsOfEach = product.getRows() / product.warpgroups;
+    a = h.add(a, h.mul(warpgroup, getA().getOffset(rowsOfEach, 0)));
+  }
+  firstA = h.getDescriptor(a, getA());
+  firstB =
+      h.getDescriptor(h.add(number, h.constant(product.a.getBytes())), getB());
+  if (product.programs > 1)
+    h.when(isEqual(program, 1), [&] {
+      h.arriveNamed(h.constant(kTurnBarriers), getProductThreads());
+    });
+}
+
+LogicalResult ProductLowering::lower() {
+  emitEntry();
+  ThreadGroup group;
+  group.warps = product.warpgroups * kWarpgroupWarps;
+  group.thread = thread;
+  group.barrier = h.add(program, h.constant(kProgramBarriers));
+  if (product.programs > 1)
+    group.thread = threadInWarpgroup;
+  epilogueBytes = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
+  group.shared = h.getAddress(h.getAddress(shared, product.getMemory().end),
+                              mul(program, epilogueBytes));
+  Emitter loader(kernel, group, b), emitter(kernel, group, b);
+  mapArguments(loader);
+  mapArguments(emitter);
+  emitBarriers();
+  LogicalResult result = success();
+  auto load = [&] {
+    h.setRegisters(kLoaderRegisters, /*isMore=*/false);
+    Value isFirst = isEqual(warp, getProductThreads() / kWarpSize);
+    h.when(isFirst, [&] { h.when(h.elect(), [&] { emitLoader(loader); }); });
+  };
+  auto multiply = [&] {
+    h.setRegisters(kProductRegisters, /*isMore=*/true);
+    emitPrograms(emitter);
+    for (unsigned i = 0; i < product.stores.size(); ++i)
+      emitter.replaceStore(product.stores[i].first,
+                           [&, i] { return emitStoreOf(emitter, i); });
+    emitTurns(program, product.programs, {},
+              [&](Value turn, ValueRange) -> SmallVector<Value> {
+                mapPosition(emitter, turn);
+                emitter.replaceLoop(product.loop, [&](scf::ForOp) {
+                  return emitProducts(emitter, turn);
+                });
+                result = emitter.emitProgram(/*isRepeated=*/true);
+                computeOnDemand(*b.getInsertionBlock());
+                return {};
+              });
+    if (!product.stores.empty())
+      emitStoresDone(b, getStoreGroup());
+  };
+  h.when(isEqual(program, product.programs), load, multiply);
+  LLVM::ReturnOp::create(b, ValueRange());
+  if (failed(result))
+    return failure();
+  int64_t own = llvm::alignTo(emitter.getSharedBytes(), kSwizzleBytes);
+  epilogueBytes.setValueAttr(b.getI32IntegerAttr(own));
+  int64_t bytes = product.getMemory().end + product.programs * own;
+  if (bytes > level.getSharedBytes())
+    return kernel.emitOpError("keeps ")
+           << bytes << " bytes of tiles in shared memory; " << level.record.name
+           << " allows " << level.getSharedBytes() << " for one program";
+  function->setAttr(kSharedBytesAttr, b.getI64IntegerAttr(bytes));
+  kernel.erase();
+  return success();
+}
+
+LogicalResult cuda::lowerProductLoop(const ProductLoop &product,
+                                     const Level &level) {
+  return ProductLowering(product, level).lower();
+}

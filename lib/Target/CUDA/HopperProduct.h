@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The skeleton of products on Hopper. It takes a kernel whose outermost block
+// has one loop of the form
+//
+//   %sums = scf.for %k = 0 to K step 64 iter_args(%c = 0) {
+//     %a = tile.load %x[...]    // [rows, 64], f16 or bf16
+//     %b = tile.load %w[...]    // [64, columns]
+//     scf.yield tile.mma %a, %b, %c
+//   }
+//
+// and before it only scalars and what can be computed at any place, and
+// replaces the loop; everything else of the kernel is the Emitter's, on the
+// sums where products leave them (getWarpgroupSums).
+//
+//   block     one warpgroup per 64 rows or more of a program, and a last one
+//             that loads. A program of one warpgroup leaves room for another:
+//             two then take turns at the tensor cores (ping-pong), one in its
+//             loop while the other is in its epilogue.
+//   loads     one thread copies boxes into a ring of stages, ahead of the
+//             products across programs, and waits only for stages to be free
+//   products  each stage: wait until it is full, four k steps of 16, wait for
+//             the previous stage's products, free it
+//   programs  as many blocks as the device has room for, each runs every so
+//             manieth program, in an order that keeps operands in the
+//             second-level cache: groups of rows, all columns of a group
+//
+// It follows CUTLASS's kernels for sm_90 ("warp specialized, persistent,
+// cooperative" and "ping-pong"). What it does not match, the generic path
+// computes.
+
+#ifndef LATHE_LIB_TARGET_CUDA_HOPPERPRODUCT_H
+#define LATHE_LIB_TARGET_CUDA_HOPPERPRODUCT_H
+
+#include "lib/Target/CUDA/Levels.h"
+#include "lib/Target/CUDA/TileBoxes.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+namespace lathe::cuda {
+
+/// Of a barrier in shared memory.
+constexpr int64_t kBarrierBytes = 8;
+
+/// A kernel of this form.
+struct ProductLoop {
+  tile::KernelOp kernel;
+  mlir::scf::ForOp loop;
+  tile::MmaOp mma;
+  TileBoxes a, b;
+  /// Warpgroups of a program, and programs that a block runs at once.
+  int64_t warpgroups = 1, programs = 1;
+  int64_t stages = 1;
+  /// Stores that go through shared memory and copies, and a warpgroup's buffers
+  /// for them.
+  llvm::SmallVector<std::pair<tile::StoreOp, TileBoxes>, 1> stores;
+  int64_t buffers = 0;
+
+  /// Where things are in shared memory, which begins with the stages: barriers
+  /// that tell that stages are full or empty, buffers of stores, the rest.
+  struct Memory {
+    int64_t full, empty, stores, end;
+  };
+
+  int64_t getRows() const { return a.shape[0]; }
+  int64_t getColumns() const { return b.shape[1]; }
+  int64_t getStageBytes() const { return a.getBytes() + b.getBytes(); }
+  /// Boxes that a warpgroup makes of a tile.
+  int64_t getBoxesOfStore() const;
+  Memory getMemory() const;
+};
+
+/// Nothing, with the reason, if the kernel has another form or does not fit
+/// the level. "" is the reason for kernels without such products.
+std::optional<ProductLoop> matchProductLoop(tile::KernelOp kernel,
+                                            const Level &level,
+                                            std::string &reason);
+
+/// Replaces the kernel by a function. Fails with an error on an op that has no
+/// lowering.
+mlir::LogicalResult lowerProductLoop(const ProductLoop &product,
+                                     const Level &level);
+
+} // namespace lathe::cuda
+
+#endif // LATHE_LIB_TARGET_CUDA_HOPPERPRODUCT_H

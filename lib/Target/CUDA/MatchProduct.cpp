@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "lib/Target/CUDA/HopperProduct.h"
+#include "lib/Target/CUDA/HopperStore.h"
+#include "lib/Target/CUDA/Layouts.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::cuda;
+
+/// k of one stage: a line.
+static constexpr int64_t kDepth = SharedMatrix::kLineElements;
+/// The most registers of a thread that sums may take: an epilogue wants some.
+static constexpr int64_t kMostSums = 192;
+static constexpr int64_t kWarpgroupWarps = kWarpgroupSize / kWarpSize;
+
+/// Whether the emitter computes it where it is asked for, in any thread.
+static bool isAnywhere(Operation &op) {
+  if (isa<tile::ViewOp, tile::ProgramIdOp, tile::LoadOp, tile::LoadScalarOp,
+          tile::SplatOp, tile::IotaOp, tile::BroadcastOp, tile::TransposeOp>(
+          op))
+    return true;
+  return op.getNumRegions() == 0 &&
+         isa_and_nonnull<arith::ArithDialect, math::MathDialect>(
+             op.getDialect());
+}
+
+/// Whether all programs have the same trips, which the entry can compute.
+static bool isUniform(Value bound) {
+  return getConstantIntValue(bound) || isa<BlockArgument>(bound);
+}
+
+static bool matchLoop(ProductLoop &product, std::string &reason) {
+  scf::ForOp loop = product.loop;
+  auto refuse = [&](StringRef why) {
+    reason = why.str();
+    return false;
+  };
+  if (loop->getParentOp() != product.kernel.getOperation())
+    return refuse("the loop over k stands in another loop or branch");
+  if (loop.getNumRegionIterArgs() != 1 ||
+      product.mma.getAcc() != loop.getRegionIterArg(0) ||
+      loop.getYieldedValues()[0] != product.mma.getResult() ||
+      !matchPattern(loop.getInitArgs()[0], m_AnyZeroFloat()))
+    return refuse("the loop over k carries more than sums from zero on");
+  if (getConstantIntValue(loop.getLowerBound()) != 0 ||
+      getConstantIntValue(loop.getStep()) != kDepth ||
+      !isUniform(loop.getUpperBound()))
+    return refuse("the loop over k is not from 0 to one end in steps of 64");
+  for (Operation &op : loop.getBody()->without_terminator())
+    if (&op != product.mma && !isAnywhere(op))
+      return refuse("the loop over k does more than to multiply");
+  for (Operation &op : *loop->getBlock()) {
+    if (&op == loop)
+      break;
+    if (!isAnywhere(op))
+      return refuse("the kernel computes tiles before the loop over k");
+  }
+  return true;
+}
+
+static bool matchOperands(ProductLoop &product, std::string &reason) {
+  auto a = product.mma.getA().getDefiningOp<tile::LoadOp>();
+  auto b = product.mma.getB().getDefiningOp<tile::LoadOp>();
+  if (!a || !b) {
+    reason = "an operand is computed";
+    return false;
+  }
+  auto boxA = matchLoad(a, reason), boxB = matchLoad(b, reason);
+  if (!boxA || !boxB)
+    return false;
+  product.a = *boxA;
+  product.b = *boxB;
+  if (a.getType().getDimSize(1) == kDepth)
+    return true;
+  reason = "the loop over k is not in steps of 64";
+  return false;
+}
+
+static bool matchSchedule(ProductLoop &product, const Level &level,
+                          std::string &reason) {
+  tile::ScheduleAttr schedule = product.kernel.getSchedule();
+  product.warpgroups = schedule.getWarps() / kWarpgroupWarps;
+  product.stages = schedule.getStages();
+  product.programs = product.warpgroups == 1 ? 2 : 1;
+  int64_t rows = product.getRows(), columns = product.getColumns();
+  bool fits =
+      schedule.getWarps() % kWarpgroupWarps == 0 &&
+      (product.warpgroups == 1 || product.warpgroups == 2) &&
+      rows % (kWgmmaRows * product.warpgroups) == 0 &&
+      llvm::isPowerOf2_64(rows) && columns % 8 == 0 && columns <= 256 &&
+      rows * columns / (product.warpgroups * kWarpgroupSize) <= kMostSums &&
+      product.stages >= 2;
+  if (!fits)
+    reason = "its schedule is none of one or two warpgroups";
+  else if (product.getMemory().end > level.getSharedBytes())
+    reason = "its stages do not fit shared memory";
+  return reason.empty();
+}
+
+int64_t ProductLoop::getBoxesOfStore() const {
+  return getRows() / kStoreLines / warpgroups * getColumns() /
+         SharedMatrix::kLineElements;
+}
+
+ProductLoop::Memory ProductLoop::getMemory() const {
+  Memory memory;
+  memory.full = stages * getStageBytes();
+  memory.empty = memory.full + stages * kBarrierBytes;
+  memory.stores =
+      llvm::alignTo(memory.empty + stages * kBarrierBytes, kSwizzleAlignment);
+  memory.end = memory.stores + programs * warpgroups * buffers * kStoreBytes;
+  return memory;
+}
+
+/// Stores of the sums' whole tile that the copy engine can do, once per buffer
+/// and where there is room for two boxes or one of each warpgroup.
+static void matchStores(ProductLoop &product, const Level &level) {
+  llvm::DenseMap<Value, unsigned> counts;
+  product.kernel.walk([&](tile::StoreOp store) {
+    ++counts[store.getView().getDefiningOp<tile::ViewOp>().getBuffer()];
+  });
+  for (auto store : product.loop->getBlock()->getOps<tile::StoreOp>()) {
+    std::string reason;
+    auto boxes = matchStore(store, kStoreLines, reason);
+    Value buffer = store.getView().getDefiningOp<tile::ViewOp>().getBuffer();
+    if (boxes && counts[buffer] == 1 && boxes->shape[0] == product.getRows() &&
+        boxes->shape[1] == product.getColumns())
+      product.stores.emplace_back(store, *boxes);
+  }
+  for (int64_t count : {2, 1}) {
+    product.buffers = std::min(count, product.getBoxesOfStore());
+    if (!product.stores.empty() &&
+        product.getMemory().end <= level.getSharedBytes())
+      return;
+  }
+  product.stores.clear();
+  product.buffers = 0;
+}
+
+std::optional<ProductLoop> cuda::matchProductLoop(tile::KernelOp kernel,
+                                                  const Level &level,
+                                                  std::string &reason) {
+  ProductLoop product;
+  product.kernel = kernel;
+  unsigned count = 0;
+  kernel.walk([&](tile::MmaOp mma) {
+    if (getElementTypeOrSelf(mma.getA()).getIntOrFloatBitWidth() != 16)
+      return;
+    ++count;
+    product.mma = mma;
+  });
+  if (count != 1) {
+    if (count)
+      reason = "it has more than one product";
+    return std::nullopt;
+  }
+  product.loop = dyn_cast<scf::ForOp>(product.mma->getParentOp());
+  if (!product.loop) {
+    reason = "its product is in no loop over k";
+    return std::nullopt;
+  }
+  if (!matchLoop(product, reason) || !matchOperands(product, reason) ||
+      !matchSchedule(product, level, reason))
+    return std::nullopt;
+  matchStores(product, level);
+  return product;
+}

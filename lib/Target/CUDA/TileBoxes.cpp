@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "lib/Target/CUDA/TileBoxes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::cuda;
+
+/// What the copy engine allows.
+static constexpr unsigned kMostDims = 5;
+static constexpr int64_t kMostLines = 256;
+/// 16 bytes of 16-bit elements.
+static constexpr int64_t kAlignment = 8;
+static constexpr int64_t kLine = SharedMatrix::kLineElements;
+
+/// A number of the kernel that the host can compute; a divisor of it.
+static std::optional<LaunchValue> getLaunchValue(OpFoldResult value,
+                                                 int64_t &divisor) {
+  if (auto constant = getConstantIntValue(value)) {
+    divisor = *constant ? *constant : kAlignment;
+    return LaunchValue{*constant, std::nullopt};
+  }
+  auto argument = dyn_cast<BlockArgument>(cast<Value>(value));
+  if (!argument)
+    return std::nullopt;
+  auto kernel = dyn_cast<tile::KernelOp>(argument.getOwner()->getParentOp());
+  if (!kernel)
+    return std::nullopt;
+  unsigned number = argument.getArgNumber();
+  auto known =
+      kernel.getArgAttrOfType<IntegerAttr>(number, tile::kMultipleOfAttr);
+  divisor = known ? known.getInt() : 1;
+  return LaunchValue{1, number - kernel.getNumBuffers()};
+}
+
+static bool isAligned(int64_t divisor) { return divisor % kAlignment == 0; }
+
+namespace {
+
+/// Finds out what a view is to the copy engine.
+class Matcher {
+public:
+  Matcher(tile::ViewOp view, OperandRange indices, ArrayRef<int64_t> dims,
+          std::string &reason)
+      : view(view), indices(indices), dims(dims), reason(reason) {}
+
+  std::optional<TileBoxes> match(RankedTensorType type, unsigned lineDim,
+                                 int64_t lines);
+  /// The tile dim that lies without gaps; -1 if none does.
+  int getLineDim() const;
+  bool refuse(StringRef why) {
+    reason = why.str();
+    return false;
+  }
+
+private:
+  bool setBuffer();
+  bool setDims();
+  bool addDim(unsigned dim);
+
+  tile::ViewOp view;
+  OperandRange indices;
+  ArrayRef<int64_t> dims;
+  std::string &reason;
+  TileBoxes boxes;
+};
+
+} // namespace
+
+int Matcher::getLineDim() const {
+  tile::ViewOp op = view;
+  ArrayRef<int64_t> strides = op.getStaticStrides();
+  for (int t : {1, 0})
+    if (strides[dims[t]] == 1)
+      return t;
+  return -1;
+}
+
+bool Matcher::setBuffer() {
+  auto buffer = cast<BlockArgument>(view.getBuffer());
+  boxes.map.buffer = buffer.getArgNumber();
+  boxes.map.element = cast<tile::BufferType>(buffer.getType()).getElementType();
+  boxes.map.offset = LaunchValue{0, std::nullopt};
+  if (!view.getOffset())
+    return true;
+  int64_t divisor;
+  auto offset = getLaunchValue(view.getOffset(), divisor);
+  if (!offset || !isAligned(divisor))
+    return refuse("a tensor does not start at a multiple of 16 bytes");
+  boxes.map.offset = *offset;
+  return true;
+}
+
+bool Matcher::addDim(unsigned dim) {
+  int64_t divisor;
+  auto size = getLaunchValue(view.getMixedSizes()[dim], divisor);
+  auto stride = getLaunchValue(view.getMixedStrides()[dim], divisor);
+  if (!size || !stride)
+    return refuse("a size or stride of a tensor is computed by the kernel");
+  bool isFastest = boxes.map.sizes.empty();
+  if (!isFastest && !isAligned(divisor))
+    return refuse("a stride of a tensor is not known to be a multiple of 16 "
+                  "bytes");
+  boxes.map.sizes.push_back(*size);
+  if (!isFastest)
+    boxes.map.strides.push_back(*stride);
+  boxes.map.box.push_back(1);
+  boxes.indices.push_back(indices[dim]);
+  return true;
+}
+
+/// Dims that move the address: lines first, then the tile's other dim.
+bool Matcher::setDims() {
+  SmallVector<unsigned> order = {unsigned(dims[boxes.lineDim]),
+                                 unsigned(dims[1 - boxes.lineDim])};
+  for (unsigned dim = 0; dim < view.getStaticStrides().size(); ++dim) {
+    bool isAtStart = view.getStaticSizes()[dim] == 1 &&
+                     getConstantIntValue(indices[dim]) == 0;
+    if (view.getStaticStrides()[dim] != 0 && !isAtStart &&
+        !llvm::is_contained(order, dim))
+      order.push_back(dim);
+  }
+  if (order.size() > kMostDims)
+    return refuse("a tensor has more than five dims");
+  return llvm::all_of(order, [&](unsigned dim) { return addDim(dim); });
+}
+
+std::optional<TileBoxes> Matcher::match(RankedTensorType type, unsigned lineDim,
+                                        int64_t lines) {
+  boxes.shape = {type.getDimSize(0), type.getDimSize(1)};
+  boxes.lineDim = lineDim;
+  if (boxes.shape[lineDim] % kLine || lines > kMostLines ||
+      boxes.getLines() % lines) {
+    refuse("a tile is not whole lines of 128 bytes");
+    return std::nullopt;
+  }
+  if (!setBuffer() || !setDims())
+    return std::nullopt;
+  boxes.map.box[0] = kLine;
+  boxes.map.box[1] = lines;
+  boxes.map.swizzle = kSwizzleBytes;
+  return boxes;
+}
+
+/// Whether it is a tile of rank 2 of 16-bit floats along two dims of a view.
+static bool isPlain(RankedTensorType type, ArrayRef<int64_t> dims) {
+  Type element = type.getElementType();
+  return type.getRank() == 2 && (element.isF16() || element.isBF16()) &&
+         dims[0] >= 0 && dims[1] >= 0 && dims[0] != dims[1];
+}
+
+std::optional<TileBoxes> cuda::matchLoad(tile::LoadOp load,
+                                         std::string &reason) {
+  auto view = load.getView().getDefiningOp<tile::ViewOp>();
+  Matcher matcher(view, load.getIndices(), load.getDims(), reason);
+  auto pad = load.getPadAttr();
+  if (!isPlain(load.getType(), load.getDims()) || load.getGather() ||
+      (pad && !isa<UnitAttr>(pad))) {
+    matcher.refuse("an operand is no plain tile of 16-bit floats");
+    return std::nullopt;
+  }
+  auto buffer = cast<BlockArgument>(view.getBuffer());
+  auto kernel = cast<tile::KernelOp>(buffer.getOwner()->getParentOp());
+  if (kernel.getArgAttr(buffer.getArgNumber(), tile::kWrittenAttr)) {
+    matcher.refuse("an operand is written by the kernel");
+    return std::nullopt;
+  }
+  int lineDim = matcher.getLineDim();
+  if (lineDim < 0) {
+    matcher.refuse("an operand lies with gaps along its rows and along k");
+    return std::nullopt;
+  }
+  return matcher.match(load.getType(), lineDim,
+                       load.getType().getDimSize(1 - lineDim));
+}
+
+std::optional<TileBoxes> cuda::matchStore(tile::StoreOp store, int64_t lines,
+                                          std::string &reason) {
+  auto type = cast<RankedTensorType>(store.getTile().getType());
+  auto view = store.getView().getDefiningOp<tile::ViewOp>();
+  Matcher matcher(view, store.getIndices(), store.getDims(), reason);
+  if (!isPlain(type, store.getDims()) || matcher.getLineDim() != 1) {
+    matcher.refuse("what is stored is no plain tile of 16-bit floats");
+    return std::nullopt;
+  }
+  return matcher.match(type, /*lineDim=*/1, lines);
+}

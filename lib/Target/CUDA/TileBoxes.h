@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Loads and stores of tiles as copies of boxes of a tensor (TMA): what a view
+// is to the copy engine, and what the tile is in shared memory.
+
+#ifndef LATHE_LIB_TARGET_CUDA_TILEBOXES_H
+#define LATHE_LIB_TARGET_CUDA_TILEBOXES_H
+
+#include "dialects/Tile/IR/Tile.h"
+#include "lib/Target/CUDA/Hopper.h"
+#include "lib/Target/Target.h"
+
+namespace lathe::cuda {
+
+/// A tile of rank 2 of 16-bit floats, in lines of 128 bytes along whichever dim
+/// lies without gaps, as boxes of `map.box[1]` lines.
+struct TileBoxes {
+  std::array<int64_t, 2> shape = {0, 0}; ///< Of the tile.
+  TensorMap map;
+  /// The kernel's indices of the tile's first element, in the map's order of
+  /// dims: the fastest first.
+  llvm::SmallVector<mlir::Value> indices;
+  /// The tile dim along which lines run.
+  unsigned lineDim = 1;
+
+  int64_t getLines() const { return shape[1 - lineDim]; }
+  /// Boxes of all lines, beside each other along them.
+  int64_t getBoxes() const {
+    return shape[lineDim] / SharedMatrix::kLineElements;
+  }
+  int64_t getBytes() const { return getBoxes() * getLines() * kSwizzleBytes; }
+  /// The tile as an operand of a product, its k along tile dim `kDim`.
+  SharedMatrix getMatrix(unsigned kDim) const {
+    return {lineDim == kDim, getLines()};
+  }
+};
+
+/// Sees whether a load can be made of boxes of all lines of the tile, a store
+/// of boxes of `lines` lines along its last dim. The copy engine wants at most
+/// five dims, strides and a start of whole 16 bytes, sizes and strides that the
+/// host knows; a tile is whole lines, a box at most 256 of them. Nothing, with
+/// the reason, if it cannot.
+std::optional<TileBoxes> matchLoad(tile::LoadOp load, std::string &reason);
+std::optional<TileBoxes> matchStore(tile::StoreOp store, int64_t lines,
+                                    std::string &reason);
+
+} // namespace lathe::cuda
+
+#endif // LATHE_LIB_TARGET_CUDA_TILEBOXES_H

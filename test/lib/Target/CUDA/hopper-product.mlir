@@ -1,0 +1,114 @@
+// RUN: lathe-opt %s --cuda-lower-tile=level=sm_90a --canonicalize --cse -verify-diagnostics | FileCheck %s
+
+// Two programs of one warpgroup take turns, a third warpgroup loads. Both
+// operands and the result are tensors of the copy engine; x lies along k, w
+// along its columns.
+// CHECK-LABEL: llvm.func @product(
+// CHECK-SAME: nvvm.grid_constant
+// CHECK-SAME: nvvm.reqntid = array<i32: 384>
+// CHECK-SAME: tile.grid = "persistent"
+// CHECK-SAME: {box = array<i64: 64, 128>, buffer = 0 : i64, element = f16, offset = array<i64: 0, -1>, sizes = array<i64: 256, -1, 1, 0>, strides = array<i64: 256, -1>, swizzle = 128 : i64}
+// CHECK-SAME: {box = array<i64: 64, 64>, buffer = 1 : i64,
+// CHECK-SAME: {box = array<i64: 64, 64>, buffer = 2 : i64,
+// CHECK-COUNT-12: nvvm.mbarrier.init
+// The loader: one box of x, two of w.
+// CHECK: nvvm.setmaxregister decrease
+// CHECK: nvvm.elect.sync
+// CHECK: nvvm.mbarrier.try_wait.parity
+// CHECK: mbarrier.arrive.expect_tx.shared::cta.b64
+// CHECK-COUNT-3: nvvm.cp.async.bulk.tensor.shared.cluster.global
+// The first step of k, of four products for each of two blocks of rows, adds to
+// nothing; others wait for those before.
+// CHECK: nvvm.setmaxregister increase
+// CHECK: nvvm.barrier id
+// CHECK: nvvm.wgmma.fence.aligned
+// CHECK-COUNT-2: wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {{.*}}, 0, 1, 1, 0, 1;
+// CHECK-COUNT-6: wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {{.*}}, 1, 1, 1, 0, 1;
+// CHECK: nvvm.wgmma.commit.group.sync.aligned
+// CHECK: scf.for
+// CHECK: wgmma.wait_group.sync.aligned 1;
+// CHECK: nvvm.barrier.arrive
+// CHECK: wgmma.wait_group.sync.aligned 0;
+// The epilogue is on the sums' registers; four boxes of the result.
+// CHECK: arith.maximumf
+// CHECK: nvvm.stmatrix
+// CHECK: nvvm.fence.proxy
+// CHECK-COUNT-4: nvvm.cp.async.bulk.tensor.global.shared.cta
+// CHECK: nvvm.cp.async.bulk.wait_group 0
+tile.kernel @product(%x: !tile.buffer<f16>, %w: !tile.buffer<f16>,
+                     %y: !tile.buffer<f16> {tile.written}, %m: index)
+    schedule <strategy = "contract", tile = [128, 128, 0, 64], stages = 6> {
+  %zero = arith.constant dense<0.0> : tensor<128x128xf32>
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %c128 = arith.constant 128 : index
+  %c256 = arith.constant 256 : index
+  %i = tile.program_id 0
+  %j = tile.program_id 1
+  %xv = tile.view %x sizes [%m, 256] strides [256, 1] : !tile.buffer<f16> -> !tile.view<?x256xf16, [256, 1]>
+  %wv = tile.view %w sizes [256, 512] strides [512, 1] : !tile.buffer<f16> -> !tile.view<256x512xf16, [512, 1]>
+  %yv = tile.view %y sizes [%m, 512] strides [512, 1] : !tile.buffer<f16> -> !tile.view<?x512xf16, [512, 1]>
+  %row = arith.muli %i, %c128 : index
+  %column = arith.muli %j, %c128 : index
+  %sums = scf.for %k = %c0 to %c256 step %c64 iter_args(%c = %zero) -> (tensor<128x128xf32>) {
+    %a = tile.load %xv[%row, %k] dims [0, 1] : !tile.view<?x256xf16, [256, 1]> -> tensor<128x64xf16>
+    %b = tile.load %wv[%k, %column] dims [0, 1] : !tile.view<256x512xf16, [512, 1]> -> tensor<64x128xf16>
+    %d = tile.mma %a, %b, %c : tensor<128x64xf16>, tensor<64x128xf16>, tensor<128x128xf32>
+    scf.yield %d : tensor<128x128xf32>
+  }
+  %r = arith.maximumf %sums, %zero : tensor<128x128xf32>
+  %n = arith.truncf %r : tensor<128x128xf32> to tensor<128x128xf16>
+  tile.store %n, %yv[%row, %column] dims [0, 1] : tensor<128x128xf16>, !tile.view<?x512xf16, [512, 1]>
+  tile.return
+}
+
+// Rows of an odd length are no tensor of the copy engine. The number of steps
+// comes from the launch.
+// CHECK-LABEL: llvm.func @odd(
+// CHECK-SAME: nvvm.reqntid = array<i32: 128>
+// CHECK-NOT: wgmma
+// CHECK-LABEL: llvm.func @even(
+// CHECK-SAME: nvvm.reqntid = array<i32: 384>
+// CHECK: wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {{.*}}, 1, 1, 1, 0, 0;
+// expected-remark @below {{'odd' multiplies without warpgroups, slower: a stride of a tensor is not known to be a multiple of 16 bytes}}
+tile.kernel @odd(%x: !tile.buffer<bf16>, %w: !tile.buffer<bf16>,
+                 %y: !tile.buffer<f32> {tile.written}, %m: index, %k: index)
+    schedule <strategy = "contract", tile = [64, 64, 0, 64], stages = 4> {
+  %zero = arith.constant dense<0.0> : tensor<64x64xf32>
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %i = tile.program_id 0
+  %xv = tile.view %x sizes [%m, %k] strides [%k, 1] : !tile.buffer<bf16> -> !tile.view<?x?xbf16, [?, 1]>
+  %wv = tile.view %w sizes [64, %k] strides [%k, 1] : !tile.buffer<bf16> -> !tile.view<64x?xbf16, [?, 1]>
+  %yv = tile.view %y sizes [%m, 64] strides [64, 1] : !tile.buffer<f32> -> !tile.view<?x64xf32, [64, 1]>
+  %row = arith.muli %i, %c64 : index
+  %sums = scf.for %at = %c0 to %k step %c64 iter_args(%c = %zero) -> (tensor<64x64xf32>) {
+    %a = tile.load %xv[%row, %at] dims [0, 1] : !tile.view<?x?xbf16, [?, 1]> -> tensor<64x64xbf16>
+    %b = tile.load %wv[%c0, %at] dims [1, 0] : !tile.view<64x?xbf16, [?, 1]> -> tensor<64x64xbf16>
+    %d = tile.mma %a, %b, %c : tensor<64x64xbf16>, tensor<64x64xbf16>, tensor<64x64xf32>
+    scf.yield %d : tensor<64x64xf32>
+  }
+  tile.store %sums, %yv[%row, %c0] dims [0, 1] : tensor<64x64xf32>, !tile.view<?x64xf32, [64, 1]>
+  tile.return
+}
+tile.kernel @even(%x: !tile.buffer<bf16>, %w: !tile.buffer<bf16>,
+                  %y: !tile.buffer<f32> {tile.written}, %m: index,
+                  %k: index {tile.multiple_of = 8 : i64})
+    schedule <strategy = "contract", tile = [64, 64, 0, 64], stages = 4> {
+  %zero = arith.constant dense<0.0> : tensor<64x64xf32>
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %i = tile.program_id 0
+  %xv = tile.view %x sizes [%m, %k] strides [%k, 1] : !tile.buffer<bf16> -> !tile.view<?x?xbf16, [?, 1]>
+  %wv = tile.view %w sizes [64, %k] strides [%k, 1] : !tile.buffer<bf16> -> !tile.view<64x?xbf16, [?, 1]>
+  %yv = tile.view %y sizes [%m, 64] strides [64, 1] : !tile.buffer<f32> -> !tile.view<?x64xf32, [64, 1]>
+  %row = arith.muli %i, %c64 : index
+  %sums = scf.for %at = %c0 to %k step %c64 iter_args(%c = %zero) -> (tensor<64x64xf32>) {
+    %a = tile.load %xv[%row, %at] dims [0, 1] : !tile.view<?x?xbf16, [?, 1]> -> tensor<64x64xbf16>
+    %b = tile.load %wv[%c0, %at] dims [1, 0] : !tile.view<64x?xbf16, [?, 1]> -> tensor<64x64xbf16>
+    %d = tile.mma %a, %b, %c : tensor<64x64xbf16>, tensor<64x64xbf16>, tensor<64x64xf32>
+    scf.yield %d : tensor<64x64xf32>
+  }
+  tile.store %sums, %yv[%row, %c0] dims [0, 1] : tensor<64x64xf32>, !tile.view<?x64xf32, [64, 1]>
+  tile.return
+}

@@ -1,0 +1,68 @@
+# RUN: rm -rf %t && mkdir %t && cd %t && %python %s
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Every schedule of products on warpgroups, with an epilogue: ptxas spills no
+register and serializes no product (its notes C75xx)."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+
+import ml_dtypes
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+TOOLKIT = "/usr/local/cuda"
+
+
+def find_ptxas():
+    return shutil.which("ptxas") or os.path.join(TOOLKIT, "bin", "ptxas")
+
+
+def make_model(path, columns, dtype, transposed):
+    """gelu(x W + b) + r of any number of rows."""
+    kind = {"f16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}[dtype]
+    element = {"f16": np.float16, "bf16": ml_dtypes.bfloat16}[dtype]
+    shape = (columns, 512) if transposed else (512, columns)
+    weights = {"w": np.zeros(shape, element), "b": np.zeros(columns, element)}
+    nodes = [helper.make_node("MatMul", ["x", "wt" if transposed else "w"], ["p"]),
+             helper.make_node("Add", ["p", "b"], ["s"]),
+             helper.make_node("Gelu", ["s"], ["g"]),
+             helper.make_node("Add", ["g", "r"], ["y"])]
+    if transposed:
+        nodes.insert(0, helper.make_node("Transpose", ["w"], ["wt"], perm=[1, 0]))
+    tensor = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "linear", [tensor("x", kind, ["m", 512]), tensor("r", kind, ["m", columns])],
+        [tensor("y", kind, ["m", columns])],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
+    model.ir_version = 10
+    onnx.save(model, path)
+
+
+def record_notes(folder):
+    """A toolkit whose ptxas keeps what the real one says with -v."""
+    os.makedirs(os.path.join(folder, "bin"))
+    ptxas = os.path.join(folder, "bin", "ptxas")
+    with open(ptxas, "w", encoding="ascii") as script:
+        script.write(f'#!/bin/sh\n"{find_ptxas()}" -v "$@" 2>>"$NOTES" >>"$NOTES"\n')
+    os.chmod(ptxas, os.stat(ptxas).st_mode | stat.S_IXUSR)
+    return os.path.abspath(folder)
+
+
+if os.path.exists(find_ptxas()):
+    environment = dict(os.environ, LATHE_CUDA_TOOLKIT=record_notes("toolkit"),
+                       NOTES=os.path.abspath("notes.txt"))
+    make_model("m.onnx", 520, "bf16", transposed=True)
+    subprocess.run(["lathe", "compile", "m.onnx", "-o", "m.lathe", "--target",
+                    "cuda:cpu=sm_90a", "--all-schedules"],
+                   check=True, env=environment)
+    with open("notes.txt", encoding="utf-8") as file:
+        notes = file.read()
+    spills = re.findall(r"(\d+) bytes spill stores", notes)
+    assert len(spills) >= 10, notes
+    assert set(spills) == {"0"}, notes
+    assert "C75" not in notes, notes
