@@ -46,14 +46,20 @@ static bool setAccesses(graph::GroupOp group, AttentionShape &shape,
   return true;
 }
 
-/// Whether `value` is bf16, or widened from it and not computed with since.
-static bool isStoredNarrow(Value value, graph::DimsOf dimsOf) {
-  if (getElementTypeOrSelf(value).isBF16())
-    return true;
+/// The f16 or bf16 that `value` is, or is widened from and not computed with
+/// since; else null.
+static FloatType getNarrow(Value value, graph::DimsOf dimsOf) {
+  auto narrow = [](Value its) {
+    Type type = getElementTypeOrSelf(its);
+    return isa<Float16Type, BFloat16Type>(type) ? cast<FloatType>(type)
+                                                : FloatType();
+  };
+  if (FloatType its = narrow(value))
+    return its;
   Access views;
   auto cast =
       graph::traceViews(value, views, dimsOf).getDefiningOp<graph::CastOp>();
-  return cast && getElementTypeOrSelf(cast.getInput()).isBF16();
+  return cast ? narrow(cast.getInput()) : FloatType();
 }
 
 static std::optional<AttentionShape> analyzeAttention(graph::GroupOp group,
@@ -82,7 +88,7 @@ static std::optional<AttentionShape> analyzeAttention(graph::GroupOp group,
     }
     shape.headsPerKey = *heads / *keyHeads;
   }
-  if (!createAttentionScore(shape.op, /*keepsQuery=*/false)) {
+  if (!createAttentionScore(shape.op, {})) {
     reason = "the score function has no kernel";
     return std::nullopt;
   }
@@ -97,10 +103,10 @@ static std::optional<AttentionShape> analyzeAttention(graph::GroupOp group,
   shape.keys = key[2];
   shape.size = *size;
   shape.valueSize = *valueSize;
-  shape.isNarrow =
-      llvm::all_of(shape.op->getOperands().take_front(3), [&](Value operand) {
-        return isStoredNarrow(operand, dimsOf);
-      });
+  shape.narrow = getNarrow(shape.op.getQuery(), dimsOf);
+  for (Value operand : {shape.op.getKey(), shape.op.getValue()})
+    if (getNarrow(operand, dimsOf) != shape.narrow)
+      shape.narrow = {};
   if (!setAccesses(group, shape, dimsOf, reason))
     return std::nullopt;
   return shape;
@@ -171,7 +177,7 @@ static void setMatrixUnit(const Capability &capability,
                           AttentionSchedule &schedule) {
   constexpr int64_t step = Capability::kUnitBytes / 2;
   if (capability.kind != Capability::Kind::Cpu || !capability.matrixUnit ||
-      !shape.isNarrow || shape.size % step != 0 ||
+      !shape.narrow || !shape.narrow.isBF16() || shape.size % step != 0 ||
       shape.valueSize % Capability::kUnitRows != 0 ||
       (shape.list && shape.list.getBlock() % step != 0))
     return;
@@ -212,9 +218,90 @@ listSchedules(const Capability &capability, const AttentionShape &shape,
   return schedules;
 }
 
+/// Whether a GPU's matrix unit multiplies rows of queries: heads are whole
+/// steps of its k, and sums of long ones would leave no registers.
+static bool takesRows(const Capability &capability,
+                      const AttentionShape &shape) {
+  constexpr int64_t step = 16, longest = 256;
+  auto fits = [](int64_t size) { return size % step == 0 && size <= longest; };
+  return capability.kind == Capability::Kind::Gpu && capability.matrixUnit &&
+         shape.narrow && fits(shape.size) && fits(shape.valueSize) &&
+         (!shape.list || shape.list.getBlock() % step == 0);
+}
+
+/// Sixteen rows for a warp, or four times as many for four that multiply
+/// together; long heads take shorter blocks.
+static SmallVector<AttentionSchedule, 3> listRows(const Capability &capability,
+                                                  const AttentionShape &shape) {
+  int64_t longest = std::max(shape.size, shape.valueSize);
+  SmallVector<std::tuple<int64_t, int64_t, int64_t>, 3> sizes;
+  if (capability.unitRows < 64)
+    sizes = {{64, longest > 128 ? 32 : 64, 4}};
+  else if (longest > 128)
+    sizes = {{128, 64, 8}};
+  else if (longest > 64 || shape.list)
+    sizes = {{128, 128, 8}, {64, 128, 4}};
+  else
+    sizes = {{192, 128, 12}, {128, 128, 8}, {64, 128, 4}};
+  SmallVector<AttentionSchedule, 3> schedules;
+  for (auto [rows, keys, warps] : sizes) {
+    AttentionSchedule schedule;
+    schedule.isNarrow = schedule.isRows = true;
+    schedule.lanes = rows;
+    schedule.keys = keys;
+    schedule.warps = warps;
+    while (shape.list && !canGroup(shape.list, schedule.lanes))
+      schedule.lanes /= 2;
+    if (shape.list)
+      schedule.keys = getBlockPart(shape.list.getBlock(), keys);
+    schedule.edgeKeys = schedule.keys;
+    schedules.push_back(schedule);
+  }
+  if (shape.list)
+    schedules.truncate(1);
+  return schedules;
+}
+
+/// Rows of one instruction for few queries.
+static SmallVector<QueryClass, 2> getRowClasses(const Capability &capability,
+                                                const AttentionShape &shape) {
+  constexpr int64_t few = 16;
+  SmallVector<QueryClass, 2> classes;
+  SmallVector<AttentionSchedule, 3> schedules = listRows(capability, shape);
+  auto queries = getConstantSize(shape.queries);
+  if (!shape.list && (!queries || *queries <= few)) {
+    AttentionSchedule narrow = schedules.front();
+    narrow.lanes = few;
+    narrow.keys = narrow.edgeKeys = std::min<int64_t>(narrow.keys, 64);
+    narrow.warps = 4;
+    AffineExpr condition = queries ? AffineExpr() : few - shape.queries;
+    classes.push_back({"few queries", condition, {narrow}});
+    if (queries)
+      return classes;
+  }
+  // What few causal queries see ends within their first blocks: fewer rows
+  // leave less of it hidden.
+  constexpr int64_t many = 2048;
+  graph::AttentionOp op = shape.op;
+  auto window = dyn_cast<graph::WindowAttr>(Attribute(op.getSelection()));
+  bool isShort =
+      window && window.getRight() >= 0 && schedules.front().lanes > kUnitKeys;
+  if (isShort && (!queries || *queries < many)) {
+    AffineExpr condition = queries ? AffineExpr() : many - 1 - shape.queries;
+    classes.push_back(
+        {"some queries", condition, {schedules.begin() + 1, schedules.end()}});
+    if (queries)
+      return classes;
+  }
+  classes.push_back({"queries", AffineExpr(), schedules});
+  return classes;
+}
+
 /// All lanes for many queries, first choice one vector register for few.
 static SmallVector<QueryClass, 2> getClasses(const Capability &capability,
                                              const AttentionShape &shape) {
+  if (takesRows(capability, shape))
+    return getRowClasses(capability, shape);
   int64_t few = std::max<int64_t>(capability.getLanes(32), 16);
   AttentionSchedule schedule;
   setMatrixUnit(capability, shape, schedule);
@@ -248,8 +335,8 @@ static int64_t transposeValues(MutableArrayRef<QueryClass> classes,
                                const AttentionShape &shape) {
   QueryClass &most = classes.back();
   auto queries = getConstantSize(shape.queries);
-  if (!most.schedules.front().isNarrow ||
-      (queries && *queries <= most.schedules.front().lanes))
+  const AttentionSchedule &first = most.schedules.front();
+  if (!first.isNarrow || first.isRows || (queries && *queries <= first.lanes))
     return 0; // One program for each head.
   int64_t block = 0;
   for (const AttentionSchedule &schedule : most.schedules)
@@ -344,17 +431,20 @@ public:
     LaunchBuilder launch(group, context);
     launch.setTemporaries(lowered.temporaries);
     for (const QueryClass &queries : classes) {
-      SmallVector<SmallVector<int64_t, 3>> tiles;
+      SmallVector<tile::ScheduleAttr> listed;
       for (const AttentionSchedule &schedule : queries.schedules)
-        tiles.push_back({schedule.lanes, schedule.keys, schedule.edgeKeys});
+        listed.push_back(tile::ScheduleAttr::get(
+            group.getContext(), "attention",
+            {schedule.lanes, schedule.keys, schedule.edgeKeys}, /*stages=*/1,
+            schedule.warps));
       auto build = [&](KernelBuilder &kernel, unsigned index) {
         if (queries.condition)
           kernel.addCondition(queries.condition);
         return buildAttentionKernel(launch, *shape, queries.schedules[index],
                                     kernel);
       };
-      if (failed(launch.addKernels(
-              "attention", name + ", " + queries.name.str(), tiles, build)))
+      if (failed(launch.addKernels(name + ", " + queries.name.str(), listed,
+                                   build)))
         return group.emitError("cannot build a kernel for ") << *shape->op;
     }
     lowered.launches.push_back(launch.finish(

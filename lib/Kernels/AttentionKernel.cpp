@@ -37,7 +37,8 @@ public:
                   const AttentionSchedule &schedule, KernelBuilder &kernel)
       : launch(launch), shape(shape), schedule(schedule), kernel(kernel),
         b(kernel.getBuilder()), op(shape.op),
-        score(createAttentionScore(op, schedule.isNarrow)) {}
+        form{schedule.isNarrow, schedule.isRows},
+        score(createAttentionScore(op, form)) {}
 
   LogicalResult build();
 
@@ -47,10 +48,23 @@ private:
   KeyRange getWindowRange(graph::WindowAttr window);
   Value loadQuery();
   Value loadValues(const KeyBlock &block);
-  /// What is multiplied: rounded to bf16 where the schedule says so.
+  /// What is multiplied: rounded where the schedule says so.
   Value toOperand(Value tile) {
-    return schedule.isNarrow ? toBf16(b, tile) : tile;
+    return schedule.isNarrow ? toNarrow(b, tile, shape.narrow) : tile;
   }
+  /// Extents along queries or keys and along another dim, or along both, in the
+  /// order of the kernel's form.
+  SmallVector<TileWindow::Extent, 2> inOrder(TileWindow::Extent first,
+                                             TileWindow::Extent second) const {
+    if (form.isRows)
+      std::swap(first, second);
+    return {first, second};
+  }
+  Value multiply(Value keySide, Value querySide, Value start) {
+    return form.isRows ? tile::MmaOp::create(b, querySide, keySide, start)
+                       : tile::MmaOp::create(b, keySide, querySide, start);
+  }
+  bool mayPassEnd(bool isEdge) const;
   SmallVector<Value> buildAll(SmallVector<Value> state);
   SmallVector<Value> buildRange(Value begin, Value end, int64_t size,
                                 bool isEdge, SmallVector<Value> state);
@@ -100,11 +114,12 @@ private:
   KernelBuilder &kernel;
   ImplicitLocOpBuilder &b;
   graph::AttentionOp op;
+  ScoreForm form;
   std::unique_ptr<AttentionScore> score;
   AttentionBlocks blocks; ///< If there is a block list.
 
   Value batch, head, keyHead, query; ///< `query` is the first of the block.
-  Value transposedQuery;
+  Value queryTile;                   ///< As it is multiplied.
 };
 
 } // namespace
@@ -141,7 +156,7 @@ KeyRange AttentionKernel::getWindowRange(graph::WindowAttr window) {
     range.begin = clamp(arith::SubIOp::create(b, first, left), zero, range.end);
     range.wholeBegin =
         clamp(arith::SubIOp::create(b, last, left), range.begin, range.end);
-    if (schedule.valueBlock) {
+    if (schedule.valueBlock || form.isRows) {
       range.begin = roundDown(range.begin, schedule.edgeKeys);
       Value up =
           kernel.add(range.wholeBegin, kernel.getIndex(schedule.keys - 1));
@@ -160,9 +175,11 @@ KeyRange AttentionKernel::getWindowRange(graph::WindowAttr window) {
 KeyRange AttentionKernel::getKeyRange() {
   if (auto window = dyn_cast<graph::WindowAttr>(op.getSelection()))
     return getWindowRange(window);
-  Value zero = kernel.getIndex(0);
+  Value zero = kernel.getIndex(0), all = kernel.getSize(shape.keys);
+  if (form.isRows && !score->hidesBeyond())
+    return {zero, zero, all, all};
   AffineExpr whole = shape.keys.floorDiv(schedule.keys) * schedule.keys;
-  return {zero, zero, kernel.getSize(whole), kernel.getSize(shape.keys)};
+  return {zero, zero, kernel.getSize(whole), all};
 }
 
 /// How far before and after its own key a query sees; negative: no limit.
@@ -179,7 +196,7 @@ Value AttentionKernel::getGroupVisible(Value groups, RankedTensorType type) {
   auto splat = [&](int64_t value) {
     return kernel.getSplat(type.getShape(), b.getI32Type(), value);
   };
-  Value group = tile::IotaOp::create(b, type, 1);
+  Value group = tile::IotaOp::create(b, type, form.getQueryAxis());
   if (llvm::isPowerOf2_64(blocks.groupLanes))
     group = arith::ShRUIOp::create(b, group,
                                    splat(llvm::Log2_64(blocks.groupLanes)));
@@ -198,16 +215,16 @@ Value AttentionKernel::getVisible(const KeyBlock &block,
   auto splat = [&](Value scalar) -> Value {
     return tile::SplatOp::create(b, positions, scalar);
   };
-  Value row = tile::IotaOp::create(b, positions, 0);
+  Value key = tile::IotaOp::create(b, positions, form.getKeyAxis());
   Value visible;
   auto conjoin = [&](Value condition) {
     visible = visible ? arith::AndIOp::create(b, visible, condition).getResult()
                       : condition;
   };
-  if (block.end) {
+  if (block.end && score->hidesBeyond()) {
     Value left = toI32(arith::SubIOp::create(b, block.end, block.first));
     conjoin(
-        arith::CmpIOp::create(b, arith::CmpIPredicate::slt, row, splat(left)));
+        arith::CmpIOp::create(b, arith::CmpIPredicate::slt, key, splat(left)));
   }
   if (block.groups)
     conjoin(getGroupVisible(block.groups, positions));
@@ -218,8 +235,8 @@ Value AttentionKernel::getVisible(const KeyBlock &block,
   Value first = kernel.add(query, kernel.getSize(graph::canonicalizeSize(
                                       shape.keys - shape.queries)));
   Value base = toI32(arith::SubIOp::create(b, block.first, first));
-  Value lane = tile::IotaOp::create(b, positions, 1);
-  Value distance = arith::SubIOp::create(b, row, lane);
+  Value its = tile::IotaOp::create(b, positions, form.getQueryAxis());
+  Value distance = arith::SubIOp::create(b, key, its);
   distance = arith::AddIOp::create(b, distance, splat(base));
   auto require = [&](arith::CmpIPredicate predicate, int64_t bound) {
     Value limit = kernel.getSplat(type.getShape(), b.getI32Type(), bound);
@@ -252,26 +269,27 @@ Value AttentionKernel::hideKeys(Value logits, const KeyBlock &block,
 // Blocks
 //===----------------------------------------------------------------------===//
 
-/// Q^T, scaled; null after an error.
+/// Q^T, or rows of Q, scaled; null after an error.
 Value AttentionKernel::loadQuery() {
-  FailureOr<Value> tile =
-      evaluate(op.getQuery(), {}, {batch, head, query, kernel.getIndex(0)},
-               {{3, shape.size, true}, {2, schedule.lanes, queriesInBounds()}});
+  FailureOr<Value> tile = evaluate(
+      op.getQuery(), {}, {batch, head, query, kernel.getIndex(0)},
+      inOrder({3, shape.size, true}, {2, schedule.lanes, queriesInBounds()}));
   if (failed(tile))
     return nullptr;
   if (score->getQueryScale() == 1.0)
     return toOperand(*tile);
-  Value scale = kernel.getSplat({shape.size, schedule.lanes}, b.getF32Type(),
-                                score->getQueryScale());
+  Value scale =
+      kernel.getSplat(cast<RankedTensorType>(tile->getType()).getShape(),
+                      b.getF32Type(), score->getQueryScale());
   return toOperand(arith::MulFOp::create(b, *tile, scale));
 }
 
-/// V^T of one block; null after an error.
+/// V^T of one block, or V; null after an error.
 Value AttentionKernel::loadValues(const KeyBlock &block) {
   if (!schedule.valueBlock) {
     FailureOr<Value> tile = evaluate(
         op.getValue(), {}, {batch, keyHead, block.first, kernel.getIndex(0)},
-        {{3, shape.valueSize, true}, {2, block.size, !block.end}});
+        inOrder({3, shape.valueSize, true}, {2, block.size, !block.end}));
     return failed(tile) ? Value() : toOperand(*tile);
   }
   Temporary all = getTransposedValues(shape, schedule.valueBlock);
@@ -289,31 +307,42 @@ Value AttentionKernel::loadValues(const KeyBlock &block) {
 /// One block of keys; false after an error.
 bool AttentionKernel::buildBlock(const KeyBlock &block,
                                  MutableArrayRef<Value> state) {
-  auto type =
-      RankedTensorType::get({block.size, schedule.lanes}, b.getF32Type());
+  SmallVector<int64_t, 2> scores{block.size, schedule.lanes};
+  if (form.isRows)
+    std::swap(scores[0], scores[1]);
+  auto type = RankedTensorType::get(scores, b.getF32Type());
   TileWindow::Extent rows{2, block.size, !block.end};
   FailureOr<Value> mask = Value();
   if (op.getMask())
-    mask = evaluate(
-        op.getMask(), shape.maskAccess, {batch, head, query, block.first},
-        {{3, block.size, !block.end}, {2, schedule.lanes, queriesInBounds()}});
+    mask = evaluate(op.getMask(), shape.maskAccess,
+                    {batch, head, query, block.first},
+                    inOrder({3, block.size, !block.end},
+                            {2, schedule.lanes, queriesInBounds()}));
   SmallVector<Value> keyBases{batch, keyHead, block.first, kernel.getIndex(0)};
   FailureOr<Value> keys =
-      evaluate(op.getKey(), {}, keyBases, {rows, {3, shape.size, true}});
+      evaluate(op.getKey(), {}, keyBases, inOrder(rows, {3, shape.size, true}));
   if (failed(mask) || failed(keys))
     return false;
   Value added = *mask && isAdditive(*mask) ? *mask : Value();
-  Value logits = tile::MmaOp::create(b, toOperand(*keys), transposedQuery,
-                                     score->getStart(kernel, type, added));
+  Value logits = multiply(toOperand(*keys), queryTile,
+                          score->getStart(kernel, type, added));
   logits = score->finishLogits(kernel, logits, added);
   logits = hideKeys(logits, block, *mask);
   Value weights = score->apply(kernel, logits, state);
   Value values = loadValues(block);
   if (!values)
     return false;
-  state.back() =
-      tile::MmaOp::create(b, values, toOperand(weights), state.back());
+  state.back() = multiply(values, toOperand(weights), state.back());
   return true;
+}
+
+/// Whether blocks may have keys beyond the last one, which read as zeros.
+bool AttentionKernel::mayPassEnd(bool isEdge) const {
+  if (!form.isRows)
+    return isEdge;
+  auto keys = dyn_cast<AffineConstantExpr>(shape.keys);
+  bool isCovered = keys && keys.getValue() % schedule.keys == 0;
+  return !isCovered && (isEdge || !score->hidesBeyond());
 }
 
 /// Blocks of `size` keys in [begin, end). An empty result is an error.
@@ -324,9 +353,10 @@ SmallVector<Value> AttentionKernel::buildRange(Value begin, Value end,
   if (begin == end || (first && last && *first >= *last))
     return state;
   bool succeeded = true;
+  Value limit = mayPassEnd(isEdge) ? end : Value();
   auto body = [&](Value key, ValueRange carried) {
     SmallVector<Value> next(carried);
-    succeeded = buildBlock({key, size, isEdge, isEdge ? end : Value()}, next);
+    succeeded = buildBlock({key, size, isEdge, limit}, next);
     return next;
   };
   if (first && last && *last - *first <= size)
@@ -408,8 +438,8 @@ SmallVector<Value> AttentionKernel::buildAll(SmallVector<Value> state) {
 LogicalResult AttentionKernel::buildEpilogue(Value output) {
   TileWindow window;
   window.bases = {batch, head, query, kernel.getIndex(0)};
-  window.extents = {{3, shape.valueSize, true},
-                    {2, schedule.lanes, queriesInBounds()}};
+  window.extents = inOrder({3, shape.valueSize, true},
+                           {2, schedule.lanes, queriesInBounds()});
   graph::GroupOp group = launch.getGroup();
   TileEvaluator evaluator(kernel, group, launch.getContext(), window);
   evaluator.bind(op.getResult(), {}, output);
@@ -425,8 +455,8 @@ LogicalResult AttentionKernel::buildEpilogue(Value output) {
 
 LogicalResult AttentionKernel::build() {
   findPosition();
-  transposedQuery = loadQuery();
-  if (!transposedQuery)
+  queryTile = loadQuery();
+  if (!queryTile)
     return failure();
   if (shape.list)
     blocks = getAttentionBlocks(shape, schedule);

@@ -30,11 +30,18 @@ static Value powerOfTwo(ImplicitLocOpBuilder &b, Value x) {
   return math::Exp2Op::create(b, x, arith::FastMathFlags::afn);
 }
 
-/// Repeats [lanes] down the rows of a tile of `like`'s type.
-static Value repeatDown(KernelBuilder &kernel, Value lanes, Value like) {
+Value AttentionScore::repeat(KernelBuilder &kernel, Value queries,
+                             Value like) const {
   ImplicitLocOpBuilder &b = kernel.getBuilder();
-  return tile::BroadcastOp::create(b, like.getType(), lanes,
-                                   b.getDenseI64ArrayAttr(1));
+  return tile::BroadcastOp::create(b, like.getType(), queries,
+                                   b.getDenseI64ArrayAttr(form.getQueryAxis()));
+}
+
+SmallVector<int64_t, 2> AttentionScore::getOutputShape(int64_t queries,
+                                                       int64_t size) const {
+  if (form.isRows)
+    return {queries, size};
+  return {size, queries};
 }
 
 Value AttentionScore::finishLogits(KernelBuilder &, Value product,
@@ -50,32 +57,44 @@ namespace {
 ///
 /// `exponentScale` is 1, or what logits are multiplied with where the largest
 /// is subtracted, in one step: then they are products of the query as it is.
+/// Rows of products that may not be are scaled as they are done.
 class SoftmaxScore : public AttentionScore {
 public:
-  SoftmaxScore(graph::SoftmaxAttr attr, bool isAdditive, bool keepsQuery)
-      : scale(attr.getScale()), cap(attr.getCap()),
+  SoftmaxScore(graph::SoftmaxAttr attr, bool isAdditive, ScoreForm form)
+      : AttentionScore(form), scale(attr.getScale()), cap(attr.getCap()),
         isBinary(cap == 0.0 && !isAdditive),
-        exponentScale(keepsQuery && isBinary && scale > 0.0 ? scale * kLog2E
-                                                            : 1.0) {}
+        exponentScale(
+            form.keepsQuery && isBinary && scale > 0.0 ? scale * kLog2E : 1.0) {
+  }
 
   double getQueryScale() const override {
-    if (isBinary)
-      return scale * kLog2E / exponentScale;
-    return cap == 0.0 ? scale : scale / cap;
+    return form.isRows ? 1.0 : getProductScale();
   }
 
   Value getStart(KernelBuilder &kernel, RankedTensorType type,
                  Value mask) const override {
-    if (mask && cap == 0.0)
+    if (mask && cap == 0.0 && !form.isRows)
       return mask;
     return kernel.getSplat(type.getShape(), type.getElementType(), 0);
   }
 
   Value finishLogits(KernelBuilder &kernel, Value product,
                      Value mask) const override {
-    if (cap == 0.0)
-      return product;
     ImplicitLocOpBuilder &b = kernel.getBuilder();
+    bool isScaled = !form.isRows || getProductScale() == 1.0;
+    Value factor =
+        isScaled ? Value() : splatLike(kernel, product, getProductScale());
+    if (cap == 0.0) {
+      if (!form.isRows)
+        return product;
+      if (mask && factor)
+        return math::FmaOp::create(b, product, factor, mask);
+      if (mask)
+        return arith::AddFOp::create(b, product, mask);
+      return factor ? arith::MulFOp::create(b, product, factor) : product;
+    }
+    if (factor)
+      product = arith::MulFOp::create(b, product, factor);
     Value bent = math::TanhOp::create(b, product);
     bent = arith::MulFOp::create(b, bent, splatLike(kernel, product, cap));
     if (!mask)
@@ -84,6 +103,7 @@ public:
   }
 
   double getHidden() const override { return -kInfinity; }
+  bool hidesBeyond() const override { return true; }
 
   // The maximum starts at the lowest finite number, so that rows that see no
   // key subtract it instead of making NaN of two infinities; at a power of two
@@ -96,22 +116,24 @@ public:
       lowest = -std::ldexp(1.0, 126 - std::max(std::ilogb(exponentScale), 0));
     return {kernel.getSplat({lanes}, f32, lowest),
             kernel.getSplat({lanes}, f32, 0),
-            kernel.getSplat({size, lanes}, f32, 0)};
+            kernel.getSplat(getOutputShape(lanes, size), f32, 0)};
   }
 
   Value apply(KernelBuilder &kernel, Value logits,
               MutableArrayRef<Value> state) const override {
     ImplicitLocOpBuilder &b = kernel.getBuilder();
-    Value blockMax = tile::ReduceOp::create(b, tile::Combine::Max, logits, 0);
+    Value blockMax = tile::ReduceOp::create(b, tile::Combine::Max, logits,
+                                            form.getKeyAxis());
     Value newMax = arith::MaximumFOp::create(b, state[0], blockMax);
     Value weights = power(kernel, subtract(kernel, logits, newMax));
     Value factor = power(kernel, subtract(kernel, state[0], newMax));
-    Value sum = tile::ReduceOp::create(b, tile::Combine::Add, weights, 0);
+    Value sum = tile::ReduceOp::create(b, tile::Combine::Add, weights,
+                                       form.getKeyAxis());
     state[0] = newMax;
     state[1] = arith::AddFOp::create(
         b, arith::MulFOp::create(b, state[1], factor), sum);
-    state[2] = arith::MulFOp::create(b, state[2],
-                                     repeatDown(kernel, factor, state[2]));
+    state[2] =
+        arith::MulFOp::create(b, state[2], repeat(kernel, factor, state[2]));
     return weights;
   }
 
@@ -124,11 +146,18 @@ public:
     Value sum = arith::SelectOp::create(b, isEmpty, one, state[1]);
     Value inverse = arith::DivFOp::create(b, one, sum);
     return arith::MulFOp::create(b, state[2],
-                                 repeatDown(kernel, inverse, state[2]));
+                                 repeat(kernel, inverse, state[2]));
   }
 
 private:
-  /// Exponents of `logits` less those of `most`, [lanes].
+  /// What products of the query as it is are multiplied with to be logits.
+  double getProductScale() const {
+    if (isBinary)
+      return scale * kLog2E / exponentScale;
+    return cap == 0.0 ? scale : scale / cap;
+  }
+
+  /// Exponents of `logits` less those of `most`, [queries].
   Value subtract(KernelBuilder &kernel, Value logits, Value most) const {
     ImplicitLocOpBuilder &b = kernel.getBuilder();
     bool isScaled = exponentScale != 1.0;
@@ -136,7 +165,7 @@ private:
       most = arith::MulFOp::create(b, most,
                                    splatLike(kernel, most, -exponentScale));
     if (typeOf(logits) != typeOf(most))
-      most = repeatDown(kernel, most, logits);
+      most = repeat(kernel, most, logits);
     if (!isScaled)
       return arith::SubFOp::create(b, logits, most);
     Value factor = splatLike(kernel, logits, exponentScale);
@@ -162,9 +191,9 @@ private:
 /// done, with the bias in the same step.
 class SigmoidScore : public AttentionScore {
 public:
-  SigmoidScore(graph::SigmoidAttr attr, bool isAdditive, bool keepsQuery)
-      : scale(attr.getScale()), bias(attr.getBias()),
-        isScaledLater(keepsQuery && !isAdditive) {}
+  SigmoidScore(graph::SigmoidAttr attr, bool isAdditive, ScoreForm form)
+      : AttentionScore(form), scale(attr.getScale()), bias(attr.getBias()),
+        isScaledLater(form.keepsQuery && !isAdditive) {}
 
   double getQueryScale() const override {
     return isScaledLater ? 1.0 : -scale * kLog2E;
@@ -191,11 +220,12 @@ public:
   }
 
   double getHidden() const override { return kInfinity; }
+  bool hidesBeyond() const override { return true; }
 
   SmallVector<Value> getInitialState(KernelBuilder &kernel, int64_t lanes,
                                      int64_t size) const override {
-    return {
-        kernel.getSplat({size, lanes}, kernel.getBuilder().getF32Type(), 0)};
+    return {kernel.getSplat(getOutputShape(lanes, size),
+                            kernel.getBuilder().getF32Type(), 0)};
   }
 
   Value apply(KernelBuilder &kernel, Value logits,
@@ -218,17 +248,71 @@ private:
   bool isScaledLater;
 };
 
+/// The sigmoid of rows of products: half of 1 + tanh(logit), the logits being
+/// half of what they are elsewhere. A GPU's rough tanh is one instruction, off
+/// by 4e-6 at most there, and exact at infinity.
+class SigmoidRowsScore : public AttentionScore {
+public:
+  SigmoidRowsScore(graph::SigmoidAttr attr, ScoreForm form)
+      : AttentionScore(form), scale(attr.getScale()), bias(attr.getBias()) {}
+
+  double getQueryScale() const override { return 1.0; }
+
+  Value getStart(KernelBuilder &kernel, RankedTensorType type,
+                 Value) const override {
+    return kernel.getSplat(type.getShape(), type.getElementType(), 0);
+  }
+
+  Value finishLogits(KernelBuilder &kernel, Value product,
+                     Value mask) const override {
+    ImplicitLocOpBuilder &b = kernel.getBuilder();
+    Value half = splatLike(kernel, product, 0.5);
+    Value added = splatLike(kernel, product, bias / 2);
+    if (mask)
+      added = math::FmaOp::create(b, mask, half, added);
+    return math::FmaOp::create(b, product,
+                               splatLike(kernel, product, scale / 2), added);
+  }
+
+  double getHidden() const override { return -kInfinity; }
+  bool hidesBeyond() const override { return false; }
+
+  SmallVector<Value> getInitialState(KernelBuilder &kernel, int64_t queries,
+                                     int64_t size) const override {
+    return {kernel.getSplat(getOutputShape(queries, size),
+                            kernel.getBuilder().getF32Type(), 0)};
+  }
+
+  Value apply(KernelBuilder &kernel, Value logits,
+              MutableArrayRef<Value>) const override {
+    ImplicitLocOpBuilder &b = kernel.getBuilder();
+    Value half = splatLike(kernel, logits, 0.5);
+    Value bent = math::TanhOp::create(b, logits, arith::FastMathFlags::afn);
+    return math::FmaOp::create(b, bent, half, half);
+  }
+
+  Value finish(KernelBuilder &, ArrayRef<Value> state) const override {
+    return state[0];
+  }
+
+private:
+  double scale, bias;
+};
+
 } // namespace
 
 std::unique_ptr<AttentionScore>
-lathe::kernels::createAttentionScore(graph::AttentionOp op, bool keepsQuery) {
+lathe::kernels::createAttentionScore(graph::AttentionOp op, ScoreForm form) {
   Attribute score = op.getScore();
   bool isAdditive =
       op.getMask() &&
       isa<FloatType>(getElementTypeOrSelf(op.getMask().getType()));
   if (auto softmax = dyn_cast<graph::SoftmaxAttr>(score))
-    return std::make_unique<SoftmaxScore>(softmax, isAdditive, keepsQuery);
-  if (auto sigmoid = dyn_cast<graph::SigmoidAttr>(score))
-    return std::make_unique<SigmoidScore>(sigmoid, isAdditive, keepsQuery);
-  return nullptr;
+    return std::make_unique<SoftmaxScore>(softmax, isAdditive, form);
+  auto sigmoid = dyn_cast<graph::SigmoidAttr>(score);
+  if (!sigmoid)
+    return nullptr;
+  if (form.isRows)
+    return std::make_unique<SigmoidRowsScore>(sigmoid, form);
+  return std::make_unique<SigmoidScore>(sigmoid, isAdditive, form);
 }

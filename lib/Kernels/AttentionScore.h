@@ -9,12 +9,26 @@
 
 namespace lathe::kernels {
 
-/// Emits a score function on tiles [keys, lanes] of f32. The kernel multiplies
-/// the query by `getQueryScale` beforehand and starts the product K . Q^T at
-/// `getStart`; the resulting *logits* may be negated, if that suits the
-/// function.
+/// How a kernel multiplies.
+struct ScoreForm {
+  /// Queries are multiplied as they are stored: logits are scaled instead,
+  /// where that costs nothing.
+  bool keepsQuery = false;
+  /// Tiles of scores are [queries, keys], not [keys, queries]: the products of
+  /// a GPU's matrix unit, which start at zero.
+  bool isRows = false;
+
+  unsigned getKeyAxis() const { return isRows ? 1 : 0; }
+  unsigned getQueryAxis() const { return isRows ? 0 : 1; }
+};
+
+/// Emits a score function on tiles of f32, [keys, lanes] or [rows, keys]. The
+/// kernel multiplies the query by `getQueryScale` beforehand and starts the
+/// product of K and Q at `getStart`; the resulting *logits* may be negated, if
+/// that suits the function.
 class AttentionScore {
 public:
+  explicit AttentionScore(ScoreForm form) : form(form) {}
   virtual ~AttentionScore() = default;
 
   /// The factor of the query.
@@ -28,9 +42,13 @@ public:
                                    mlir::Value mask) const;
   /// The logit of a hidden key.
   virtual double getHidden() const = 0;
+  /// Whether keys beyond the last one must be hidden, though they and their
+  /// values are zeros: a finite weight times zero is nothing, but not so in a
+  /// sum of weights.
+  virtual bool hidesBeyond() const = 0;
 
   /// The state that is carried over blocks, before the first one: tiles
-  /// [lanes], then the output [dv, lanes].
+  /// [queries], then the output.
   virtual llvm::SmallVector<mlir::Value>
   getInitialState(KernelBuilder &kernel, int64_t lanes, int64_t size) const = 0;
   /// Turns a block's logits into weights of the values, and rescales the state
@@ -40,13 +58,21 @@ public:
   /// The output of the state after the last block.
   virtual mlir::Value finish(KernelBuilder &kernel,
                              llvm::ArrayRef<mlir::Value> state) const = 0;
+
+protected:
+  /// The shape of an output, [dv, lanes] or [rows, dv].
+  llvm::SmallVector<int64_t, 2> getOutputShape(int64_t queries,
+                                               int64_t size) const;
+  /// Repeats [queries] along the other dim of `like`'s type.
+  mlir::Value repeat(KernelBuilder &kernel, mlir::Value queries,
+                     mlir::Value like) const;
+
+  ScoreForm form;
 };
 
-/// The score function of `op`, or null if it is not known. If queries are
-/// multiplied as they are stored (`keepsQuery`), logits are scaled instead,
-/// where that costs nothing.
+/// The score function of `op`, or null if it is not known.
 std::unique_ptr<AttentionScore> createAttentionScore(graph::AttentionOp op,
-                                                     bool keepsQuery);
+                                                     ScoreForm form);
 
 } // namespace lathe::kernels
 

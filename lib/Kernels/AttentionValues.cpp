@@ -40,13 +40,13 @@ TileWindow lathe::kernels::getTransposedWindow(KernelBuilder &kernel,
   return window;
 }
 
-Value lathe::kernels::toBf16(ImplicitLocOpBuilder &b, Value tile) {
-  Type bf16 = b.getBF16Type();
+Value lathe::kernels::toNarrow(ImplicitLocOpBuilder &b, Value tile,
+                               Type element) {
   auto extended = tile.getDefiningOp<arith::ExtFOp>();
-  if (extended && getElementTypeOrSelf(extended.getIn()) == bf16)
+  if (extended && getElementTypeOrSelf(extended.getIn()) == element)
     return extended.getIn();
   auto type = cast<RankedTensorType>(tile.getType());
-  return arith::TruncFOp::create(b, type.clone(bf16), tile);
+  return arith::TruncFOp::create(b, type.clone(element), tile);
 }
 
 LogicalResult lathe::kernels::buildTransposedValues(LaunchBuilder &launch,
@@ -70,7 +70,7 @@ LogicalResult lathe::kernels::buildTransposedValues(LaunchBuilder &launch,
     return failure();
   TileWindow to = getTransposedWindow(kernel, block, batch, head, key);
   to.extents = {{4, kProgramKeys, true}, {3, shape.valueSize, true}};
-  kernel.store(toBf16(b, *tile),
+  kernel.store(toNarrow(b, *tile, b.getBF16Type()),
                kernel.getWrittenBuffer(BufferRef::temporary(0)),
                graph::StridedView::getContiguous(
                    b.getContext(), getTransposedValues(shape, block).dims),

@@ -13,6 +13,20 @@ namespace lathe::cuda {
 #include "lib/Target/CUDA/Passes.h.inc"
 } // namespace lathe::cuda
 
+/// What may be rough in f32 is one instruction: 2^x, off by 2 ulp, subnormal
+/// results flushed to zero, and tanh, off by 2^-11 of the result.
+static StringRef getRoughInstruction(Operation *op) {
+  auto mayBeRough = [&](auto math) {
+    return math.getType().isF32() &&
+           bitEnumContainsAll(math.getFastmath(), arith::FastMathFlags::afn);
+  };
+  if (auto power = dyn_cast<math::Exp2Op>(op); power && mayBeRough(power))
+    return "llvm.nvvm.ex2.approx.ftz.f32";
+  if (auto bent = dyn_cast<math::TanhOp>(op); bent && mayBeRough(bent))
+    return "llvm.tanh.f32";
+  return "";
+}
+
 /// The function of libdevice that computes the op, for f64; "" if none has to.
 static StringRef getFunction(Operation *op) {
   return llvm::TypeSwitch<Operation *, StringRef>(op)
@@ -69,6 +83,16 @@ struct CudaLowerMathPass
   void runOnOperation() override {
     ModuleOp module = getOperation();
     WalkResult walk = module.walk([&](Operation *op) {
+      if (StringRef rough = getRoughInstruction(op); !rough.empty()) {
+        OpBuilder b(op);
+        auto call = LLVM::CallIntrinsicOp::create(
+            b, op->getLoc(), op->getResult(0).getType(), b.getStringAttr(rough),
+            op->getOperands());
+        call.setFastmathFlags(LLVM::FastmathFlags::afn);
+        op->replaceAllUsesWith(call);
+        op->erase();
+        return WalkResult::advance();
+      }
       StringRef base = getFunction(op);
       if (base.empty()) {
         if (isa_and_nonnull<math::MathDialect>(op->getDialect()) &&

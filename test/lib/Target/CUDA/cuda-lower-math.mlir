@@ -19,6 +19,17 @@ func.func @functions(%x: f32, %y: f64) -> (f32, f64, f32, f32) {
   return %0, %1, %2, %3 : f32, f64, f32, f32
 }
 
+// CHECK-LABEL: func @rough
+// CHECK: llvm.call_intrinsic "llvm.nvvm.ex2.approx.ftz.f32"(%arg0)
+// CHECK: llvm.call_intrinsic "llvm.tanh.f32"({{.*}}) {fastmathFlags = #llvm.fastmath<afn>}
+// CHECK: llvm.call @__nv_exp2(%arg1)
+func.func @rough(%x: f32, %y: f64) -> (f32, f64) {
+  %0 = math.exp2 %x fastmath<afn> : f32
+  %1 = math.tanh %0 fastmath<afn> : f32
+  %2 = math.exp2 %y fastmath<afn> : f64
+  return %1, %2 : f32, f64
+}
+
 // CHECK-LABEL: func @inverses
 // CHECK: llvm.call @__nv_asinhf(%arg0) : (f32) -> f32
 // CHECK: llvm.call @__nv_acoshf(%arg0) : (f32) -> f32

@@ -32,6 +32,7 @@ RENAMED = {
     "llvm.nvvm.cp.async.cg.shared.global.16": "emu_copy_all",
     "llvm.nvvm.cp.async.commit.group": "emu_commit",
     "llvm.nvvm.cp.async.wait.group": "emu_wait",
+    "llvm.nvvm.ex2.approx.ftz.f32": "exp2f",
 }
 #: Products: their intrinsics, and gpu_emulator.c's numbers.
 KINDS = {"f32.f32": 0, "bf16": 1, "s8": 2, "s8.u8": 3, "u8.s8": 4, "u8": 5}
