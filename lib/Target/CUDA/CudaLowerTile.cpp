@@ -6,6 +6,7 @@
 //           attributes {nvvm.kernel, nvvm.reqntid = array<i32: 128>}
 
 #include "lib/Target/CUDA/Emitter.h"
+#include "lib/Target/CUDA/HopperAttention.h"
 #include "lib/Target/CUDA/HopperProduct.h"
 #include "lib/Target/CUDA/Launch.h"
 #include "lib/Target/CUDA/Levels.h"
@@ -101,6 +102,9 @@ static IRMapping mapPosition(ImplicitLocOpBuilder &b, tile::KernelOp kernel,
 
 static LogicalResult lowerKernel(tile::KernelOp kernel, const Level &level) {
   int64_t warps = kernel.getSchedule().getWarps();
+  constexpr int64_t three = 12;
+  if (warps == three) // Three warpgroups are a skeleton's affair.
+    warps = 8;
   if (warps < 1 || warps > kMaxWarps || !llvm::isPowerOf2_64(warps))
     return kernel.emitOpError("asks for ")
            << warps << " warps; CUDA allows powers of two up to " << kMaxWarps;
@@ -140,6 +144,8 @@ static LogicalResult lowerBest(tile::KernelOp kernel, const Level &level) {
   std::string reason;
   if (auto product = matchProductLoop(kernel, level, reason))
     return lowerProductLoop(*product, level);
+  if (auto chain = matchAttention(kernel, level, reason))
+    return lowerAttention(*chain, level);
   if (!reason.empty())
     kernel.emitRemark("'") << kernel.getSymName()
                            << "' multiplies without warpgroups, slower: "

@@ -215,7 +215,7 @@ Emitter::Emitter(tile::KernelOp kernel, const ThreadGroup &group,
 }
 
 void Emitter::replaceLoop(scf::ForOp loop, LoopEmitter emit) {
-  replaced = {loop, std::move(emit)};
+  replaced[loop] = std::move(emit);
 }
 
 void Emitter::replaceStore(tile::StoreOp store,
@@ -239,6 +239,17 @@ LogicalResult Emitter::emitBefore(Operation *end) {
       return failure();
   }
   return success();
+}
+
+LogicalResult Emitter::emitBody(scf::ForOp loop, Value place, bool onlyScalars,
+                                llvm::function_ref<LogicalResult()> finish) {
+  RegionScope scope(*this);
+  mapping.map(loop.getInductionVar(), place);
+  for (Operation &op : loop.getBody()->without_terminator())
+    if (!isa<tile::MmaOp>(op) && !(onlyScalars && isa<tile::ReduceOp>(op)) &&
+        failed(emitOp(&op)))
+      return failure();
+  return finish();
 }
 
 LogicalResult Emitter::emitBlock(Block &block) {
@@ -403,8 +414,8 @@ void Emitter::bringHome(scf::ForOp op) {
 }
 
 LogicalResult Emitter::emitFor(scf::ForOp op) {
-  if (op == replaced.first)
-    return replaced.second(op);
+  if (auto it = replaced.find(op); it != replaced.end())
+    return it->second(op);
   bringHome(op);
   auto layouts = getLayouts(op.getRegionIterArgs(),
                             [&](Value tile) { return getLayout(tile); });

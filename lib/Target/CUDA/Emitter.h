@@ -113,10 +113,23 @@ public:
   void replaceStore(tile::StoreOp store,
                     std::function<mlir::LogicalResult()> emit);
 
+  /// Leaves a reduction as each lane has it of its own elements, for one who
+  /// combines them later, by `reduceLanes`. It must not cross warps.
+  void keepPartial(tile::ReduceOp op) { partial.insert(op); }
+  void reduceLanes(tile::Combine kind, const LinearLayout &layout, int64_t axis,
+                   Registers &values);
+
   /// Emits the program at the builder. `isRepeated` where the group has run
   /// another one before, whose shared memory may still be read. Fails with an
   /// error on an op that has no lowering.
   mlir::LogicalResult emitProgram(bool isRepeated = false);
+
+  /// The body of a replaced loop at the place `place`, but for its products;
+  /// then `finish`, while what the body computed is there. `onlyScalars`: what
+  /// needs no tiles.
+  mlir::LogicalResult
+  emitBody(mlir::scf::ForOp loop, mlir::Value place, bool onlyScalars,
+           llvm::function_ref<mlir::LogicalResult()> finish);
 
   /// Only the ops before `end` in its block.
   mlir::LogicalResult emitBefore(mlir::Operation *end);
@@ -304,7 +317,8 @@ private:
   llvm::DenseSet<mlir::Value> orderedBuffers;
   std::map<std::pair<std::string, unsigned>, mlir::Value> threadPositions;
   llvm::SmallVector<Scope> scopes;
-  std::pair<mlir::scf::ForOp, LoopEmitter> replaced;
+  llvm::DenseMap<mlir::Operation *, LoopEmitter> replaced;
+  llvm::DenseSet<mlir::Operation *> partial;
   llvm::DenseMap<mlir::Operation *, std::function<mlir::LogicalResult()>>
       replacedStores;
   /// Whether sums are reduced along rows, or multiplied again.

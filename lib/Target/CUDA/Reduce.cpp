@@ -150,6 +150,15 @@ static LinearLayout getPartial(const LinearLayout &result, int64_t warpBits) {
   return partial;
 }
 
+void Emitter::reduceLanes(tile::Combine kind, const LinearLayout &layout,
+                          int64_t axis, Registers &values) {
+  int64_t lanes = layout.getBitsAlong(LinearLayout::Lane, axis);
+  for (int64_t lane = 1; lane < kWarpSize; lane *= 2)
+    for (Value &value : values)
+      if (lanes & lane)
+        value = combine(kind, value, shuffle(value, lane));
+}
+
 LogicalResult Emitter::emitReduce(tile::ReduceOp op) {
   auto type = cast<RankedTensorType>(op.getInput().getType());
   int64_t axis = op.getAxis();
@@ -166,11 +175,8 @@ LogicalResult Emitter::emitReduce(tile::ReduceOp op) {
     Value &sum = sums[source[reg]];
     sum = sum ? combine(op.getKind(), sum, value) : value;
   }
-  int64_t lanes = layout.getBitsAlong(LinearLayout::Lane, axis);
-  for (int64_t lane = 1; lane < kWarpSize; lane *= 2)
-    for (Value &sum : sums)
-      if (lanes & lane)
-        sum = combine(op.getKind(), sum, shuffle(sum, lane));
+  if (!partial.contains(op))
+    reduceLanes(op.getKind(), layout, axis, sums);
 
   if (int64_t bits = layout.getBitsAlong(LinearLayout::Warp, axis)) {
     int64_t parts = int64_t(1) << llvm::popcount(uint64_t(bits));

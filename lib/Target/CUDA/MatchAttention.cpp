@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "lib/Target/CUDA/HopperAttention.h"
+#include "lib/Target/CUDA/Layouts.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace lathe;
+using namespace lathe::cuda;
+
+static constexpr int64_t kWarpgroupWarps = kWarpgroupSize / kWarpSize;
+
+Value AttentionLoop::getWeights() const {
+  auto rounded = tile::MmaOp(outputs).getA().getDefiningOp<arith::TruncFOp>();
+  return rounded && getElementTypeOrSelf(rounded.getIn()).isF32()
+             ? rounded.getIn()
+             : Value();
+}
+
+/// Whether the emitter computes it where it is asked for, in any thread.
+static bool isAnywhere(Operation &op) {
+  if (isa<tile::ViewOp, tile::ProgramIdOp, tile::LoadOp, tile::LoadScalarOp,
+          tile::SplatOp, tile::IotaOp, tile::BroadcastOp, tile::TransposeOp>(
+          op))
+    return true;
+  return op.getNumRegions() == 0 &&
+         isa_and_nonnull<arith::ArithDialect, math::MathDialect>(
+             op.getDialect());
+}
+
+/// The two products of a loop, in the order of their dependence.
+static std::optional<AttentionLoop> matchLoop(scf::ForOp loop,
+                                              std::string &reason) {
+  AttentionLoop found;
+  found.loop = loop;
+  for (Operation &op : loop.getBody()->without_terminator()) {
+    auto mma = dyn_cast<tile::MmaOp>(op);
+    if (mma && !found.scores)
+      found.scores = mma;
+    else if (mma && !found.outputs)
+      found.outputs = mma;
+    else if (mma || (!isAnywhere(op) && !isa<tile::ReduceOp>(op)))
+      return reason = "a loop does more than two products and what is between",
+             std::nullopt;
+  }
+  if (!found.outputs || !found.getWeights() ||
+      !matchPattern(found.scores.getAcc(), m_AnyZeroFloat()))
+    return reason = "a loop has no two products, one of the other's sums",
+           std::nullopt;
+  auto keys = found.scores.getB().getDefiningOp<tile::LoadOp>();
+  auto values = found.outputs.getB().getDefiningOp<tile::LoadOp>();
+  if (!keys || !values)
+    return reason = "an operand is computed", std::nullopt;
+  auto keyBox = matchLoad(keys, reason);
+  auto valueBox = keyBox ? matchLoad(values, reason) : std::nullopt;
+  if (!valueBox)
+    return std::nullopt;
+  found.keys = *keyBox;
+  found.values = *valueBox;
+  return found;
+}
+
+/// Loops of which each one takes what the last one gave.
+static bool matchLoops(AttentionChain &chain, std::string &reason) {
+  for (Operation &op : chain.kernel.getBody().front()) {
+    auto loop = dyn_cast<scf::ForOp>(op);
+    if (!loop) {
+      if (chain.loops.empty() && !isAnywhere(op))
+        return reason = "the kernel computes tiles before the loops", false;
+      continue;
+    }
+    auto found = matchLoop(loop, reason);
+    if (!found)
+      return false;
+    if (!chain.loops.empty() &&
+        !llvm::equal(loop.getInitArgs(), chain.loops.back().loop.getResults()))
+      return reason = "its loops are no chain", false;
+    chain.loops.push_back(*found);
+  }
+  if (chain.loops.empty())
+    return reason = "its products are in no loop", false;
+  return true;
+}
+
+/// A sum over keys in `yield` = `carried` or `carried` * row + sum, if nothing
+/// else asks for either.
+static tile::ReduceOp matchTotal(Value yield, Value carried) {
+  auto added = yield.getDefiningOp<arith::AddFOp>();
+  if (!added || !added->hasOneUse() || !carried.hasOneUse())
+    return {};
+  Value its = added.getLhs();
+  auto sum = added.getRhs().getDefiningOp<tile::ReduceOp>();
+  if (!sum) {
+    its = added.getRhs();
+    sum = added.getLhs().getDefiningOp<tile::ReduceOp>();
+  }
+  if (!sum || sum.getKind() != tile::Combine::Add || !sum->hasOneUse())
+    return {};
+  if (auto scaled = its.getDefiningOp<arith::MulFOp>();
+      scaled && scaled->hasOneUse())
+    its = scaled.getLhs() == carried ? scaled.getLhs() : scaled.getRhs();
+  return its == carried ? sum : tile::ReduceOp();
+}
+
+/// Sums that start at zero and that all loops add to alike.
+static void matchTotals(AttentionChain &chain) {
+  scf::ForOp first = chain.loops.front().loop;
+  for (unsigned i = 0; i < first.getNumRegionIterArgs(); ++i) {
+    bool isTotal = i != chain.sums &&
+                   matchPattern(first.getInitArgs()[i], m_AnyZeroFloat());
+    for (AttentionLoop &its : chain.loops) {
+      its.totals.push_back(matchTotal(its.loop.getYieldedValues()[i],
+                                      its.loop.getRegionIterArg(i)));
+      isTotal &= bool(its.totals.back());
+    }
+    for (AttentionLoop &its : chain.loops)
+      if (!isTotal)
+        its.totals.back() = {};
+  }
+}
+
+/// Whether the carried tiles are the outputs and statistics of rows.
+static bool matchCarried(AttentionChain &chain, std::string &reason) {
+  for (AttentionLoop &its : chain.loops) {
+    auto yields = its.loop.getYieldedValues();
+    auto sums = llvm::find(yields, its.outputs.getResult());
+    unsigned number = sums - yields.begin();
+    if (sums == yields.end() ||
+        (number != chain.sums && &its != chain.loops.begin()))
+      return reason = "a loop does not carry its outputs", false;
+    chain.sums = number;
+    for (auto [i, tile] : llvm::enumerate(yields)) {
+      auto type = dyn_cast<RankedTensorType>(tile.getType());
+      if (i != number && (!type || type.getRank() != 1 ||
+                          type.getDimSize(0) != chain.getRows()))
+        return reason = "a loop carries more than outputs and statistics of "
+                        "rows",
+               false;
+    }
+  }
+  Value zero = chain.loops.front().loop.getInitArgs()[chain.sums];
+  if (!matchPattern(zero, m_AnyZeroFloat()))
+    return reason = "outputs do not start at zero", false;
+  return true;
+}
+
+/// Whether two operands are tiles of one view.
+static bool isSame(Value x, Value y) {
+  auto first = x.getDefiningOp<tile::LoadOp>();
+  auto second = y.getDefiningOp<tile::LoadOp>();
+  return first.getView() == second.getView() &&
+         first.getDims() == second.getDims() &&
+         first.getType() == second.getType();
+}
+
+static bool matchOperands(AttentionChain &chain, std::string &reason) {
+  AttentionLoop &first = chain.loops.front();
+  auto load = first.scores.getA().getDefiningOp<tile::LoadOp>();
+  if (!load || load->getBlock() != first.loop->getBlock())
+    return reason = "queries are computed, or not the same for all keys", false;
+  auto queries = matchLoad(load, reason);
+  if (!queries)
+    return false;
+  chain.queries = *queries;
+  for (AttentionLoop &its : chain.loops)
+    if (its.scores.getA() != load.getResult() ||
+        !isSame(its.scores.getB(), first.scores.getB()) ||
+        !isSame(its.outputs.getB(), first.outputs.getB()))
+      return reason = "its loops read different operands", false;
+  if (!chain.queries.getMatrix(1).isKMajor ||
+      !first.keys.getMatrix(0).isKMajor || first.values.getMatrix(0).isKMajor)
+    return reason = "an operand does not lie along the heads", false;
+  return true;
+}
+
+/// Whether a bound depends on the program's place along x.
+static bool isOfPlace(Value value, DenseSet<Operation *> &seen) {
+  Operation *op = value.getDefiningOp();
+  if (!op || !seen.insert(op).second)
+    return false;
+  if (auto id = dyn_cast<tile::ProgramIdOp>(op))
+    return id.getAxis() == 0;
+  return llvm::any_of(op->getOperands(),
+                      [&](Value its) { return isOfPlace(its, seen); });
+}
+
+static bool matchBounds(AttentionChain &chain, std::string &reason) {
+  scf::ForOp first = chain.loops.front().loop;
+  DenseSet<Operation *> seen;
+  for (AttentionLoop &its : chain.loops)
+    for (Value bound : {its.loop.getLowerBound(), its.loop.getUpperBound(),
+                        its.loop.getStep()}) {
+      if (!bound.getType().isIndex() ||
+          (bound.getDefiningOp() &&
+           !bound.getDefiningOp()->isBeforeInBlock(first)))
+        return reason = "a loop's range is known only after another one", false;
+      chain.isUneven |= isOfPlace(bound, seen);
+    }
+  return true;
+}
+
+/// Outputs that are rounded and stored alone leave as boxes.
+static void matchResults(AttentionChain &chain) {
+  Value outputs = chain.loops.back().loop.getResult(chain.sums);
+  for (Operation &op : chain.kernel.getBody().front()) {
+    auto store = dyn_cast<tile::StoreOp>(op);
+    auto rounded =
+        store ? store.getTile().getDefiningOp<arith::TruncFOp>() : nullptr;
+    if (!rounded || !getElementTypeOrSelf(rounded.getIn()).isF32() ||
+        rounded.getType() != cast<RankedTensorType>(outputs.getType())
+                                 .clone(chain.queries.map.element) ||
+        chain.getValueSize() > chain.getSize())
+      continue;
+    std::string reason;
+    auto boxes = matchStore(store, kWgmmaRows, reason);
+    if (!boxes)
+      continue;
+    chain.store = store;
+    chain.results = *boxes;
+    return;
+  }
+}
+
+int64_t cuda::getRingBytes(const AttentionChain &chain) {
+  const AttentionLoop &first = chain.loops.front();
+  constexpr int64_t barriers = 128;
+  return chain.queryStages * chain.queries.getBytes() +
+         AttentionChain::kStages *
+             (first.keys.getBytes() + first.values.getBytes()) +
+         barriers;
+}
+
+static bool matchSchedule(AttentionChain &chain, const Level &level,
+                          std::string &reason) {
+  int64_t warps = chain.kernel.getSchedule().getWarps();
+  chain.warpgroups = warps / kWarpgroupWarps;
+  int64_t keys = chain.getKeys();
+  if (warps % kWarpgroupWarps || chain.warpgroups > 4 ||
+      chain.getRows() != chain.warpgroups * kWgmmaRows)
+    return reason = "its schedule is no warpgroup for each 64 rows", false;
+  if (!llvm::isPowerOf2_64(keys) || keys < kWgmmaDepth || keys > 256 ||
+      chain.getValueSize() > 256)
+    return reason = "its blocks are none that one product has", false;
+  for (chain.queryStages = 2; chain.queryStages > 0; --chain.queryStages)
+    if (getRingBytes(chain) <= int64_t(level.record.capabilities.sharedBytes))
+      return true;
+  return reason = "its stages do not fit shared memory", false;
+}
+
+std::optional<AttentionChain> cuda::matchAttention(tile::KernelOp kernel,
+                                                   const Level &level,
+                                                   std::string &reason) {
+  int64_t products = 0;
+  kernel.walk([&](tile::MmaOp op) {
+    Type element = op.getA().getType().getElementType();
+    products += element.isF16() || element.isBF16();
+  });
+  AttentionChain chain;
+  chain.kernel = kernel;
+  if (products < 2)
+    return std::nullopt;
+  if (!matchLoops(chain, reason) || !matchOperands(chain, reason) ||
+      !matchCarried(chain, reason) || !matchBounds(chain, reason) ||
+      !matchSchedule(chain, level, reason))
+    return std::nullopt;
+  matchTotals(chain);
+  matchResults(chain);
+  return chain;
+}
