@@ -60,6 +60,8 @@ static Error describe(bundle::ManifestT &manifest, StringRef model,
       return error;
   if (options.plainSums)
     addProvenance(manifest, "plain-sums", "yes");
+  if (options.uncheckedIndices)
+    addProvenance(manifest, "unchecked-indices", "yes");
   if (options.allSchedules)
     addProvenance(manifest, "all-schedules", "yes");
   for (const auto &[symbol, value] : options.specialize)

@@ -271,7 +271,8 @@ Error Compilation::importAndOptimize(std::vector<Finding> &findings) {
   begin("optimize", 0.2);
   if (Error error = runPasses(*module, [&](OpPassManager &passes) {
         buildOptimizePipeline(passes, {options.weights, options.precision,
-                                       options.attentionPattern});
+                                       options.attentionPattern,
+                                       options.uncheckedIndices});
       }))
     return error;
   if (Error error = dump(*module, "2-optimize"))

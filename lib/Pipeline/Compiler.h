@@ -51,6 +51,9 @@ struct CompileOptions {
   /// No convolution is filtered by Winograd's method, which is faster and errs
   /// more: f32 results are those of a sum in some order.
   bool plainSums = false;
+  /// Indices that are data are not looked through on the host: those out of
+  /// range read the nearest row, or write nothing, instead of being an error.
+  bool uncheckedIndices = false;
   /// For `lathe tune`: the dims that it has sizes for. A model with another
   /// open dim is refused before anything is compiled.
   std::optional<std::vector<std::string>> runDims;

@@ -16,7 +16,7 @@ static void addCleanUp(OpPassManager &functions) {
 }
 
 /// From what exporters write to what it means.
-static void addRecognition(OpPassManager &functions) {
+static void addRecognition(OpPassManager &functions, bool checksIndices) {
   auto cleanUp = [&] { addCleanUp(functions); };
   functions.addPass(graph::createInferShapesPass());
   functions.addPass(graph::createFoldConstantsPass());
@@ -32,7 +32,8 @@ static void addRecognition(OpPassManager &functions) {
   functions.addPass(graph::createRecognizeActivationsPass());
   functions.addPass(graph::createRecognizeAttentionPass());
   functions.addPass(graph::createRecognizeRotaryPass());
-  functions.addPass(graph::createCheckIndicesPass());
+  if (checksIndices)
+    functions.addPass(graph::createCheckIndicesPass());
   functions.addPass(graph::createDecomposePass());
   cleanUp();
 }
@@ -47,7 +48,7 @@ static void addLayout(OpPassManager &functions) {
 
 void lathe::buildOptimizePipeline(OpPassManager &passes,
                                   const OptimizeOptions &asked) {
-  addRecognition(passes.nest<func::FuncOp>());
+  addRecognition(passes.nest<func::FuncOp>(), !asked.uncheckedIndices);
   if (!asked.attentionPattern.empty()) {
     graph::SparsifyAttentionPassOptions options;
     options.pattern = asked.attentionPattern;

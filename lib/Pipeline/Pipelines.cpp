@@ -66,7 +66,8 @@ void lathe::registerStagePipelines() {
       "lathe-optimize", "Stage 2: graph to groups, each one kernel",
       [](OpPassManager &passes, const OptimizeStageOptions &options) {
         buildOptimizePipeline(passes, {options.weights, options.precision,
-                                       options.attentionPattern});
+                                       options.attentionPattern,
+                                       /*uncheckedIndices=*/false});
       });
   PassPipelineRegistration<KernelsStageOptions>(
       "lathe-kernels", "Stage 3: groups to tile kernels and a plan",

@@ -64,6 +64,7 @@ struct OptimizeOptions {
   std::string weights;
   std::string precision = "keep";
   std::string attentionPattern;
+  bool uncheckedIndices = false;
 };
 
 void buildOptimizePipeline(mlir::OpPassManager &passes,

@@ -96,6 +96,12 @@ Status Context::followStream(const lathe_run_options_t &options) {
     return error(LATHE_INVALID_ARGUMENT,
                  "the stream is being captured: only a run that is queued "
                  "(lathe_run_options_t.enqueue) can be a part of that");
+  if (isCaptured && plan.hasHostSteps)
+    return error(
+        LATHE_INVALID_ARGUMENT,
+        "the stream is being captured, and the model has steps that run "
+        "on the host: indices or sizes that are data, loops, other "
+        "built-ins");
   return queue->follow(options.stream);
 }
 

@@ -56,6 +56,8 @@ Status ProgramPlan::analyzeSteps() {
     StepPlan &plan = steps[i];
     plan.phase = numPhases - 1;
     plan.firstChild = numChildren;
+    hasHostSteps |= step.body_as_BuiltinCall() || step.body_as_Bind() ||
+                    step.body_as_Loop();
     if (const Launch *launch = step.body_as_Launch()) {
       plan.launch = numLaunches++;
       plan.firstScalar = numScalars;

@@ -60,9 +60,10 @@ public:
   uint32_t numPhases = 1;
   uint32_t numLaunches = 0;
   uint32_t numScalars = 0;
-  uint32_t maxOperands = 0; ///< of any step
-  uint32_t numChildren = 0; ///< contexts that calls and loops run in
-  uint32_t numStacks = 0;   ///< collected results of all loops
+  uint32_t maxOperands = 0;  ///< of any step
+  bool hasHostSteps = false; ///< that read what kernels write, or are loops
+  uint32_t numChildren = 0;  ///< contexts that calls and loops run in
+  uint32_t numStacks = 0;    ///< collected results of all loops
 
 private:
   Status analyzeSteps();

@@ -52,6 +52,11 @@ static cl::opt<bool> plainSums(
              "Winograd's filtering, which errs by up to 2e-6 of the largest "
              "output and spreads infinities"),
     cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<bool> uncheckedIndices(
+    "unchecked-indices",
+    cl::desc("Do not look through indices on the host, which on a GPU takes a "
+             "wait: those out of range read the nearest row, or write nothing"),
+    cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string> attentionPattern(
     "attention-pattern", cl::value_desc("PATTERN"),
     cl::desc("Sparse pattern of self-attention: s2:block=N,local=N,stride=N"
@@ -113,6 +118,7 @@ static Expected<CompileOptions> readOptions() {
   options.tuning = tuning;
   options.allSchedules = allSchedules;
   options.plainSums = plainSums;
+  options.uncheckedIndices = uncheckedIndices;
   options.dumpDirectory = dumpDirectory;
   if (jobs.getNumOccurrences() && jobs == 0)
     return usageError("--jobs: at least 1 is needed, 0 was given");

@@ -22,13 +22,13 @@ node, info = helper.make_node, helper.make_tensor_value_info
 RNG = np.random.default_rng(4)
 
 
-def load(nodes, inputs, outputs, folder, constants=()):
+def load(nodes, inputs, outputs, folder, constants=(), options=()):
     tensors = [onnx.numpy_helper.from_array(np.asarray(value), name)
                for name, value in constants]
     model = helper.make_model(
         helper.make_graph(nodes, "g", inputs, outputs, tensors), ir_version=9,
         opset_imports=[helper.make_opsetid("", 18)])
-    return load_pair(model, folder)
+    return load_pair(model, folder, *options)
 
 
 def refuse(model, feed, *words):
@@ -122,6 +122,28 @@ def check_sizes():
             refuse(model, {"x": x, "i": i, "u": np.ones(shape, "f4")}, "updates")
 
 
+def check_unchecked():
+    """Without the check, kernels stay inside of their buffers all the same."""
+    unchecked = ["--unchecked-indices"]
+    x = RNG.normal(size=(5, 7)).astype("f4")
+    with tempfile.TemporaryDirectory() as folder:
+        _, model = load([node("Gather", ["x", "i"], ["y"])],
+                        [info("x", F, [5, 7]), info("i", I, ["k"])],
+                        [info("y", F, None)], folder, options=unchecked)
+        y = model.run({"x": x, "i": np.array([-2**62, -5, 4, 5, 2**62])})["y"]
+        np.testing.assert_array_equal(y, x[[0, 0, 4, 4, 4]])
+    with tempfile.TemporaryDirectory() as folder:
+        _, model = load([node("ScatterND", ["x", "i", "u"], ["y"])],
+                        [info("x", F, [5, 7]), info("i", I, [3, 1]),
+                         info("u", F, [3, 7])],
+                        [info("y", F, None)], folder, options=unchecked)
+        u = np.ones((3, 7), "f4")
+        y = model.run({"x": x, "i": np.array([[9], [2], [-9]]), "u": u})["y"]
+        want = x.copy()
+        want[2] = 1
+        np.testing.assert_array_equal(y, want)
+
+
 def main():
     check("Gather", (5, 7), RNG.integers(-5, 5, (3, 4)))
     check("Gather", (5, 7), RNG.integers(-7, 7, (2, 9)), axis=1)
@@ -134,6 +156,7 @@ def main():
           RNG.normal(size=(3, 7)).astype("f4"))
     check_bodies()
     check_sizes()
+    check_unchecked()
 
 
 main()

@@ -619,6 +619,25 @@ TEST_F(CudaTest, RunsAreAPartOfAHostProgramsGraph) {
   EXPECT_EQ(driver.count("cuLaunchKernel"), 2);
   EXPECT_EQ(end(stream, &graph), 0);
   driver.function<int (*)(void *)>("cuGraphDestroy")(graph);
+
+  // Nobody may wait meanwhile.
+  LoadedModel waiting = load(sizesFromData());
+  Tensor<int64_t> numbers = {{2}, {99, 30}};
+  lathe_tensor_t view = numbers.view();
+  lathe_buffer_t *buffer = nullptr;
+  ASSERT_EQ(take(lathe_buffer_create(waiting.model.get(), 16, &buffer)), "");
+  view.data = lathe_buffer_data(buffer);
+  view.memory = LATHE_MEMORY_CUDA;
+  options.device_results = 1;
+  EXPECT_EQ(begin(stream, 2), 0);
+  lathe_results_t *results = nullptr;
+  EXPECT_PRED2(
+      contains,
+      take(lathe_model_run(waiting.model.get(), &options, 1, &view, &results)),
+      "the model has steps that run on the host");
+  EXPECT_EQ(end(stream, &graph), 0);
+  driver.function<int (*)(void *)>("cuGraphDestroy")(graph);
+  lathe_buffer_destroy(buffer);
   driver.function<int (*)(void *)>("cuStreamDestroy_v2")(stream);
 }
 

@@ -12,14 +12,14 @@ sys.path.insert(0, os.path.join(os.environ["LATHE_SOURCE"], "python"))
 import lathe  # noqa: E402
 
 
-def load_pair(model, folder):
+def load_pair(model, folder, *options):
     """Writes `model` to `folder`, compiles it there for this machine, and returns
     a session of ONNX Runtime and a lathe.Model."""
     path = os.path.join(folder, "model")
     onnx.save(model, path + ".onnx")
     result = subprocess.run(
         ["lathe", "compile", path + ".onnx", "-o", path + ".lathe",
-         "--target", "x86:cpu=native"],
+         "--target", "x86:cpu=native", *options],
         capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     session = onnxruntime.InferenceSession(
