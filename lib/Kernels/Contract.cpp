@@ -121,6 +121,7 @@ static SmallVector<ContractSchedule>
 getUnitSchedules(const Capability &capability, const Contraction &c,
                  std::optional<int64_t> rows) {
   UnitSizes sizes{rows, getConstantSize(c.n), getConstantSize(c.k)};
+  sizes.isAlongK = c.isAlongK;
   for (AffineExpr dim : c.batch)
     sizes.batch *= std::max<int64_t>(getConstantSize(dim).value_or(1), 1);
   SmallVector<ContractSchedule> schedules;
@@ -314,7 +315,7 @@ public:
     }
     if (context.capability.kind == Capability::Kind::Gpu &&
         context.capability.matrixUnit && getNarrowElement(*c))
-      useMatrixUnit(*c);
+      useMatrixUnit(*c, context.dimsOf);
     if (!c->unitElement && failed(addPanels(group, *c, context, lowered)))
       return failure();
     LaunchBuilder launch(group, context);

@@ -346,7 +346,7 @@ Type lathe::kernels::getNarrowElement(const Contraction &c) {
   return fits ? element : Type();
 }
 
-void lathe::kernels::useMatrixUnit(Contraction &c) {
+void lathe::kernels::useMatrixUnit(Contraction &c, graph::DimsOf dimsOf) {
   c.unitElement = getNarrowElement(c);
   auto n = getConstantSize(c.n), k = getConstantSize(c.k);
   if (n)
@@ -356,6 +356,9 @@ void lathe::kernels::useMatrixUnit(Contraction &c) {
     if (length && *length % kUnitAlignment == 0)
       branch.packedOperand.reset();
   }
+  c.isAlongK = llvm::all_of(c.branches, [&](const ContractBranch &branch) {
+    return hasScatteredColumns(branch, dimsOf);
+  });
 }
 
 std::optional<Contraction>

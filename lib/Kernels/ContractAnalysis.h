@@ -80,6 +80,8 @@ struct Contraction {
   /// Set by the strategy if a GPU's matrix unit multiplies the operands as they
   /// are stored: f16 or bf16.
   mlir::Type unitElement;
+  /// Whether all weights lie along k then.
+  bool isAlongK = false;
   /// Columns per panel of all branches' weights.
   int64_t panelColumns = kPanelColumns;
   /// How quantized branches quantize the input; null if none does.
@@ -122,7 +124,7 @@ mlir::Type getNarrowElement(const Contraction &c);
 /// Weights are read as they lie, in rows of n or of k; those whose rows are not
 /// a multiple of 16 bytes long are padded: one panel of all columns, so that
 /// tiles of any width read it.
-void useMatrixUnit(Contraction &c);
+void useMatrixUnit(Contraction &c, graph::DimsOf dimsOf);
 
 /// Analyzes a group whose root is a contract or a matmul. Nothing, with the
 /// reason, if no kernel of this strategy computes it.

@@ -12,7 +12,8 @@ using namespace lathe::kernels;
 static constexpr UnitTile kWarpgroupTiles[] = {
     {128, 256, 8, 4, 1.00}, {256, 128, 8, 4, 1.00}, {128, 128, 4, 6, 0.96},
     {128, 192, 8, 5, 0.98}, {64, 192, 4, 6, 0.90},  {64, 128, 4, 8, 0.80},
-    {128, 64, 8, 8, 0.75},  {128, 64, 4, 8, 0.70},  {64, 64, 4, 12, 0.55}};
+    {128, 64, 8, 8, 0.75},  {128, 64, 4, 8, 0.70},  {64, 64, 4, 12, 0.55},
+    {16, 128, 4, 8, 0.80},  {16, 64, 4, 12, 0.55},  {16, 32, 4, 16, 0.30}};
 
 /// Where products are of a warp.
 static constexpr UnitTile kWarpTiles[] = {
@@ -23,6 +24,9 @@ static constexpr UnitTile kWarpTiles[] = {
 /// Multiply-adds of one processor in a cycle, and cycles of the unit's first
 /// product and of an element that follows the last one.
 static constexpr double kPerCycle = 2048, kStart = 1000, kPerElement = 0.12;
+/// Bytes that a processor, and all of them, load in a cycle from the
+/// second-level cache.
+static constexpr double kBytesPerCycle = 60, kBytesOfAll = 6000;
 /// What follows is hidden for the most part where programs take turns.
 static constexpr double kHidden = 0.3;
 /// Lists end where schedules are so much slower.
@@ -41,8 +45,14 @@ static double getCycles(const Capability &capability, const UnitTile &tile,
   double steps = sizes.steps ? double(*sizes.steps) : kManySteps;
   bool isAlone = capability.unitRows == 64 && tile.warps > 4;
   double after = elements * kPerElement * (isAlone ? 1.0 : kHidden);
-  double cycles = kStart + steps * elements / (kPerCycle * tile.rate) + after;
   double programs = rows * columns * double(sizes.batch);
+  double products = double(std::max(tile.rows, capability.unitRows)) *
+                    double(tile.columns) / (kPerCycle * tile.rate);
+  double bytes = 2.0 * double(tile.rows + tile.columns);
+  double shared = std::min(programs, double(capability.processors));
+  double loads =
+      std::max(bytes / kBytesPerCycle, bytes * shared / kBytesOfAll);
+  double cycles = kStart + steps * std::max(products, loads) + after;
   if (!sizes.rows || !sizes.columns)
     return cycles * programs / (sizes.rows ? 1.0 : double(tile.rows)) /
            (sizes.columns ? 1.0 : double(tile.columns));
@@ -58,7 +68,8 @@ lathe::kernels::listUnitTiles(const Capability &capability,
     all = kWarpgroupTiles;
   llvm::SmallVector<std::pair<double, UnitTile>> timed;
   for (const UnitTile &tile : all)
-    timed.emplace_back(getCycles(capability, tile, sizes), tile);
+    if (sizes.isAlongK || tile.columns % kUnitDepth == 0)
+      timed.emplace_back(getCycles(capability, tile, sizes), tile);
   llvm::stable_sort(
       timed, [](const auto &a, const auto &b) { return a.first < b.first; });
   llvm::SmallVector<UnitTile> tiles;

@@ -28,6 +28,8 @@ inline constexpr int64_t kUnitDepth = 64;
 struct UnitSizes {
   std::optional<int64_t> rows, columns, steps;
   int64_t batch = 1;
+  /// Weights lie along k; else rows of them are whole steps wide.
+  bool isAlongK = false;
 };
 
 /// Schedules, the one that takes the fewest cycles first; none that is far from

@@ -89,7 +89,6 @@ private:
   int64_t getProductThreads() const {
     return product.programs * product.warpgroups * kWarpgroupSize;
   }
-  int64_t getBlockRows() const { return product.getRows() / kWgmmaRows; }
   SharedMatrix getA() const { return product.a.getMatrix(1); }
   SharedMatrix getB() const { return product.b.getMatrix(0); }
 
@@ -270,11 +269,12 @@ void ProductLowering::emitLoader(Emitter &emitter) {
     [[maybe_unused]] LogicalResult scalars = emitter.emitBefore(product.mma);
     assert(succeeded(scalars) && "the loop was matched");
     h.waitBarrier(getEmpty(at.stage), at.parity);
-    h.arriveExpecting(getFull(at.stage), product.getStageBytes());
+    h.arriveExpecting(getFull(at.stage),
+                      product.a.getBytes() + product.b.getBytes());
     Value to = h.getAddress(shared, h.mul(at.stage, product.getStageBytes()));
     emitLoads(emitter, product.a, maps[0], to, getFull(at.stage));
     emitLoads(emitter, product.b, maps[1],
-              h.getAddress(to, product.a.getBytes()), getFull(at.stage));
+              h.getAddress(to, product.getBytesOfA()), getFull(at.stage));
     RingPosition next = h.getNext(at, product.stages);
     return {next.stage, next.parity};
   };
@@ -307,7 +307,7 @@ Registers ProductLowering::multiplyStage(Value stage, Registers sums) {
   shape.isBKMajor = getB().isKMajor;
   Value offset = h.mul(stage, product.getStageBytes());
   Value a = h.advance(firstA, offset), w = h.advance(firstB, offset);
-  int64_t blocks = getBlockRows() / product.warpgroups;
+  int64_t blocks = product.getBlocks();
   SmallVector<Registers> parts(blocks);
   for (int64_t i = 0; i < blocks && !sums.empty(); ++i)
     parts[i].assign(sums.begin() + i * shape.getSums(),
@@ -339,8 +339,7 @@ Registers ProductLowering::emitSteps(RingPosition position, Value &last) {
   auto constant = getConstantIntValue(kLoop.getUpperBound());
   // The first step needs no zeros, where it is known that there is one.
   bool isPeeled = constant && *constant > 0;
-  int64_t count = product.getRows() * product.getColumns() /
-                  (product.warpgroups * kWarpgroupSize);
+  int64_t count = product.getBlocks() * product.getColumns() / 2;
   Registers sums;
   last = position.stage;
   if (isPeeled) {
@@ -465,7 +464,7 @@ void ProductLowering::emitPrograms(Emitter &emitter) {
   }
   firstA = h.getDescriptor(a, getA());
   firstB =
-      h.getDescriptor(h.add(number, h.constant(product.a.getBytes())), getB());
+      h.getDescriptor(h.add(number, h.constant(product.getBytesOfA())), getB());
   if (product.programs > 1)
     h.when(isEqual(program, 1), [&] {
       h.arriveNamed(h.constant(kTurnBarriers), getProductThreads());

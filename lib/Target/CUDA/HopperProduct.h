@@ -63,7 +63,15 @@ struct ProductLoop {
 
   int64_t getRows() const { return a.shape[0]; }
   int64_t getColumns() const { return b.shape[1]; }
-  int64_t getStageBytes() const { return a.getBytes() + b.getBytes(); }
+  /// Products read 64 rows, and use those that the tile has.
+  int64_t getBytesOfA() const {
+    return std::max(a.getBytes(), kWgmmaRows * kSwizzleBytes);
+  }
+  int64_t getStageBytes() const { return getBytesOfA() + b.getBytes(); }
+  /// Blocks of 64 rows of a warpgroup.
+  int64_t getBlocks() const {
+    return std::max<int64_t>(getRows() / kWgmmaRows / warpgroups, 1);
+  }
   /// Boxes that a warpgroup makes of a tile.
   int64_t getBoxesOfStore() const;
   Memory getMemory() const;

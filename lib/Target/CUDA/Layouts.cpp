@@ -136,7 +136,8 @@ LinearLayout lathe::cuda::getWarpgroupSums(llvm::ArrayRef<int64_t> shape,
   builder.take(In::Lane, 0, 3);
   builder.take(In::Register, 0, 1);
   builder.take(In::Warp, 0, 2);
-  unsigned blockBits = llvm::Log2_64_Ceil(shape[0] / 64 / warpgroups);
+  int64_t blocks = std::max<int64_t>(shape[0] / 64 / warpgroups, 1);
+  unsigned blockBits = llvm::Log2_64_Ceil(blocks);
   builder.take(In::Register, 1, 63);
   builder.take(In::Register, 0, blockBits);
   return builder.finish({0, 1});

@@ -81,6 +81,13 @@ static bool matchOperands(ProductLoop &product, std::string &reason) {
   return false;
 }
 
+/// Rows of less than one product, of which the rest comes to nothing: they are
+/// in its first warps, as the layout of the sums has them.
+static bool isFewRows(const ProductLoop &product) {
+  return product.getRows() >= 16 && product.getRows() < kWgmmaRows &&
+         product.warpgroups == 1 && product.a.lineDim == 1;
+}
+
 static bool matchSchedule(ProductLoop &product, const Level &level,
                           std::string &reason) {
   tile::ScheduleAttr schedule = product.kernel.getSchedule();
@@ -91,7 +98,7 @@ static bool matchSchedule(ProductLoop &product, const Level &level,
   bool fits =
       schedule.getWarps() % kWarpgroupWarps == 0 &&
       (product.warpgroups == 1 || product.warpgroups == 2) &&
-      rows % (kWgmmaRows * product.warpgroups) == 0 &&
+      (rows % (kWgmmaRows * product.warpgroups) == 0 || isFewRows(product)) &&
       llvm::isPowerOf2_64(rows) && columns % 8 == 0 && columns <= 256 &&
       rows * columns / (product.warpgroups * kWarpgroupSize) <= kMostSums &&
       product.stages >= 2;
