@@ -221,7 +221,16 @@ Value AttentionKernel::getVisible(const KeyBlock &block,
     visible = visible ? arith::AndIOp::create(b, visible, condition).getResult()
                       : condition;
   };
-  if (block.end && score->hidesBeyond()) {
+  // Threads of a GPU tell what they share from what their registers add.
+  auto flags = form.isRows ? arith::IntegerOverflowFlags::nsw
+                           : arith::IntegerOverflowFlags::none;
+  if (form.isRows && block.end && score->hidesBeyond()) {
+    Value beyond = toI32(arith::SubIOp::create(b, block.first, block.end));
+    Value place = arith::AddIOp::create(b, key, splat(beyond), flags);
+    Value zero = kernel.getSplat(type.getShape(), b.getI32Type(), 0);
+    conjoin(
+        arith::CmpIOp::create(b, arith::CmpIPredicate::slt, place, zero));
+  } else if (block.end && score->hidesBeyond()) {
     Value left = toI32(arith::SubIOp::create(b, block.end, block.first));
     conjoin(
         arith::CmpIOp::create(b, arith::CmpIPredicate::slt, key, splat(left)));
@@ -236,8 +245,8 @@ Value AttentionKernel::getVisible(const KeyBlock &block,
                                       shape.keys - shape.queries)));
   Value base = toI32(arith::SubIOp::create(b, block.first, first));
   Value its = tile::IotaOp::create(b, positions, form.getQueryAxis());
-  Value distance = arith::SubIOp::create(b, key, its);
-  distance = arith::AddIOp::create(b, distance, splat(base));
+  Value distance = arith::SubIOp::create(b, key, its, flags);
+  distance = arith::AddIOp::create(b, distance, splat(base), flags);
   auto require = [&](arith::CmpIPredicate predicate, int64_t bound) {
     Value limit = kernel.getSplat(type.getShape(), b.getI32Type(), bound);
     conjoin(arith::CmpIOp::create(b, predicate, distance, limit));

@@ -4,6 +4,7 @@
 // computed from those of what it depends on.
 
 #include "lib/Target/CUDA/Emitter.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -79,8 +80,83 @@ Registers Emitter::compute(Value tile, const LinearLayout &layout) {
       .Default([&](Operation *op) { return computeElementwise(op, layout); });
 }
 
+static bool cannotWrap(arith::IntegerOverflowFlags flags) {
+  return bitEnumContainsAll(flags, arith::IntegerOverflowFlags::nsw);
+}
+
+SmallVector<std::pair<Value, int64_t>>
+Emitter::getPlaces(Value tile, const LinearLayout &layout) {
+  Type i32 = b.getI32Type();
+  SmallVector<std::pair<Value, int64_t>> places;
+  int64_t count = layout.getSize(LinearLayout::Register);
+  if (auto op = tile.getDefiningOp<tile::IotaOp>()) {
+    Value thread = getThreadPosition(layout, op.getAxis());
+    if (thread)
+      thread = arith::IndexCastOp::create(b, i32, thread);
+    for (int64_t r = 0; r < count; ++r)
+      places.emplace_back(thread, layout.applyRegister(r)[op.getAxis()]);
+    return places;
+  }
+  auto join = [&](auto op, bool isMinus) {
+    auto left = getPlaces(op.getLhs(), layout);
+    auto right = getPlaces(op.getRhs(), layout);
+    std::map<std::pair<void *, void *>, Value> known;
+    Value zero = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
+    for (auto [x, y] : llvm::zip_equal(left, right)) {
+      Value &base = known[{x.first.getAsOpaquePointer(),
+                           y.first.getAsOpaquePointer()}];
+      if (!base && !y.first)
+        base = x.first;
+      else if (!base && isMinus)
+        base = arith::SubIOp::create(b, x.first ? x.first : zero, y.first);
+      else if (!base)
+        base = x.first ? Value(arith::AddIOp::create(b, x.first, y.first))
+                       : y.first;
+      places.emplace_back(base, isMinus ? x.second - y.second
+                                        : x.second + y.second);
+    }
+    return places;
+  };
+  if (auto op = tile.getDefiningOp<arith::AddIOp>();
+      op && cannotWrap(op.getOverflowFlags()))
+    return join(op, /*isMinus=*/false);
+  if (auto op = tile.getDefiningOp<arith::SubIOp>();
+      op && cannotWrap(op.getOverflowFlags()))
+    return join(op, /*isMinus=*/true);
+  for (Value value : get(tile, layout))
+    places.emplace_back(value, 0);
+  return places;
+}
+
+Registers Emitter::comparePlaces(arith::CmpIOp op, const LinearLayout &layout) {
+  auto sum = op.getLhs().getDefiningOp<arith::AddIOp>();
+  DenseIntElementsAttr limit;
+  if (!sum || !cannotWrap(sum.getOverflowFlags()) ||
+      !getElementTypeOrSelf(sum.getType()).isInteger(32) ||
+      !matchPattern(op.getRhs(), m_Constant(&limit)) || !limit.isSplat() ||
+      op.getPredicate() > arith::CmpIPredicate::sge) // Unsigned ones follow.
+    return {};
+  int64_t most = limit.getSplatValue<APInt>().getSExtValue();
+  Registers result;
+  Value zero = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
+  for (auto [base, offset] : getPlaces(op.getLhs(), layout)) {
+    if (!llvm::isInt<32>(most - offset))
+      return {};
+    Value bound = arith::ConstantOp::create(
+        b, b.getI32IntegerAttr(static_cast<int32_t>(most - offset)));
+    result.push_back(arith::CmpIOp::create(b, op.getPredicate(),
+                                           base ? base : zero, bound));
+  }
+  return result;
+}
+
 Registers Emitter::computeElementwise(Operation *op,
                                       const LinearLayout &layout) {
+  if (auto compared = dyn_cast<arith::CmpIOp>(op)) {
+    Registers places = comparePlaces(compared, layout);
+    if (!places.empty())
+      return places;
+  }
   int64_t count = layout.getSize(LinearLayout::Register);
   SmallVector<Registers> operands;
   for (Value operand : op->getOperands())
