@@ -44,6 +44,16 @@ struct Home {
   llvm::SmallVector<int64_t> strides;
   /// Bytes that are added to the offset, if any: an index.
   mlir::Value base = {};
+  /// Of a matrix whose rows are powers of two: chunk c of 16 bytes of row r
+  /// lies where chunk c ^ (r >> rowShift & chunkMask) would. So eight rows that
+  /// `ldmatrix` reads at once are in different banks.
+  int64_t chunkMask = 0;
+  unsigned rowShift = 0;
+
+  /// The dim along which a matrix's rows lie.
+  unsigned getInnerDim() const { return strides[0] == 1 ? 0 : 1; }
+  /// Bytes from its beginning to an element.
+  int64_t getOffset(llvm::ArrayRef<int64_t> position) const;
 };
 
 /// A view: where it starts, and its sizes and strides in elements.
@@ -242,8 +252,8 @@ private:
                      mlir::Value at = {});
   /// The tile at home, its dims in `order` from the outermost on.
   Home getHome(mlir::Value tile, llvm::ArrayRef<unsigned> order);
-  /// A home whose rows `ldmatrix` reads: of 16 bytes at least, aligned, and in
-  /// different banks. It has at least `depth` of dim `kDim`.
+  /// A home whose rows `ldmatrix` reads: powers of two of 16 bytes at least. It
+  /// has at least `depth` of dim `kDim`.
   Home createMatrixHome(mlir::RankedTensorType type,
                         llvm::ArrayRef<unsigned> order, unsigned kDim,
                         int64_t depth);
@@ -254,6 +264,11 @@ private:
   /// Forgets the homes that were made since, whose memory is free again.
   void release(const Mark &mark);
   mlir::Value getSharedPointer(mlir::Value bytes, int64_t offset);
+  /// What the thread's place adds to a home's beginning; null if nothing.
+  mlir::Value getHomeThread(const Home &home, const LinearLayout &layout);
+  /// `offset` (Home::getOffset) bytes on from there.
+  mlir::Value getHomePointer(const Home &home, mlir::Value thread,
+                             int64_t offset);
 
   //===-- Ops that are anchors (Reduce.cpp, Multiply.cpp) -----------------===//
   mlir::LogicalResult emitReduce(tile::ReduceOp op);

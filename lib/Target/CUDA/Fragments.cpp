@@ -146,11 +146,7 @@ Registers Emitter::readMatrices(const Operand &operand, int64_t first,
   for (const LinearLayout::Position &basis : operand.layout.getBases(In::Warp))
     rows.addBasis(In::Warp, basis);
 
-  int64_t bytes = home.element.getIntOrFloatBitWidth() / 8;
-  Coord thread{home.base, 0};
-  for (unsigned dim : {0u, 1u})
-    if (Value at = getThreadPosition(rows, dim))
-      thread = add(thread, mul({at, 0}, {{}, home.strides[dim] * bytes}));
+  Value thread = getHomeThread(home, rows);
   Type word = b.getI32Type();
   Type type = LLVM::LLVMStructType::getLiteral(b.getContext(),
                                                SmallVector<Type>(each, word));
@@ -158,14 +154,12 @@ Registers Emitter::readMatrices(const Operand &operand, int64_t first,
       NVVM::LdStMatrixShapeAttr::get(b.getContext(), kMatrixRows, kMatrixRows);
   Registers words;
   for (int64_t i = first; i < first + count; i += each) {
-    LinearLayout::Position at = operand.getPosition(i);
-    int64_t offset = home.offset;
-    for (unsigned dim : {0u, 1u})
-      offset += at[dim] * home.strides[dim] * bytes;
-    Value read = NVVM::LdMatrixOp::create(
-        b, type, getSharedPointer(thread.base, offset), each,
-        isTransposed ? NVVM::MMALayout::col : NVVM::MMALayout::row, shape,
-        NVVM::LdStMatrixEltType::B16);
+    Value at =
+        getHomePointer(home, thread, home.getOffset(operand.getPosition(i)));
+    Value read = NVVM::LdMatrixOp::create(b, type, at, each,
+                                          isTransposed ? NVVM::MMALayout::col
+                                                       : NVVM::MMALayout::row,
+                                          shape, NVVM::LdStMatrixEltType::B16);
     for (int64_t j = 0; j < each; ++j)
       words.push_back(LLVM::ExtractValueOp::create(b, read, j));
   }

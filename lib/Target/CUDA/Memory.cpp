@@ -458,22 +458,15 @@ Value Emitter::getBytesInside(Access &access, unsigned along, int64_t reg) {
 
 /// Chunks of 16 bytes on their way to `home`, zeros for what does not exist.
 void Emitter::copyAll(Access &access, const Home &home) {
-  int64_t bytes = getMemoryBytes(access.view.element);
-  unsigned along = home.strides[0] == 1 ? 0 : 1;
-  Coord thread{home.base, 0};
-  for (unsigned t = 0; t < access.threads.size(); ++t)
-    if (Value at = access.threads[t])
-      thread = add(thread, mul({at, 0}, {{}, home.strides[t] * bytes}));
+  Value thread = getHomeThread(home, access.layout);
   int64_t count = access.layout.getSize(LinearLayout::Register);
   for (int64_t reg = 0; reg < count; reg += access.run) {
-    int64_t offset = home.offset;
-    for (auto [at, stride] :
-         llvm::zip(access.layout.applyRegister(reg), home.strides))
-      offset += at * stride * bytes;
-    NVVM::CpAsyncOp::create(b, getSharedPointer(thread.base, offset),
-                            getAddress(access, reg), uint32_t(kAccessBytes),
+    Value to = getHomePointer(home, thread,
+                              home.getOffset(access.layout.applyRegister(reg)));
+    NVVM::CpAsyncOp::create(b, to, getAddress(access, reg),
+                            uint32_t(kAccessBytes),
                             NVVM::LoadCacheModifierKind::CG,
-                            getBytesInside(access, along, reg));
+                            getBytesInside(access, home.getInnerDim(), reg));
   }
 }
 

@@ -86,6 +86,46 @@ Value Emitter::getSharedPointer(Value bytes, int64_t offset) {
       ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(offset)});
 }
 
+int64_t Home::getOffset(ArrayRef<int64_t> position) const {
+  int64_t elements = 0;
+  for (auto [at, stride] : llvm::zip_equal(position, strides))
+    elements += at * stride;
+  int64_t offset = elements * (element.getIntOrFloatBitWidth() / 8);
+  if (!chunkMask)
+    return offset;
+  int64_t row = position[1 - getInnerDim()];
+  return offset ^ (row >> rowShift & chunkMask) * kAccessBytes;
+}
+
+Value Emitter::getHomeThread(const Home &home, const LinearLayout &layout) {
+  int64_t bytes = home.element.getIntOrFloatBitWidth() / 8;
+  Coord thread;
+  for (unsigned dim = 0; dim < layout.getRank(); ++dim)
+    if (Value at = getThreadPosition(layout, dim))
+      thread = add(thread, mul({at, 0}, {{}, home.strides[dim] * bytes}));
+  Value row;
+  if (home.chunkMask)
+    row = getThreadPosition(layout, 1 - home.getInnerDim());
+  if (!row)
+    return thread.base;
+  row = arith::ShRUIOp::create(b, row, index(home.rowShift));
+  row = arith::AndIOp::create(b, row, index(home.chunkMask));
+  row = arith::MulIOp::create(b, row, index(kAccessBytes));
+  return arith::XOrIOp::create(b, indexValue(thread), row);
+}
+
+/// The bits of what the thread and what a register adds differ, but for those
+/// of the chunk.
+Value Emitter::getHomePointer(const Home &home, Value thread, int64_t offset) {
+  int64_t chunk = offset & home.chunkMask * kAccessBytes;
+  if (thread && chunk) {
+    thread = arith::XOrIOp::create(b, thread, index(chunk));
+    offset -= chunk;
+  }
+  return getSharedPointer(add({home.base, 0}, {thread, 0}).base,
+                          home.offset + offset);
+}
+
 namespace {
 /// How a layout's registers lie at home.
 struct HomeAccess {
@@ -97,12 +137,8 @@ struct HomeAccess {
 static HomeAccess getAccess(const Home &home, const LinearLayout &layout) {
   HomeAccess access;
   int64_t bytes = home.element.getIntOrFloatBitWidth() / 8;
-  for (int64_t reg = 0; reg < layout.getSize(LinearLayout::Register); ++reg) {
-    int64_t offset = 0;
-    for (auto [at, stride] : llvm::zip(layout.applyRegister(reg), home.strides))
-      offset += at * stride * bytes;
-    access.offsets.push_back(offset);
-  }
+  for (int64_t reg = 0; reg < layout.getSize(LinearLayout::Register); ++reg)
+    access.offsets.push_back(home.getOffset(layout.applyRegister(reg)));
   for (unsigned dim = 0; dim < layout.getRank(); ++dim)
     if (home.strides[dim] == 1 && layout.getExtent(dim) > 1)
       access.run = std::min(layout.getRun(dim), kAccessBytes / bytes);
@@ -118,7 +154,7 @@ void Emitter::writeHome(const Home &home, const LinearLayout &layout,
   beforeWrite();
   int64_t bytes = home.element.getIntOrFloatBitWidth() / 8;
   HomeAccess access = getAccess(home, layout);
-  int64_t first = home.offset;
+  int64_t first = 0;
   for (unsigned dim = 0; dim < layout.getRank(); ++dim) {
     first += start[dim] * home.strides[dim] * bytes;
     while (home.strides[dim] == 1 &&
@@ -128,10 +164,7 @@ void Emitter::writeHome(const Home &home, const LinearLayout &layout,
       access.run = 1;
   }
   OpBuilder::InsertionGuard guard(b);
-  Coord thread{home.base, 0};
-  for (unsigned dim = 0; dim < layout.getRank(); ++dim)
-    if (Value at = getThreadPosition(layout, dim))
-      thread = add(thread, mul({at, 0}, {{}, home.strides[dim] * bytes}));
+  Value thread = getHomeThread(home, layout);
   if (Value speaks = isSpeaker(layout)) {
     auto branch = scf::IfOp::create(b, speaks);
     b.setInsertionPoint(branch.thenBlock()->getTerminator());
@@ -152,7 +185,7 @@ void Emitter::writeHome(const Home &home, const LinearLayout &layout,
       parts.push_back(toMemory(values[reg + i]));
     Value value = access.run > 1 ? packVector(parts) : parts[0];
     LLVM::StoreOp::create(
-        b, value, getSharedPointer(thread.base, first + access.offsets[reg]),
+        b, value, getHomePointer(home, thread, first + access.offsets[reg]),
         access.run * bytes);
   }
 }
@@ -162,17 +195,14 @@ Registers Emitter::readHome(const Home &home, const LinearLayout &layout,
   beforeRead();
   int64_t bytes = home.element.getIntOrFloatBitWidth() / 8;
   HomeAccess access = getAccess(home, layout);
-  Coord thread{home.base, 0};
+  Home from = home;
   if (at)
-    thread = add(thread, {at, 0});
-  for (unsigned dim = 0; dim < layout.getRank(); ++dim)
-    if (Value its = getThreadPosition(layout, dim))
-      thread = add(thread, mul({its, 0}, {{}, home.strides[dim] * bytes}));
+    from.base = indexValue(add({home.base, 0}, {at, 0}));
+  Value thread = getHomeThread(from, layout);
   Registers result;
   for (int64_t reg = 0; reg < int64_t(access.offsets.size());
        reg += access.run) {
-    Value pointer =
-        getSharedPointer(thread.base, home.offset + access.offsets[reg]);
+    Value pointer = getHomePointer(from, thread, access.offsets[reg]);
     if (access.run == 1) {
       result.push_back(LLVM::LoadOp::create(b, home.element, pointer, bytes));
       continue;
@@ -209,8 +239,8 @@ Home Emitter::getHome(Value tile, ArrayRef<unsigned> order) {
 // Operands of tensor cores
 //===----------------------------------------------------------------------===//
 
-/// Rows of an odd number of 16 bytes begin in different banks, eight of them in
-/// all banks.
+/// The rows of a line of all banks have their chunks in the same order, those
+/// of the next one in another.
 Home Emitter::createMatrixHome(RankedTensorType type, ArrayRef<unsigned> order,
                                unsigned kDim, int64_t depth) {
   int64_t bytes = getMemoryBytes(type.getElementType());
@@ -222,8 +252,10 @@ Home Emitter::createMatrixHome(RankedTensorType type, ArrayRef<unsigned> order,
   Home home;
   home.element = getMemoryType(type.getElementType());
   int64_t row = std::max(sizeOf(order[1]), least);
-  if (row % (2 * least) == 0)
-    row += least;
+  constexpr int64_t lineBytes = 128;
+  home.chunkMask = std::min(lineBytes, row * bytes) / kAccessBytes - 1;
+  home.rowShift =
+      llvm::Log2_64(std::max(lineBytes / (row * bytes), int64_t(1)));
   home.strides.assign(2, 1);
   home.strides[order[0]] = row;
   home.offset = allocate(sizeOf(order[0]) * row * bytes);
@@ -265,7 +297,7 @@ static std::optional<unsigned> getContiguousDim(Value tile) {
 /// Whether `ldmatrix` can read it, and zeros are where there are no products.
 static bool isMatrixHome(const Home &home, RankedTensorType type, unsigned kDim,
                          const MatrixKind &kind) {
-  unsigned inner = home.strides[0] == 1 ? 0 : 1;
+  unsigned inner = home.getInnerDim();
   return home.strides[inner] == 1 && type.getElementType() == home.element &&
          home.strides[1 - inner] % (4 * kind.perWord) == 0 &&
          type.getDimSize(kDim) % kind.getDepth() == 0 &&
