@@ -336,6 +336,10 @@ static void setPanelColumns(Contraction &c) {
 }
 
 Type lathe::kernels::getNarrowElement(const Contraction &c) {
+  if (llvm::all_of(c.branches, [](const ContractBranch &branch) {
+        return branch.kind == ContractKind::BF16Pairs;
+      }))
+    return BFloat16Type::get(c.root->getContext());
   Type element = getElementTypeOrSelf(c.input);
   if (!element.isF16() && !element.isBF16())
     return {};
@@ -353,7 +357,7 @@ void lathe::kernels::useMatrixUnit(Contraction &c, graph::DimsOf dimsOf) {
     c.panelColumns = llvm::alignTo(std::max<int64_t>(*n, 1), kUnitAlignment);
   for (ContractBranch &branch : c.branches) {
     auto length = branch.isTransposed ? k : n;
-    if (length && *length % kUnitAlignment == 0)
+    if (length && *length % kUnitAlignment == 0 && !branch.encoding)
       branch.packedOperand.reset();
   }
   c.isAlongK = llvm::all_of(c.branches, [&](const ContractBranch &branch) {

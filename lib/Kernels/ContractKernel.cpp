@@ -172,6 +172,10 @@ Value TileKernel::loadWeight(const ContractBranch &branch, Value k,
         branch.getBuffers(launch.getGroup())[kBlockDense];
     return loadPanel(branch, &dense, k, 1, depth);
   }
+  if (branch.kind == ContractKind::BF16Pairs) {
+    graph::EncodedBuffer values = branch.getBuffers(launch.getGroup()).front();
+    return loadPanel(branch, &values, k, 1, depth);
+  }
   if (branch.packedOperand)
     return toComputeType(b, loadPanel(branch, nullptr, k, 1, depth));
   if (branch.panels) {
@@ -562,7 +566,8 @@ Value TileKernel::buildBranch(const ContractBranch &branch) {
     sum = buildMultiplyAdd(branch);
     break;
   case ContractKind::BF16Pairs:
-    sum = buildBF16Pairs(branch);
+    // Pairs beside each other are what CPUs want.
+    sum = c.unitElement ? buildMma(branch) : buildBF16Pairs(branch);
     break;
   case ContractKind::DynamicInt8:
     sum = buildInt8(branch);
