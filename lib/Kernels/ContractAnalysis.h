@@ -116,9 +116,9 @@ bool isStrided(mlir::Value value, const graph::Access &access,
 /// rows had better read it from panels.
 bool hasScatteredColumns(const ContractBranch &branch, graph::DimsOf dimsOf);
 
-/// The 16-bit float type of the input and of all weights, as they are or as both
-/// are stored, and none of them otherwise encoded or quantized; null if there is
-/// none.
+/// The 16-bit float type of the input and of all weights, as they are or as
+/// both are stored, and none of them otherwise encoded or quantized; null if
+/// there is none.
 mlir::Type getNarrowElement(const Contraction &c);
 
 /// Has a matrix unit of a GPU multiply elements of type `getNarrowElement`.
