@@ -30,7 +30,7 @@ constexpr int64_t kUnroll = 4;
 constexpr int64_t kProgramElements = 4096;
 /// Elements of a tile on a GPU, of which each thread of four warps has sixteen,
 /// and its sides where it is transposed.
-constexpr int64_t kGpuTile = 2048, kGpuSide = 64;
+constexpr int64_t kGpuTile = 2048, kGpuRows = 64, kGpuColumns = 128;
 /// Elements that a dim has to be a multiple of for tests of bounds to be few.
 constexpr int64_t kGpuRun = 8;
 
@@ -284,9 +284,9 @@ static void chooseGpuTile(Shape &shape, ArrayRef<graph::StridedView> views,
   shape.tile = atMost(shape.lane, kGpuTile);
   if (!isFlat && shape.dims.size() > 1) {
     shape.block = findTransposed(views, shape);
-    int64_t most = kGpuSide;
+    int64_t most = kGpuRows;
     if (shape.block) {
-      shape.tile = atMost(shape.lane, kGpuSide);
+      shape.tile = atMost(shape.lane, kGpuColumns);
     } else {
       shape.block = shape.lane == shape.dims.size() - 1 ? shape.lane - 1
                                                         : shape.dims.size() - 1;

@@ -327,9 +327,16 @@ private:
   };
   llvm::DenseMap<mlir::Value, Anchor> anchors;
   /// What the kernel does with tiles of a shape: bytes of the elements that it
-  /// loads or stores, and the dim along which it combines them.
+  /// loads or stores, the dims along which those are contiguous (bits), and the
+  /// one along which it combines them.
   struct Accesses {
-    int64_t narrowest = kAccessBytes, widest = 0, reduced = -1;
+    int64_t narrowest = kAccessBytes, widest = 0;
+    uint64_t loaded = 0, stored = 0;
+    int64_t reduced = -1;
+    int64_t getRun() const;
+    /// The dim that is contiguous on the other side of the kernel, where what
+    /// is loaded or stored along `dim` is transposed; -1 if it is not.
+    int64_t getTransposed(unsigned dim) const;
   };
   std::map<std::vector<int64_t>, Accesses> accesses;
   llvm::DenseMap<mlir::Value, std::optional<LinearLayout>> naturals;

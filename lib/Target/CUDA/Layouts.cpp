@@ -107,6 +107,25 @@ LinearLayout lathe::cuda::getWarpRows(llvm::ArrayRef<int64_t> shape,
   return builder.finish(order, warpOrder);
 }
 
+LinearLayout lathe::cuda::getTransposing(llvm::ArrayRef<int64_t> shape,
+                                         int64_t warps, unsigned first,
+                                         unsigned second, int64_t run) {
+  Builder builder(shape, warps);
+  unsigned bits =
+      std::min<unsigned>(llvm::Log2_64(run), builder.getRegisterBits() / 2);
+  builder.take(In::Register, first, bits);
+  builder.take(In::Register, second, bits);
+  // A warp is 4 x 8 threads, so that both directions fill cache lines.
+  unsigned last = std::max(first, second);
+  builder.take(In::Lane, last, 3);
+  llvm::SmallVector<unsigned> order{last, std::min(first, second)};
+  builder.take(In::Lane, order[1], 2);
+  for (unsigned dim : getLastFirst(shape.size()))
+    if (dim != first && dim != second)
+      order.push_back(dim);
+  return builder.finish(order);
+}
+
 LinearLayout lathe::cuda::getAlongRegisters(llvm::ArrayRef<int64_t> shape,
                                             int64_t warps, unsigned axis) {
   Builder builder(shape, warps);

@@ -23,6 +23,12 @@ LinearLayout getBlocked(llvm::ArrayRef<int64_t> shape, int64_t warps,
 LinearLayout getWarpRows(llvm::ArrayRef<int64_t> shape, int64_t warps,
                          llvm::ArrayRef<unsigned> order, int64_t run);
 
+/// Square blocks of up to `run` registers along two dims, the first one's in a
+/// row. A thread has the same elements whichever of the dims is the first one:
+/// what is read along one dim is written along the other without leaving it.
+LinearLayout getTransposing(llvm::ArrayRef<int64_t> shape, int64_t warps,
+                            unsigned first, unsigned second, int64_t run);
+
 /// All of `axis` in registers of one thread: for what runs along it.
 LinearLayout getAlongRegisters(llvm::ArrayRef<int64_t> shape, int64_t warps,
                                unsigned axis);

@@ -105,23 +105,27 @@ LinearLayout Emitter::getLayout(Value tile) {
 /// What is moved of the tiles of one shape, whatever their types, is moved in
 /// one layout, so that it is not moved twice.
 void Emitter::collectAccesses() {
-  auto visit = [&](RankedTensorType type, Value view, ArrayRef<int64_t> dims) {
+  auto visit = [&](RankedTensorType type, Value view, ArrayRef<int64_t> dims,
+                   bool isStore) {
     auto its = cast<tile::ViewType>(view.getType());
     ArrayRef<int64_t> strides =
         view.getDefiningOp<tile::ViewOp>().getStaticStrides();
-    if (llvm::none_of(
-            dims, [&](int64_t dim) { return dim >= 0 && strides[dim] == 1; }))
+    auto at = llvm::find_if(
+        dims, [&](int64_t dim) { return dim >= 0 && strides[dim] == 1; });
+    if (at == dims.end())
       return;
     Accesses &all = accesses[type.getShape().vec()];
+    (isStore ? all.stored : all.loaded) |= uint64_t(1) << (at - dims.begin());
     int64_t bytes = getMemoryBytes(its.getElementType());
     all.narrowest = std::min(all.narrowest, bytes);
     all.widest = std::max(all.widest, bytes);
   };
   kernel.walk([&](tile::LoadOp op) {
-    visit(op.getType(), op.getView(), op.getDims());
+    visit(op.getType(), op.getView(), op.getDims(), /*isStore=*/false);
   });
   kernel.walk([&](tile::StoreOp op) {
-    visit(op.getTile().getType(), op.getView(), op.getDims());
+    visit(op.getTile().getType(), op.getView(), op.getDims(),
+          /*isStore=*/true);
   });
   kernel.walk([&](tile::ReduceOp op) {
     auto type = cast<RankedTensorType>(op.getInput().getType());
@@ -129,18 +133,33 @@ void Emitter::collectAccesses() {
   });
 }
 
-/// Wide accesses along the first dim of `order`: of 16 bytes of the narrowest
-/// elements, but not too many of the widest ones. Rows that are combined belong
-/// to a warp where there are enough of them.
+/// Elements of 16 bytes of the narrowest ones, but not too many of the widest.
+int64_t Emitter::Accesses::getRun() const {
+  constexpr int64_t mostBytes = 2 * kAccessBytes, unknown = 4;
+  return widest ? std::min(kAccessBytes / narrowest, mostBytes / widest)
+                : unknown;
+}
+
+int64_t Emitter::Accesses::getTransposed(unsigned dim) const {
+  uint64_t turned = loaded & ~stored;
+  if (!turned || llvm::popcount(stored) != 1 || reduced >= 0)
+    return -1;
+  unsigned from = llvm::countr_zero(turned), to = llvm::countr_zero(stored);
+  return dim == to ? from : dim == from ? to : -1;
+}
+
+/// Wide accesses along the first dim of `order`. Rows that are combined belong
+/// to a warp where there are enough of them; what is contiguous along another
+/// dim where it is loaded than where it is stored is transposed within threads.
 LinearLayout Emitter::getOrdered(ArrayRef<int64_t> shape,
                                  ArrayRef<unsigned> order) {
-  constexpr int64_t mostBytes = 2 * kAccessBytes;
   Accesses its;
   if (auto it = accesses.find(shape.vec()); it != accesses.end())
     its = it->second;
-  int64_t run = 4;
-  if (its.widest)
-    run = std::min(kAccessBytes / its.narrowest, mostBytes / its.widest);
+  int64_t run = its.getRun();
+  if (int64_t other = order.empty() ? -1 : its.getTransposed(order.front());
+      other >= 0)
+    return getTransposing(shape, warps, order.front(), other, run);
   int64_t others = 1;
   for (unsigned dim : llvm::drop_begin(order))
     others *= llvm::PowerOf2Ceil(std::max<int64_t>(shape[dim], 1));

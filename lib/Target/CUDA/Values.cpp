@@ -50,7 +50,17 @@ Registers Emitter::compute(Value tile, const LinearLayout &layout) {
   }
   int64_t count = layout.getSize(LinearLayout::Register);
   return llvm::TypeSwitch<Operation *, Registers>(tile.getDefiningOp())
-      .Case([&](tile::LoadOp op) { return load(op, layout); })
+      .Case([&](tile::LoadOp op) -> Registers {
+        // Wide accesses may have the thread's elements in another order.
+        SmallVector<int64_t> source;
+        LinearLayout own = getLayout(tile).withoutRepeatedRegisters(source);
+        if (own == layout || !own.getRegisters(layout, source))
+          return load(op, layout);
+        Registers values = get(tile, own), result;
+        for (int64_t from : source)
+          result.push_back(values[from]);
+        return result;
+      })
       .Case([&](tile::SplatOp op) {
         return Registers(count, mapping.lookup(op.getInput()));
       })

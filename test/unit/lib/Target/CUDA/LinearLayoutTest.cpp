@@ -107,8 +107,10 @@ TEST(LinearLayout, EveryElementHasAPlace) {
         EXPECT_EQ(layouts.back().getBitsAlong(In::Lane, axis), 0);
         EXPECT_EQ(layouts.back().getBitsAlong(In::Warp, axis), 0);
       }
-      if (shape.size() == 2)
+      if (shape.size() == 2) {
         layouts.push_back(getOuterProduct(shape, warps));
+        layouts.push_back(getTransposing(shape, warps, 0, 1, 8));
+      }
       for (const LinearLayout &layout : layouts) {
         EXPECT_EQ(layout.getSize(In::Lane), kWarpSize);
         EXPECT_EQ(layout.getSize(In::Warp), warps);
@@ -132,6 +134,15 @@ TEST(Layouts, RowsThatCombineBelongToAWarp) {
   EXPECT_EQ(rows.getBitsAlong(In::Warp, 1), 0);
   EXPECT_EQ(rows.getBitsAlong(In::Warp, 0), 3);
   EXPECT_EQ(rows.getRun(1), 8);
+}
+
+TEST(Layouts, BlocksAreTransposedWithinThreads) {
+  LinearLayout in = getTransposing({64, 128}, 4, 0, 1, 8);
+  LinearLayout out = getTransposing({64, 128}, 4, 1, 0, 8);
+  EXPECT_EQ(in.getRun(0), 8);
+  EXPECT_EQ(out.getRun(1), 8);
+  llvm::SmallVector<int64_t> source;
+  EXPECT_TRUE(in.getRegisters(out, source));
 }
 
 TEST(Layouts, AccessesAreWideWhereThreadsHaveEnough) {
