@@ -534,7 +534,6 @@ void Emitter::emitTileDotBlock(tile::MmaOp op, const TileBlock &block,
   }
   if (!sums.rows)
     acc = loadAccumulators(op, places, sums.isZero);
-  prefetchTiles(op, block);
   int64_t products = 0;
   for (int64_t k = 0; k < extent(op.getA(), 1); k += kTileK) {
     SmallVector<Value, 2> rows(block.rowTiles);

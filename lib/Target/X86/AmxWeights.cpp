@@ -75,8 +75,8 @@ void Emitter::emitWeightPairs(Value tile, Value memory, const TileBlock &block,
   }
 }
 
-LogicalResult Emitter::emitWithWeights(tile::MmaOp op, const TileDotSums &sums,
-                                       const TileWeights &weights) {
+/// Emits what the chain to the weights needs, and leaves the chain to them.
+LogicalResult Emitter::prepareWeights(const TileWeights &weights) {
   for (Operation *other : weights.others) {
     if (failed(emitOp(other)))
       return failure();
@@ -87,6 +87,13 @@ LogicalResult Emitter::emitWithWeights(tile::MmaOp op, const TileDotSums &sums,
     tiles[link->getResult(0)] = Storage();
     computedAhead.insert(link);
   }
+  return success();
+}
+
+LogicalResult Emitter::emitWithWeights(tile::MmaOp op, const TileDotSums &sums,
+                                       const TileWeights &weights) {
+  if (failed(prepareWeights(weights)))
+    return failure();
   SmallVector<int64_t> shape = shapeOf(op.getResult());
   int64_t resident = residentRows(op), down = resident ? resident : kBlockTiles;
   int64_t height = down * kTileRows, pairs = height / 2 * kBlockTiles;

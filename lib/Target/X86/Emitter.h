@@ -306,13 +306,6 @@ private:
   void forEachBlock(int64_t count, int64_t block, int64_t scale,
                     llvm::function_ref<void(Coord, int64_t)> body);
 
-  /// What of a multiply is computed at once: its first row and column, and how
-  /// many tiles it has each way.
-  struct TileBlock {
-    Coord row, column;
-    int64_t rowTiles, columnTiles;
-  };
-
   //===-- Prefetches (Prefetch.cpp) ---------------------------------------===//
   /// At the end of the body of `loop`, asks for what later iterations multiply
   /// with, where that may come from memory as fast as it is used.
@@ -321,13 +314,18 @@ private:
   void prefetchLoad(tile::LoadOp load, mlir::scf::ForOp loop, int64_t ahead);
   void prefetchNextPanel(tile::LoadOp load);
   void prefetchLeft(tile::MmaOp op, unsigned dim, Coord first, int64_t count);
-  void prefetchTiles(tile::MmaOp op, const TileBlock &block);
 
   //===-- Multiplication on tile registers (Amx.cpp) ----------------------===//
   /// A tile that is summed over its rows, and rounded for multiplies.
   struct SummedPairs {
     tile::ReduceOp sum;
     mlir::arith::TruncFOp rounded;
+  };
+  /// What of a multiply is computed at once: its first row and column, and how
+  /// many tiles it has each way.
+  struct TileBlock {
+    Coord row, column;
+    int64_t rowTiles, columnTiles;
   };
   mlir::LogicalResult emitTileLoop(mlir::scf::ForOp op, TileLoop loop);
   llvm::SmallVector<mlir::Value>
@@ -404,6 +402,7 @@ private:
     llvm::SmallVector<mlir::Operation *> chain, others;
   };
   bool findWeights(tile::MmaOp op, TileWeights &weights);
+  mlir::LogicalResult prepareWeights(const TileWeights &weights);
   void emitWeightPairs(mlir::Value tile, mlir::Value memory,
                        const TileBlock &block, int64_t first, int64_t count);
   mlir::LogicalResult emitWithWeights(tile::MmaOp op, const TileDotSums &sums,

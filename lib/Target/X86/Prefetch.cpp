@@ -10,8 +10,6 @@
 #include "lib/Target/X86/Emitter.h"
 #include "llvm/ADT/SetVector.h"
 
-#include <climits>
-
 using namespace mlir;
 using namespace lathe;
 using namespace lathe::x86;
@@ -21,9 +19,6 @@ static constexpr int64_t kFewRows = 8;
 /// How far ahead: at least a page, so that its translation is there too; two
 /// where rows keep the weights that are already here longer.
 static constexpr int64_t kAheadBytes = 4096, kBriefRows = 2;
-/// As much of keys or values, or more, does not stay in a first-level cache
-/// until it is read again.
-static constexpr int64_t kNearBytes = 32 << 10;
 /// Iterations whose weights are as far apart do not read memory in a row.
 static constexpr int64_t kMostPitchBytes = 1024;
 static constexpr int64_t kLineBytes = 64;
@@ -174,38 +169,6 @@ void Emitter::prefetchLeft(tile::MmaOp op, unsigned dim, Coord first,
       LLVM::Prefetch::create(
           b, offsetPointer(pointer, b.getI8Type(), {Value(), line}),
           /*rw=*/0, /*hint=*/3, /*cache=*/1);
-  }
-}
-
-/// Asks for the rows of the left operand that lie behind it, where the next
-/// block of keys or values is: beside each column of blocks a share of them.
-void Emitter::prefetchTiles(tile::MmaOp op, const TileBlock &block) {
-  auto load = op.getA().getDefiningOp<tile::LoadOp>();
-  SmallVector<int64_t> shape = shapeOf(op.getA());
-  int64_t bytes =
-      shape[1] * op.getA().getType().getElementTypeBitWidth() / CHAR_BIT;
-  if (!load || shape[0] * bytes < kNearBytes ||
-      tiles.lookup(load).kind != Storage::Deferred)
-    return;
-  int64_t columns = block.columnTiles * kTileWords;
-  int64_t rows = block.rowTiles * kTileRows * columns;
-  int64_t share = llvm::divideCeil(rows, extent(op.getResult(), 1));
-  Coord first = block.row + shape[0];
-  if (block.column.isStatic()) {
-    first = first + block.column.offset / columns * share;
-  } else {
-    Value column =
-        arith::DivUIOp::create(b, indexValue(block.column), index(columns));
-    first = add(first, mul({column, 0}, {Value(), share}));
-  }
-  Access access = accessOf(load);
-  for (int64_t i = 0; i < share; ++i) {
-    Position position = {{first + i, {}}, -1};
-    Value pointer = address(access, coordsAt(access, position));
-    for (int64_t line = 0; line < bytes; line += kLineBytes)
-      LLVM::Prefetch::create(
-          b, offsetPointer(pointer, b.getI8Type(), {Value(), line}),
-          /*rw=*/0, /*hint=*/2, /*cache=*/1);
   }
 }
 

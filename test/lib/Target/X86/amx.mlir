@@ -521,12 +521,13 @@ tile.kernel @softmax(%q: !tile.buffer<f32>, %k: !tile.buffer<bf16>,
     : tensor<64x32xbf16>, tensor<32x32xbf16>, tensor<64x32xf32>
   %most = tile.reduce max %logits axis 0 : tensor<64x32xf32> -> tensor<32xf32>
   %down = tile.broadcast %most dims [1] : tensor<32xf32> -> tensor<64x32xf32>
-  %half = arith.constant dense<0.5> : tensor<64x32xf32>
+  %two = arith.constant dense<2.0> : tensor<64x32xf32>
+  %quarter = arith.constant dense<0.25> : tensor<64x32xf32>
   %shifted = arith.subf %logits, %down : tensor<64x32xf32>
-  %second = arith.mulf %shifted, %half : tensor<64x32xf32>
-  %fourth = arith.mulf %second, %half : tensor<64x32xf32>
-  %eighth = arith.mulf %fourth, %half : tensor<64x32xf32>
-  %weights = math.exp2 %eighth : tensor<64x32xf32>
+  %double = arith.mulf %shifted, %two : tensor<64x32xf32>
+  %half = arith.mulf %double, %quarter : tensor<64x32xf32>
+  %same = arith.mulf %half, %two : tensor<64x32xf32>
+  %weights = math.exp2 %same : tensor<64x32xf32>
   %sum = tile.reduce add %weights axis 0 : tensor<64x32xf32> -> tensor<32xf32>
   %rounded = arith.truncf %weights : tensor<64x32xf32> to tensor<64x32xbf16>
   %values = tile.load %vv[%c0, %c0] dims [1, 0]
