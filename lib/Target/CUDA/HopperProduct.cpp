@@ -37,7 +37,9 @@ public:
       : product(product), level(level), kernel(product.kernel),
         b(kernel.getLoc(), kernel.getContext()), h(b) {}
 
-  LogicalResult lower();
+  /// How many bytes of shared memory the function takes.
+  FailureOr<int64_t> lower();
+  LLVM::LLVMFuncOp getFunction() { return function; }
 
 private:
   struct Position {
@@ -471,7 +473,7 @@ void ProductLowering::emitPrograms(Emitter &emitter) {
     });
 }
 
-LogicalResult ProductLowering::lower() {
+FailureOr<int64_t> ProductLowering::lower() {
   emitEntry();
   ThreadGroup group;
   group.warps = product.warpgroups * kWarpgroupWarps;
@@ -518,16 +520,29 @@ LogicalResult ProductLowering::lower() {
   int64_t own = llvm::alignTo(emitter.getSharedBytes(), kSwizzleBytes);
   epilogueBytes.setValueAttr(b.getI32IntegerAttr(own));
   int64_t bytes = product.getMemory().end + product.programs * own;
-  if (bytes > level.getSharedBytes())
-    return kernel.emitOpError("keeps ")
-           << bytes << " bytes of tiles in shared memory; " << level.record.name
-           << " allows " << level.getSharedBytes() << " for one program";
   function->setAttr(kSharedBytesAttr, b.getI64IntegerAttr(bytes));
-  kernel.erase();
-  return success();
+  return bytes;
 }
 
-LogicalResult cuda::lowerProductLoop(const ProductLoop &product,
-                                     const Level &level) {
-  return ProductLowering(product, level).lower();
+LogicalResult cuda::lowerProductLoop(ProductLoop product, const Level &level) {
+  tile::KernelOp kernel = product.kernel;
+  while (true) {
+    ProductLowering lowering(product, level);
+    FailureOr<int64_t> bytes = lowering.lower();
+    if (failed(bytes))
+      return failure();
+    int64_t beyond = *bytes - level.getSharedBytes();
+    if (beyond <= 0)
+      break;
+    // The epilogue keeps tiles there, too, which is known only now.
+    product.stages -= llvm::divideCeil(beyond, product.getStageBytes());
+    if (product.stages < 2)
+      return kernel.emitOpError("keeps ")
+             << *bytes << " bytes of tiles in shared memory; "
+             << level.record.name << " allows " << level.getSharedBytes()
+             << " for one program";
+    lowering.getFunction().erase();
+  }
+  kernel.erase();
+  return success();
 }

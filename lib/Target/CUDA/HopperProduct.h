@@ -85,8 +85,7 @@ std::optional<ProductLoop> matchProductLoop(tile::KernelOp kernel,
 
 /// Replaces the kernel by a function. Fails with an error on an op that has no
 /// lowering.
-mlir::LogicalResult lowerProductLoop(const ProductLoop &product,
-                                     const Level &level);
+mlir::LogicalResult lowerProductLoop(ProductLoop product, const Level &level);
 
 } // namespace lathe::cuda
 
