@@ -49,9 +49,15 @@ public:
                            getName(group, *conv));
     AffineExpr channels =
         conv->isDepthwise ? conv->outputs : conv->getGroupOutputs();
-    auto schedules = listConvSchedules(context.capability, conv->windows,
-                                       channels, conv->getSteps(),
-                                       /*channelsInner=*/conv->isDepthwise);
+    bool isGpu = context.capability.kind == Capability::Kind::Gpu;
+    if (isGpu) // Products go along the channels.
+      conv->windows.copiesChannelsFirst = false;
+    auto schedules =
+        isGpu && !conv->isDepthwise
+            ? listGpuConvSchedules(context.capability, *conv)
+            : listConvSchedules(context.capability, conv->windows, channels,
+                                conv->getSteps(),
+                                /*channelsInner=*/conv->isDepthwise);
     auto buildKernel =
         conv->isDepthwise ? buildDepthwiseKernel : buildConvKernel;
     auto build = [&](LaunchBuilder &launch, const ConvSchedule &schedule,

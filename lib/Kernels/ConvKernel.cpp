@@ -37,9 +37,10 @@ private:
   bool hasGroups() const { return conv.groups > 1; }
   void findGroup();
   void findLoops();
-  Value loadInput(ArrayRef<Value> at);
-  Value loadWeight(ArrayRef<Value> at);
-  Value loadPanel(ArrayRef<Value> at);
+  bool multipliesNarrow() const;
+  Value loadInput(ArrayRef<Value> at, bool inBounds);
+  Value loadWeight(ArrayRef<Value> at, bool inBounds);
+  Value loadPanel(ArrayRef<Value> at, bool inBounds);
   Value accumulate();
   LogicalResult store(Value tile);
 
@@ -98,8 +99,20 @@ void ConvKernel::findLoops() {
   loops.back() = merged.back();
 }
 
-/// [pixels, 1] of the input.
-Value ConvKernel::loadInput(ArrayRef<Value> at) {
+/// Whether a matrix unit takes the operands as they are stored.
+bool ConvKernel::multipliesNarrow() const {
+  const Capability &capability = launch.getContext().capability;
+  auto typeOf = [](Value value) {
+    return cast<RankedTensorType>(value.getType()).getElementType();
+  };
+  Type type = typeOf(windows.argument);
+  return capability.kind == Capability::Kind::Gpu && capability.matrixUnit &&
+         isPacked() && (type.isF16() || type.isBF16()) &&
+         type == typeOf(launch.getGroup().getOperand(*conv.packedOperand));
+}
+
+/// [pixels, depth] of the input.
+Value ConvKernel::loadInput(ArrayRef<Value> at, bool inBounds) {
   TileWindow window;
   window.bases = position.outer;
   window.bases.push_back(position.pixel);
@@ -110,12 +123,13 @@ Value ConvKernel::loadInput(ArrayRef<Value> at) {
   window.extents.push_back(
       {rank, schedule.pixels,
        dividesSize(schedule.pixels, windows.output.back())});
-  window.extents.push_back({last, 1, true});
-  return toComputeType(b, kernel.load(inputBuffer, input, window));
+  window.extents.push_back({last, schedule.depth, inBounds});
+  Value tile = kernel.load(inputBuffer, input, window);
+  return multipliesNarrow() ? tile : toComputeType(b, tile);
 }
 
-/// [1, channels] of a weight stored as [panels][loops..][columns].
-Value ConvKernel::loadPanel(ArrayRef<Value> at) {
+/// [depth, channels] of a weight stored as [panels][loops..][columns].
+Value ConvKernel::loadPanel(ArrayRef<Value> at, bool inBounds) {
   MLIRContext *context = b.getContext();
   unsigned outputDim = weightOrder.back();
   BufferRef ref = BufferRef::operand(*conv.packedOperand);
@@ -143,21 +157,24 @@ Value ConvKernel::loadPanel(ArrayRef<Value> at) {
     inner = arith::RemUIOp::create(b, column, columns);
   window.bases.push_back(inner);
   unsigned last = window.bases.size() - 1;
-  window.extents = {{last - 1, 1, true}, {last, schedule.channels, true}};
-  return toComputeType(b, kernel.load(kernel.getBuffer(ref), view, window));
+  window.extents = {{last - 1, schedule.depth, inBounds},
+                    {last, schedule.channels, true}};
+  Value tile = kernel.load(kernel.getBuffer(ref), view, window);
+  return multipliesNarrow() ? tile : toComputeType(b, tile);
 }
 
-/// [1, channels] of the weight; null after an error.
-Value ConvKernel::loadWeight(ArrayRef<Value> at) {
+/// [depth, channels] of the weight; null after an error.
+Value ConvKernel::loadWeight(ArrayRef<Value> at, bool isInside) {
   if (isPacked())
-    return loadPanel(at);
+    return loadPanel(at, isInside);
   Value first = kernel.mul(group, kernel.getSize(conv.getGroupOutputs()));
   TileWindow window;
   window.bases.assign(at.begin(), at.end());
   window.bases.push_back(kernel.add(first, position.channel));
   unsigned rank = windows.getRank();
   bool inBounds = !hasGroups() && dividesSize(schedule.channels, conv.outputs);
-  window.extents = {{rank, 1, true}, {rank + 1, schedule.channels, inBounds}};
+  window.extents = {{rank, schedule.depth, isInside},
+                    {rank + 1, schedule.channels, inBounds}};
   TileEvaluator evaluator(kernel, launch.getGroup(), launch.getContext(),
                           window);
   return evaluator.evaluate(conv.weight, conv.weightAccess).value_or(Value());
@@ -168,12 +185,28 @@ Value ConvKernel::accumulate() {
   bool failed = false;
   Value zero =
       kernel.getSplat({schedule.pixels, schedule.channels}, b.getF32Type(), 0);
-  auto step = [&](ArrayRef<Value> at, Value sum) -> Value {
-    Value x = loadInput(at), w = loadWeight(at);
-    failed = !x || !w;
+  auto step = [&](ArrayRef<Value> at, Value sum, bool isInside) -> Value {
+    Value x = loadInput(at, isInside), w = loadWeight(at, isInside);
+    failed |= !x || !w;
     return failed ? sum : Value(tile::MmaOp::create(b, x, w, sum));
   };
-  Value sum = forEachIndex(kernel, loops, zero, step);
+  auto single = [&](ArrayRef<Value> at, Value sum) {
+    return step(at, sum, /*isInside=*/true);
+  };
+  auto several = [&](ArrayRef<Value> outer, Value carried) -> Value {
+    bool isInside = dividesSize(schedule.depth, loops.back());
+    auto body = [&](Value from, ValueRange sums) -> SmallVector<Value> {
+      SmallVector<Value> at(outer);
+      at.push_back(from);
+      return {step(at, sums[0], isInside)};
+    };
+    return kernel.forEach(kernel.getIndex(0), kernel.getSize(loops.back()),
+                          kernel.getIndex(schedule.depth), {carried}, body)[0];
+  };
+  Value sum =
+      schedule.depth == 1
+          ? forEachIndex(kernel, loops, zero, single)
+          : forEachIndex(kernel, ArrayRef(loops).drop_back(), zero, several);
   return failed ? Value() : sum;
 }
 

@@ -21,6 +21,9 @@ struct ConvSchedule {
   /// that memory is read in order; else through all pixels, so that the
   /// weights of some channels stay in a cache.
   bool channelsInner = false;
+  /// Elements of the windows, along their innermost dim, of one product. More
+  /// than one on GPUs.
+  int64_t depth = 1;
 };
 
 /// Pixels of a row of the output, and channels of `channels`, whose
@@ -30,6 +33,10 @@ llvm::SmallVector<ConvSchedule, 3>
 listConvSchedules(const Capability &capability, const Windows &windows,
                   mlir::AffineExpr channels, std::optional<int64_t> steps,
                   bool channelsInner);
+
+/// The same for a convolution on a GPU.
+llvm::SmallVector<ConvSchedule, 3>
+listGpuConvSchedules(const Capability &capability, const Convolution &conv);
 
 /// A copy of the input with `outside` around it, and its view over (batch,
 /// span.., channels).

@@ -38,6 +38,31 @@ SmallVector<ConvSchedule, 3> lathe::kernels::listConvSchedules(
   return schedules;
 }
 
+SmallVector<ConvSchedule, 3>
+lathe::kernels::listGpuConvSchedules(const Capability &capability,
+                                     const Convolution &conv) {
+  // Rows that an instruction multiplies at least, and the most of a program.
+  constexpr int64_t fewest = 16, most = 64, shallow = 16, deep = 32;
+  auto clamp = [](std::optional<int64_t> size, int64_t least, int64_t limit) {
+    int64_t padded =
+        llvm::PowerOf2Ceil(std::max<int64_t>(size.value_or(limit), 1));
+    return std::clamp(padded, least, limit);
+  };
+  ConvSchedule schedule;
+  schedule.pixels =
+      clamp(getConstantSize(conv.windows.output.back()), fewest, most);
+  schedule.channels =
+      clamp(getConstantSize(conv.getGroupOutputs()), fewest, kPanelColumns);
+  auto type = cast<RankedTensorType>(conv.windows.argument.getType());
+  bool isNarrow = type.getElementTypeBitWidth() == 16 && capability.matrixUnit;
+  schedule.depth = isNarrow ? deep : shallow;
+  // Beyond a group are the channels of the next one, not zeros.
+  while (conv.groups > 1 &&
+         !dividesSize(schedule.depth, conv.getGroupChannels()))
+    schedule.depth /= 2;
+  return {schedule};
+}
+
 //===----------------------------------------------------------------------===//
 // Positions
 //===----------------------------------------------------------------------===//
@@ -306,8 +331,11 @@ FailureOr<LoweredGroup> lathe::kernels::lowerWindows(
   LaunchBuilder launch(group, context);
   launch.setTemporaries(lowered.temporaries);
   SmallVector<SmallVector<int64_t, 3>> tiles;
-  for (const ConvSchedule &schedule : schedules)
+  for (const ConvSchedule &schedule : schedules) {
     tiles.push_back({schedule.pixels, schedule.channels});
+    if (schedule.depth > 1)
+      tiles.back().push_back(schedule.depth);
+  }
   std::string workload =
       (name + ", " + getShapeName(windows.output) + " pixels").str();
   auto buildOne = [&](KernelBuilder &kernel, unsigned index) {

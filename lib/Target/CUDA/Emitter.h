@@ -196,8 +196,8 @@ private:
   //===-- Values (Values.cpp) ---------------------------------------------===//
   Registers compute(mlir::Value tile, const LinearLayout &layout);
   Registers computeElementwise(mlir::Operation *op, const LinearLayout &layout);
-  /// Of an i32 tile, per register: what a thread's registers share, and a number
-  /// that is known. Sums are pulled apart where they cannot wrap.
+  /// Of an i32 tile, per register: what a thread's registers share, and a
+  /// number that is known. Sums are pulled apart where they cannot wrap.
   llvm::SmallVector<std::pair<mlir::Value, int64_t>>
   getPlaces(mlir::Value tile, const LinearLayout &layout);
   /// A comparison of places with a number; nothing if it is none.

@@ -113,8 +113,8 @@ Emitter::getPlaces(Value tile, const LinearLayout &layout) {
     std::map<std::pair<void *, void *>, Value> known;
     Value zero = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
     for (auto [x, y] : llvm::zip_equal(left, right)) {
-      Value &base = known[{x.first.getAsOpaquePointer(),
-                           y.first.getAsOpaquePointer()}];
+      Value &base =
+          known[{x.first.getAsOpaquePointer(), y.first.getAsOpaquePointer()}];
       if (!base && !y.first)
         base = x.first;
       else if (!base && isMinus)
@@ -122,8 +122,8 @@ Emitter::getPlaces(Value tile, const LinearLayout &layout) {
       else if (!base)
         base = x.first ? Value(arith::AddIOp::create(b, x.first, y.first))
                        : y.first;
-      places.emplace_back(base, isMinus ? x.second - y.second
-                                        : x.second + y.second);
+      places.emplace_back(base,
+                          isMinus ? x.second - y.second : x.second + y.second);
     }
     return places;
   };
@@ -154,8 +154,8 @@ Registers Emitter::comparePlaces(arith::CmpIOp op, const LinearLayout &layout) {
       return {};
     Value bound = arith::ConstantOp::create(
         b, b.getI32IntegerAttr(static_cast<int32_t>(most - offset)));
-    result.push_back(arith::CmpIOp::create(b, op.getPredicate(),
-                                           base ? base : zero, bound));
+    result.push_back(
+        arith::CmpIOp::create(b, op.getPredicate(), base ? base : zero, bound));
   }
   return result;
 }
