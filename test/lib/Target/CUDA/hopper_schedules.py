@@ -1,7 +1,7 @@
 # RUN: rm -rf %t && mkdir %t && cd %t && %python %s
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Every schedule of products on warpgroups, with an epilogue: ptxas spills no
-register and serializes no product (its notes C75xx)."""
+"""Every schedule of products on warpgroups, with an epilogue, and of attention:
+ptxas spills no register and serializes no product (its notes C75xx)."""
 
 import os
 import re
@@ -43,6 +43,33 @@ def make_model(path, columns, dtype, transposed):
     onnx.save(model, path)
 
 
+def make_attention(path, score, size, dtype, causal):
+    """Spelled out, of any number of queries and keys."""
+    kind = {"f16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}[dtype]
+    element = {"f16": np.float16, "bf16": ml_dtypes.bfloat16}[dtype]
+    shape, tensor = ["b", 8, "n", size], helper.make_tensor_value_info
+    nodes = [helper.make_node("Transpose", ["k"], ["kt"], perm=[0, 1, 3, 2]),
+             helper.make_node("MatMul", ["q", "kt"], ["s"]),
+             helper.make_node("Mul", ["s", "scale"], ["l"])]
+    weights = {"scale": np.array(0.125, element), "bias": np.array(-8, element)}
+    if score == "Sigmoid":
+        nodes += [helper.make_node("Add", ["l", "bias"], ["c"]),
+                  helper.make_node("Sigmoid", ["c"], ["p"])]
+    else:
+        nodes.append(helper.make_node("Softmax", ["l"], ["p"], axis=-1))
+    nodes.append(helper.make_node("MatMul", ["p", "v"], ["y"]))
+    if causal:
+        nodes = [helper.make_node("Attention", ["q", "k", "v"], ["y"], is_causal=1)]
+        weights = {}
+    graph = helper.make_graph(
+        nodes, "attention", [tensor(name, kind, shape) for name in "qkv"],
+        [tensor("y", kind, shape)],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)])
+    model.ir_version = 10
+    onnx.save(model, path)
+
+
 def record_notes(folder):
     """A toolkit whose ptxas keeps what the real one says with -v."""
     os.makedirs(os.path.join(folder, "bin"))
@@ -53,16 +80,28 @@ def record_notes(folder):
     return os.path.abspath(folder)
 
 
-if os.path.exists(find_ptxas()):
-    environment = dict(os.environ, LATHE_CUDA_TOOLKIT=record_notes("toolkit"),
-                       NOTES=os.path.abspath("notes.txt"))
-    make_model("m.onnx", 520, "bf16", transposed=True)
-    subprocess.run(["lathe", "compile", "m.onnx", "-o", "m.lathe", "--target",
-                    "cuda:cpu=sm_90a", "--all-schedules"],
+def check(name, least):
+    """Compiles NAME.onnx, of which there are `least` kernels or more."""
+    notes_file = os.path.abspath(name + ".txt")
+    environment = dict(os.environ, NOTES=notes_file,
+                       LATHE_CUDA_TOOLKIT=os.path.abspath("toolkit"))
+    subprocess.run(["lathe", "compile", name + ".onnx", "-o", name + ".lathe",
+                    "--target", "cuda:cpu=sm_90a", "--all-schedules"],
                    check=True, env=environment)
-    with open("notes.txt", encoding="utf-8") as file:
+    with open(notes_file, encoding="utf-8") as file:
         notes = file.read()
     spills = re.findall(r"(\d+) bytes spill stores", notes)
-    assert len(spills) >= 10, notes
+    assert len(spills) >= least, notes
     assert set(spills) == {"0"}, notes
     assert "C75" not in notes, notes
+
+
+if os.path.exists(find_ptxas()):
+    record_notes("toolkit")
+    make_model("product.onnx", 520, "bf16", transposed=True)
+    check("product", 10)
+    for score, size, dtype, causal in [
+            ("Sigmoid", 64, "bf16", False), ("Softmax", 64, "f16", True),
+            ("Softmax", 128, "bf16", True)]:
+        make_attention("attention.onnx", score, size, dtype, causal)
+        check("attention", 2)

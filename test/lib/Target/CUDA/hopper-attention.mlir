@@ -1,0 +1,60 @@
+// RUN: lathe-opt %s --graph-form-groups \
+// RUN:   --convert-graph-to-plan=capability=gpu64 --canonicalize --cse -o %t.mlir
+// RUN: FileCheck %s --check-prefix=ROWS < %t.mlir
+// RUN: sed -n '/^  tile.kernel/,/^  }/p' %t.mlir \
+// RUN:   | lathe-opt --cuda-lower-tile=level=sm_90a --canonicalize --cse \
+// RUN:   | FileCheck %s
+
+// Queries are rows, multiplied as they are stored; the sigmoid hides no key.
+// ROWS: tile.kernel @attention_sigmoid_64(
+// ROWS-SAME: tile = [192, 128, 128], warps = 12
+// ROWS: %[[Q:[0-9]+]] = tile.load {{.*}} dims [2, 3] {{.*}} -> tensor<192x64xbf16>
+// ROWS: scf.for
+// ROWS: %[[K:[0-9]+]] = tile.load {{.*}} dims [3, 2] {{.*}} -> tensor<64x128xbf16>
+// ROWS: %[[S:[0-9]+]] = tile.mma %[[Q]], %[[K]],
+// ROWS: math.fma %[[S]],
+// ROWS: math.tanh {{.*}} fastmath<afn>
+// ROWS-NOT: arith.select
+// ROWS: %[[V:[0-9]+]] = tile.load {{.*}} dims [2, 3] {{.*}} -> tensor<128x64xbf16>
+// ROWS: %[[P:[0-9]+]] = arith.truncf
+// ROWS: tile.mma %[[P]], %[[V]],
+// ROWS: tile.store
+
+// Three warpgroups multiply, a fourth one loads Q, K and V; O leaves as boxes.
+// CHECK-LABEL: llvm.func @attention_sigmoid_64(
+// CHECK-SAME: nvvm.reqntid = array<i32: 512>
+// CHECK-SAME: tile.grid = "persistent"
+// CHECK-SAME: {box = array<i64: 64, 192, 1, 1>, buffer = 0 : i64
+// CHECK-SAME: {box = array<i64: 64, 128, 1, 1>, buffer = 1 : i64
+// CHECK-SAME: {box = array<i64: 64, 128, 1, 1>, buffer = 2 : i64
+// CHECK-SAME: {box = array<i64: 64, 64, 1, 1>, buffer = 3 : i64
+// CHECK: nvvm.setmaxregister decrease
+// CHECK-COUNT-3: nvvm.cp.async.bulk.tensor.shared.cluster.global
+// The first block's scores, then those of the next one beside the outputs of the
+// one before, whose weights come from registers.
+// CHECK: nvvm.setmaxregister increase
+// CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16
+// CHECK: wgmma.wait_group.sync.aligned 0;
+// CHECK: math.tanh
+// CHECK: scf.for
+// CHECK: nvvm.barrier id
+// CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16
+// CHECK-COUNT-8: wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16
+// CHECK: nvvm.barrier.arrive
+// CHECK: wgmma.wait_group.sync.aligned 1;
+// CHECK: math.tanh
+// CHECK: wgmma.wait_group.sync.aligned 0;
+// CHECK: cvt.rn.bf16x2.f32
+// CHECK: nvvm.stmatrix
+// CHECK: nvvm.cp.async.bulk.tensor.global.shared.cta
+func.func @sigmoid(%q: tensor<4x8x4096x64xbf16> {graph.name = "q"},
+                   %k: tensor<4x8x4096x64xbf16> {graph.name = "k"},
+                   %v: tensor<4x8x4096x64xbf16> {graph.name = "v"})
+    -> (tensor<4x8x4096x64xbf16> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %0 = graph.attention %q, %k, %v
+      score(#graph.sigmoid<scale = 0.125, bias = -8.0>) select(#graph.dense)
+    : (tensor<4x8x4096x64xbf16>, tensor<4x8x4096x64xbf16>,
+       tensor<4x8x4096x64xbf16>) -> tensor<4x8x4096x64xbf16>
+  return %0 : tensor<4x8x4096x64xbf16>
+}
