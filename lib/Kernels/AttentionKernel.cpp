@@ -228,8 +228,7 @@ Value AttentionKernel::getVisible(const KeyBlock &block,
     Value beyond = toI32(arith::SubIOp::create(b, block.first, block.end));
     Value place = arith::AddIOp::create(b, key, splat(beyond), flags);
     Value zero = kernel.getSplat(type.getShape(), b.getI32Type(), 0);
-    conjoin(
-        arith::CmpIOp::create(b, arith::CmpIPredicate::slt, place, zero));
+    conjoin(arith::CmpIOp::create(b, arith::CmpIPredicate::slt, place, zero));
   } else if (block.end && score->hidesBeyond()) {
     Value left = toI32(arith::SubIOp::create(b, block.end, block.first));
     conjoin(

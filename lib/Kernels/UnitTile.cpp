@@ -50,8 +50,7 @@ static double getCycles(const Capability &capability, const UnitTile &tile,
                     double(tile.columns) / (kPerCycle * tile.rate);
   double bytes = 2.0 * double(tile.rows + tile.columns);
   double shared = std::min(programs, double(capability.processors));
-  double loads =
-      std::max(bytes / kBytesPerCycle, bytes * shared / kBytesOfAll);
+  double loads = std::max(bytes / kBytesPerCycle, bytes * shared / kBytesOfAll);
   double cycles = kStart + steps * std::max(products, loads) + after;
   if (!sizes.rows || !sizes.columns)
     return cycles * programs / (sizes.rows ? 1.0 : double(tile.rows)) /
