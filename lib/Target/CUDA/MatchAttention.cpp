@@ -260,9 +260,12 @@ std::optional<AttentionChain> cuda::matchAttention(tile::KernelOp kernel,
   chain.kernel = kernel;
   if (products < 2)
     return std::nullopt;
-  if (!matchLoops(chain, reason) || !matchOperands(chain, reason) ||
-      !matchCarried(chain, reason) || !matchBounds(chain, reason) ||
-      !matchSchedule(chain, level, reason))
+  if (!matchLoops(chain, reason))
+    return std::nullopt;
+  if (products != 2 * int64_t(chain.loops.size()))
+    return reason = "it multiplies outside of its loops", std::nullopt;
+  if (!matchOperands(chain, reason) || !matchCarried(chain, reason) ||
+      !matchBounds(chain, reason) || !matchSchedule(chain, level, reason))
     return std::nullopt;
   matchTotals(chain);
   matchResults(chain);

@@ -47,6 +47,11 @@
 // CHECK: cvt.rn.bf16x2.f32
 // CHECK: nvvm.stmatrix
 // CHECK: nvvm.cp.async.bulk.tensor.global.shared.cta
+
+// Of 257 keys, the last one is multiplied outside of the loop.
+// CHECK-LABEL: llvm.func @attention_softmax_64(
+// CHECK-NOT: wgmma
+// CHECK: nvvm.mma.sync
 func.func @sigmoid(%q: tensor<4x8x4096x64xbf16> {graph.name = "q"},
                    %k: tensor<4x8x4096x64xbf16> {graph.name = "k"},
                    %v: tensor<4x8x4096x64xbf16> {graph.name = "v"})
@@ -57,4 +62,16 @@ func.func @sigmoid(%q: tensor<4x8x4096x64xbf16> {graph.name = "q"},
     : (tensor<4x8x4096x64xbf16>, tensor<4x8x4096x64xbf16>,
        tensor<4x8x4096x64xbf16>) -> tensor<4x8x4096x64xbf16>
   return %0 : tensor<4x8x4096x64xbf16>
+}
+
+func.func @edge(%q: tensor<1x8x257x64xf16> {graph.name = "q"},
+                %k: tensor<1x8x257x64xf16> {graph.name = "k"},
+                %v: tensor<1x8x257x64xf16> {graph.name = "v"})
+    -> (tensor<1x8x257x64xf16> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %0 = graph.attention %q, %k, %v
+      score(#graph.softmax<scale = 0.125>) select(#graph.dense)
+    : (tensor<1x8x257x64xf16>, tensor<1x8x257x64xf16>,
+       tensor<1x8x257x64xf16>) -> tensor<1x8x257x64xf16>
+  return %0 : tensor<1x8x257x64xf16>
 }
