@@ -445,7 +445,12 @@ typedef struct lathe_run_options_t {
    * `stream` from then on begins after it. All inputs and outputs must be in
    * the device's memory and stay there until the run is done, as must the
    * model; there is no profile and no device_ns. Steps of the host, if the
-   * model has any, are waited for. Errors of kernels come from later calls. */
+   * model has any, are waited for. Errors of kernels come from later calls.
+   * If `stream` is being captured, the run becomes a part of that graph, which
+   * must not be used after the model is destroyed: its working memory is the
+   * model's, and is kept for it. That must be there, so run once with the same
+   * shapes and options before each capture. After an error, the capture has a
+   * part of the run and is of no use. */
   uint32_t enqueue;
   uint32_t reserved; /* 0 */
 } lathe_run_options_t;

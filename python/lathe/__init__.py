@@ -175,7 +175,8 @@ class Model:
 
 class DeviceArray:
     """An output in the memory of a device. PyTorch takes it without a copy, by
-    torch.from_dlpack."""
+    torch.from_dlpack. Once nobody has it, later runs write there, after what is
+    in their `stream`: keep it until the work of other streams is done."""
 
     def __init__(self, results, tensor):
         self._results, self._tensor = results, tensor
@@ -219,8 +220,6 @@ class _Binding:
         options = sized(_RunOptions)
         options.entry = model._entry
         options.device_results = on_device
-        if any(tensor.memory for tensor in self._inputs):
-            options.stream = self._stream
         self._options, self._on_device = options, on_device
         arguments = (model._model, c.byref(options), c.c_size_t(len(names)),
                      self._inputs)
@@ -233,6 +232,10 @@ class _Binding:
             self._targets = self._wrap_all(outputs, names, "output")
             self._arguments = (*arguments, c.c_size_t(len(names)), self._targets)
             self._function = model._library.lathe_model_run_into
+        # Also for results: what is queued may still read the memory they get.
+        tensors = [*self._inputs, *([] if outputs is None else self._targets)]
+        if on_device or any(tensor.memory for tensor in tensors):
+            options.stream = self._stream
         self._destroy = model._library.lathe_results_destroy
 
     def run(self):
@@ -258,7 +261,9 @@ class _Binding:
 
     def enqueue(self, stream=None):
         """Queues a run between what is in `stream` and what comes there later,
-        and returns. Inputs and outputs must be in the device's memory."""
+        and returns. Inputs and outputs must be in the device's memory. In a
+        capture of `stream`: run once before, and keep the model as long as the
+        graph."""
         if self._outputs is None:
             raise LatheError("enqueue: no outputs were bound")
         self._options.enqueue, before = 1, self._options.stream

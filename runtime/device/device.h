@@ -51,7 +51,7 @@ public:
   virtual Status lead(void *stream) = 0;
   /// Are the stream's launches not run but kept, by the host program? So are
   /// ours between follow and lead: nothing can be recorded, replayed or waited
-  /// for then.
+  /// for then. NULL asks for the queue's own stream.
   virtual Status isCapturing(void *stream, bool *answer) = 0;
 
   /// Points in time, numbered by the caller from 0 on; a number may be used

@@ -41,7 +41,7 @@ lathe_status_t lathe_model_output_shape(const lathe_model_t *self, size_t entry,
                                         size_t output, int64_t *dims,
                                         uint32_t *rank) {
   Context *context;
-  Status status = self->acquire(entry, &context);
+  Status status = self->acquire(entry, nullptr, &context);
   if (status.failed())
     return status.release();
   status = context->bindShapes({inputs, numInputs}, false);
@@ -59,7 +59,8 @@ static Status runIn(const lathe_model_t *model,
   lathe_run_options_t copy;
   LATHE_TRY(copyOptions(options, "lathe_run_options_t", &copy));
   Context *context;
-  LATHE_TRY(model->acquire(copy.entry, &context));
+  LATHE_TRY(model->acquire(copy.entry, copy.enqueue ? copy.stream : nullptr,
+                           &context));
   Status status = context->run(inputs, outputs, copy);
   if (status.failed())
     model->giveBack(context);

@@ -53,6 +53,13 @@ public:
   Status bindShapes(Span<const lathe_tensor_t> inputs, bool needData);
   Status outputShape(size_t output, int64_t *dims, uint32_t *rank);
 
+  /// A graph of the host program has this context's memory, and may run at any
+  /// time: no other run may use it.
+  bool isHeld() const { return heldFor != nullptr; }
+  /// Is it held for the capture that `stream` is in now? Then what the stream
+  /// gets next comes after what is in the context's queue.
+  bool isHeldFor(void *stream) const;
+
   size_t entry() const { return entryIndex; }
   const lathe_model_t &model() const { return owner; }
   Span<const lathe_tensor_t> outputTensors() const {
@@ -141,7 +148,10 @@ private:
   Status checkEnqueue(Span<const lathe_tensor_t> inputTensors,
                       Span<const lathe_tensor_t> outputTensors,
                       const lathe_run_options_t &options) const;
-  Status followStream(const lathe_run_options_t &options);
+  Status followStream(Span<const lathe_tensor_t> inputTensors,
+                      Span<const lathe_tensor_t> outputTensors,
+                      const lathe_run_options_t &options);
+  Status leaveQueue(const lathe_run_options_t &options, bool hasFailed);
   Status runSteps(lathe_profile_t *profile);
   Status runStep(uint32_t index, lathe_profile_t *profile);
   Status launch(const bundle::Launch &launch, const StepPlan &step,
@@ -170,6 +180,8 @@ private:
   Part partOf(uint32_t buffer) const;
   Status settleRoot(uint32_t buffer);
   Status placeInput(uint32_t buffer);
+  bool hasRoomFor(Span<const lathe_tensor_t> inputTensors,
+                  Span<const lathe_tensor_t> outputTensors) const;
   Status prepareTransfer(size_t output, const lathe_tensor_t *given);
   Status moveOperands(const bundle::Launch &launch);
   /// Brings what the step reads to the host, and with it what the host's steps
@@ -244,6 +256,8 @@ private:
   Array<lathe_tensor_t> results;
   // Phases below this are prepared for the symbols as they are.
   uint32_t numPrepared = 0;
+  bool isComplete = false; // The last run came to its end.
+  void *heldFor = nullptr; // the stream whose capture took this context in
 
   // Of the run that is going on.
   Span<const lathe_tensor_t> callerInputs;

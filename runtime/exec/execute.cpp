@@ -89,8 +89,18 @@ Status Context::checkEnqueue(Span<const lathe_tensor_t> inputTensors,
   return ok();
 }
 
-/// Begins after what is in the caller's stream, and inside of its capture.
-Status Context::followStream(const lathe_run_options_t &options) {
+bool Context::isHeldFor(void *stream) const {
+  bool isCapturing = false;
+  return heldFor == stream &&
+         !queue->isCapturing(nullptr, &isCapturing).failed() && isCapturing;
+}
+
+/// Begins after what is in the caller's stream, and inside of its capture. What
+/// can be refused is, before the queue is a part of that: nobody but the caller
+/// can take it out again.
+Status Context::followStream(Span<const lathe_tensor_t> inputTensors,
+                             Span<const lathe_tensor_t> outputTensors,
+                             const lathe_run_options_t &options) {
   LATHE_TRY(queue->isCapturing(options.stream, &isCaptured));
   if (isCaptured && !options.enqueue)
     return error(LATHE_INVALID_ARGUMENT,
@@ -102,7 +112,25 @@ Status Context::followStream(const lathe_run_options_t &options) {
         "the stream is being captured, and the model has steps that run "
         "on the host: indices or sizes that are data, loops, other "
         "built-ins");
+  if (isCaptured) {
+    LATHE_TRY(bindShapes(inputTensors, true));
+    if (!hasRoomFor(inputTensors, outputTensors))
+      return error(LATHE_FAILED_PRECONDITION,
+                   "the stream is being captured, and no memory can be made "
+                   "for a run meanwhile: before each capture, run once with "
+                   "the same shapes and options");
+    heldFor = options.stream;
+  }
   return queue->follow(options.stream);
+}
+
+/// The caller's memory is in use until the work is done, also after an error.
+Status Context::leaveQueue(const lathe_run_options_t &options, bool hasFailed) {
+  // Nobody can wait in a capture, and one that a stream does not come back to
+  // is of no use.
+  if (isCaptured || (options.enqueue && !hasFailed))
+    return queue->lead(options.stream);
+  return queue->wait();
 }
 
 Status Context::run(Span<const lathe_tensor_t> inputTensors,
@@ -118,14 +146,12 @@ Status Context::run(Span<const lathe_tensor_t> inputTensors,
   if (profile)
     LATHE_TRY(profile->begin(plan.steps.size(), begin));
   if (queue && options.stream)
-    LATHE_TRY(followStream(options));
+    LATHE_TRY(followStream(inputTensors, outputTensors, options));
   Status status = runInternal({}, inputTensors, outputTensors, profile);
   if (queue && isTimed && !status.failed())
     status = queue->mark(lathe_profile_t::endMark);
   if (queue) {
-    // The caller's memory is in use until then, also after an error.
-    bool isLeft = options.enqueue && !status.failed();
-    Status done = isLeft ? queue->lead(options.stream) : queue->wait();
+    Status done = leaveQueue(options, status.failed());
     if (!status.failed())
       status = static_cast<Status &&>(done);
   }
@@ -152,6 +178,7 @@ Status Context::runInternal(Span<const int64_t> symbolValues,
   givenSymbols = symbolValues;
   callerInputs = inputTensors;
   callerOutputs = outputTensors;
+  isComplete = false;
   LATHE_TRY(bindShapes(inputTensors, true));
   LATHE_TRY(beginPhase(0));
   if (queue && isTimed) {
@@ -161,7 +188,9 @@ Status Context::runInternal(Span<const int64_t> symbolValues,
       profile->beginNs = now();
   }
   LATHE_TRY(runSteps(profile));
-  return finishOutputs();
+  LATHE_TRY(finishOutputs());
+  isComplete = true;
+  return ok();
 }
 
 Status Context::readOutput(size_t output, void *to, size_t size) {

@@ -33,11 +33,12 @@ Status lathe_model_t::create(const lathe_bundle_t *bundle,
 }
 
 lathe_model_t::~lathe_model_t() {
-  for (Context *&list : idle)
-    while (Context *context = list) {
-      list = context->next;
-      context->destroy();
-    }
+  for (auto *lists : {&idle, &held})
+    for (Context *&list : *lists)
+      while (Context *context = list) {
+        list = context->next;
+        context->destroy();
+      }
   if (uploads) {
     uploads->deallocate(uploaded);
     // Pools of a device keep what nobody waited for.
@@ -79,10 +80,14 @@ Status lathe_model_t::load(const lathe_model_options_t &options) {
   const auto *entries = source->manifest().entries();
   LATHE_TRY(plans.allocate(allocator, sizeOf(entries)));
   LATHE_TRY(idle.allocate(allocator, sizeOf(entries)));
+  LATHE_TRY(held.allocate(allocator, sizeOf(entries)));
   for (uint32_t i = 0; i < sizeOf(entries); ++i)
     LATHE_TRY(annotate(plans[i].create(allocator, *entries->Get(i),
                                        *variantTable().programs()->Get(i)),
                        "entry '%s'", textOf(entries->Get(i)->name())));
+  // Internal entries stand after those that call them.
+  for (size_t i = plans.size(); i-- > 0;)
+    plans[i].addHostStepsOfCallees({plans.data(), plans.size()});
   LATHE_TRY(opened->createQueue(&uploads));
   return uploads ? annotate(uploadConstants(), "weights") : ok();
 }
@@ -228,12 +233,22 @@ Status lathe_model_t::loadCode() {
 // Contexts
 //===----------------------------------------------------------------------===//
 
-Status lathe_model_t::acquire(size_t entry, Context **result) const {
+Status lathe_model_t::acquire(size_t entry, void *stream,
+                              Context **result) const {
   if (entry >= numEntries())
     return error(LATHE_INVALID_ARGUMENT, "entry %zu of %zu", entry,
                  numEntries());
   {
     Lock lock(mutex);
+    for (Context **link = &held[entry]; stream && *link;
+         link = &(*link)->next) {
+      Context *context = *link;
+      if (!context->isHeldFor(stream))
+        continue;
+      *link = context->next;
+      *result = context;
+      return ok();
+    }
     if (Context *context = idle[entry]) {
       idle[entry] = context->next;
       *result = context;
@@ -258,6 +273,7 @@ Status lathe_model_t::createContext(size_t entry, Queue *queue,
 
 void lathe_model_t::giveBack(Context *context) const {
   Lock lock(mutex);
-  context->next = idle[context->entry()];
-  idle[context->entry()] = context;
+  auto &list = (context->isHeld() ? held : idle)[context->entry()];
+  context->next = list;
+  list = context;
 }

@@ -46,8 +46,10 @@ public:
     return plans[entry];
   }
 
-  /// A context for one run of an entry, used before if one is idle.
-  lathe::rt::Status acquire(size_t entry, lathe::rt::Context **context) const;
+  /// A context for one run of an entry, used before if one is idle. A run that
+  /// is queued to `stream` may take one that the stream's capture has already.
+  lathe::rt::Status acquire(size_t entry, void *stream,
+                            lathe::rt::Context **context) const;
   void giveBack(lathe::rt::Context *context) const;
   /// A context that is its caller's to destroy. It queues to `queue`; without
   /// one, to one of its own if the device has queues.
@@ -95,7 +97,9 @@ private:
   lathe::rt::Array<uint8_t *> constants;
 
   mutable lathe::rt::Mutex mutex;
-  mutable lathe::rt::Array<lathe::rt::Context *> idle; // lists, one per entry
+  // Lists, one per entry.
+  mutable lathe::rt::Array<lathe::rt::Context *> idle;
+  mutable lathe::rt::Array<lathe::rt::Context *> held; // by graphs
 };
 
 #endif // LATHE_RUNTIME_EXEC_MODEL_H

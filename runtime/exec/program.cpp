@@ -87,6 +87,14 @@ Status ProgramPlan::analyzeSteps() {
   return ok();
 }
 
+void ProgramPlan::addHostStepsOfCallees(Span<const ProgramPlan> plans) {
+  for (uint32_t i = 0; i < steps.size(); ++i) {
+    const Call *call = programTable->steps()->Get(i)->body_as_Call();
+    for (uint32_t c = 0; call && c < sizeOf(call->callees()); ++c)
+      hasHostSteps |= plans[call->callees()->Get(c)->entry()].hasHostSteps;
+  }
+}
+
 /// Ranges of launches that nothing of the host comes between.
 Status ProgramPlan::findRanges(const Allocator &allocator) {
   auto canJoin = [&](uint32_t i) {

@@ -48,6 +48,8 @@ public:
   /// Refuses built-ins that the runtime does not have.
   Status create(const Allocator &allocator, const bundle::Entry &entry,
                 const bundle::Program &program);
+  /// Of the plans of all entries, when those of its callees know theirs.
+  void addHostStepsOfCallees(Span<const ProgramPlan> plans);
 
   const bundle::Entry &entry() const { return *entryTable; }
   const bundle::Program &program() const { return *programTable; }

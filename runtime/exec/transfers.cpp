@@ -111,6 +111,32 @@ Status Context::prepareTransfer(size_t index, const lathe_tensor_t *given) {
   return ok();
 }
 
+/// Will a run of what bindShapes has bound allocate nothing? Then the last run
+/// was of the same sizes, and what it need not have copied has room, too.
+bool Context::hasRoomFor(Span<const lathe_tensor_t> inputTensors,
+                         Span<const lathe_tensor_t> outputTensors) const {
+  if (!isComplete || numPrepared != plan.numPhases)
+    return false;
+  auto has = [](const Room &room, uint64_t bytes) {
+    return room.data() && room.size() >= bytes;
+  };
+  for (size_t i = 0; i < inputTensors.size(); ++i) {
+    const lathe_tensor_t &tensor = inputTensors[i];
+    size_t size = lathe_dtype_size(tensor.dtype);
+    int64_t elements;
+    if (countElements(tensor.dims, tensor.rank, size, &elements).failed())
+      return false;
+    if (elements && !isAligned(tensor.data) &&
+        !has(inputRooms[i], uint64_t(elements) * size))
+      return false;
+  }
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if ((outputTensors.empty() || !isAligned(outputTensors[i].data)) &&
+        !has(outputs[i].room, outputs[i].bytes))
+      return false;
+  return true;
+}
+
 /// Takes what the program has computed to where it belongs.
 Status Context::deliver(const OutputState &output, uint32_t buffer) {
   Part part = partOf(buffer);

@@ -169,8 +169,9 @@ Status CudaQueue::isCapturing(void *other, bool *answer) {
   Current current(gpu);
   LATHE_TRY(current.status());
   int capture = 0;
-  LATHE_TRY(gpu.driver.check(gpu.driver.isCapturing(other, &capture),
-                             "cuStreamIsCapturing"));
+  LATHE_TRY(
+      gpu.driver.check(gpu.driver.isCapturing(other ? other : stream, &capture),
+                       "cuStreamIsCapturing"));
   *answer = capture != 0;
   return ok();
 }

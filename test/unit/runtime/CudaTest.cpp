@@ -617,8 +617,34 @@ TEST_F(CudaTest, RunsAreAPartOfAHostProgramsGraph) {
   // Launches one by one: a graph in a graph cannot be captured.
   EXPECT_EQ(driver.count("cuGraphLaunch"), 0);
   EXPECT_EQ(driver.count("cuLaunchKernel"), 2);
+  // The next part of the same graph may use the same memory.
+  EXPECT_EQ(run(), "");
   EXPECT_EQ(end(stream, &graph), 0);
   driver.function<int (*)(void *)>("cuGraphDestroy")(graph);
+
+  // The graph has that context: the next run makes memory of its own, and no
+  // run makes any in a capture.
+  driver.reset();
+  EXPECT_EQ(begin(stream, 2), 0);
+  EXPECT_PRED2(contains, run(), "before each capture, run once");
+  EXPECT_EQ(driver.count("cuMemAllocAsync"), 0);
+  EXPECT_EQ(driver.count("cuStreamWaitEvent"), 0);
+  EXPECT_EQ(end(stream, &graph), 0);
+  driver.function<int (*)(void *)>("cuGraphDestroy")(graph);
+  EXPECT_EQ(run(), "");
+  EXPECT_GT(driver.count("cuMemAllocAsync"), 0);
+
+  // An error leaves a capture that can end, and nobody waits.
+  driver.reset();
+  driver.fail("cuLaunchKernel", 2, 2);
+  EXPECT_EQ(begin(stream, 2), 0);
+  EXPECT_PRED2(contains, run(), "cuLaunchKernel");
+  EXPECT_EQ(driver.count("cuStreamSynchronize"), 0);
+  EXPECT_EQ(driver.count("cuStreamWaitEvent"), 2);
+  EXPECT_EQ(runSum(loaded), "");
+  EXPECT_EQ(end(stream, &graph), 0);
+  driver.function<int (*)(void *)>("cuGraphDestroy")(graph);
+  EXPECT_EQ(run(), "");
 
   // Nobody may wait meanwhile.
   LoadedModel waiting = load(sizesFromData());
@@ -634,6 +660,27 @@ TEST_F(CudaTest, RunsAreAPartOfAHostProgramsGraph) {
   EXPECT_PRED2(
       contains,
       take(lathe_model_run(waiting.model.get(), &options, 1, &view, &results)),
+      "the model has steps that run on the host");
+  EXPECT_EQ(end(stream, &graph), 0);
+  driver.function<int (*)(void *)>("cuGraphDestroy")(graph);
+  // Nor in what is called.
+  TestBundle b;
+  uint32_t in = b.input("sizes", DType::I64, {b.constant(2)});
+  uint32_t out = b.transient(DType::I64, {b.constant(1)});
+  b.call({{1, {}}}, {}, {in}, {out});
+  b.output("out", out);
+  b.beginEntry(0);
+  in = b.input("sizes", DType::I64, {b.constant(2)});
+  int32_t one = b.constant(1), size = b.symbol("size");
+  out = b.transient(DType::I64, {one});
+  b.bind(static_cast<uint32_t>(0), in, 1);
+  b.launch(b.kernel("fill", 1, 2), one, {one, size}, {}, {out});
+  b.output("out", out);
+  LoadedModel calling = load(std::move(b));
+  EXPECT_EQ(begin(stream, 2), 0);
+  EXPECT_PRED2(
+      contains,
+      take(lathe_model_run(calling.model.get(), &options, 1, &view, &results)),
       "the model has steps that run on the host");
   EXPECT_EQ(end(stream, &graph), 0);
   driver.function<int (*)(void *)>("cuGraphDestroy")(graph);
