@@ -102,25 +102,18 @@ static IRMapping mapPosition(ImplicitLocOpBuilder &b, tile::KernelOp kernel,
 
 static LogicalResult lowerKernel(tile::KernelOp kernel, const Level &level) {
   int64_t warps = kernel.getSchedule().getWarps();
-  constexpr int64_t three = 12;
-  if (warps == three) // Three warpgroups are a skeleton's affair.
-    warps = 8;
+  // Skeletons take any number of warpgroups.
+  if (warps > 0 && warps % kWarpgroupWarps == 0)
+    warps = llvm::bit_floor(static_cast<uint64_t>(warps));
   if (warps < 1 || warps > kMaxWarps || !llvm::isPowerOf2_64(warps))
     return kernel.emitOpError("asks for ")
            << warps << " warps; CUDA allows powers of two up to " << kMaxWarps;
   LLVM::LLVMFuncOp function = createFunction(kernel, warps * kWarpSize);
   ImplicitLocOpBuilder b(kernel.getLoc(), kernel.getContext());
-  Block *entry = function.addEntryBlock(b);
-  b.setInsertionPointToStart(entry);
+  SmallVector<Value> arguments = createEntry(b, function);
   if (level.overlaps)
     createOverlap(b, function);
-  SmallVector<Value> arguments;
-  for (Value argument : entry->getArguments())
-    arguments.push_back(
-        argument.getType().isInteger(64)
-            ? Value(arith::IndexCastOp::create(b, b.getIndexType(), argument))
-            : argument);
-  auto most = static_cast<int64_t>(level.record.capabilities.sharedBytes);
+  int64_t most = level.getSharedBytes();
   Emitter emitter(kernel, ThreadGroup{warps, {}, {}, {}, most}, b);
   emitter.getMapping() = mapPosition(b, kernel, function);
   emitter.getMapping().map(kernel.getBody().getArguments(), arguments);
@@ -142,10 +135,13 @@ static LogicalResult lowerBest(tile::KernelOp kernel, const Level &level) {
   if (level.record.capabilities.unitRows != kWgmmaRows)
     return lowerKernel(kernel, level);
   std::string reason;
+  FailureOr<bool> isDone = false;
   if (auto product = matchProductLoop(kernel, level, reason))
-    return lowerProductLoop(*product, level);
-  if (auto chain = matchAttention(kernel, level, reason))
-    return lowerAttention(*chain, level);
+    isDone = lowerProductLoop(*product, level, reason);
+  else if (auto chain = matchAttention(kernel, level, reason))
+    isDone = lowerAttention(*chain, level, reason);
+  if (failed(isDone) || *isDone)
+    return success(succeeded(isDone));
   if (!reason.empty())
     kernel.emitRemark("'") << kernel.getSymName()
                            << "' multiplies without warpgroups, slower: "

@@ -280,6 +280,16 @@ static bool isDeferrable(Operation *op) {
          isElementwise(op);
 }
 
+bool cuda::isAnywhere(Operation &op) {
+  if (isa<tile::ViewOp, tile::ProgramIdOp, tile::LoadOp, tile::LoadScalarOp,
+          tile::SplatOp, tile::IotaOp, tile::BroadcastOp, tile::TransposeOp>(
+          op))
+    return true;
+  return op.getNumRegions() == 0 &&
+         isa_and_nonnull<arith::ArithDialect, math::MathDialect>(
+             op.getDialect());
+}
+
 LogicalResult Emitter::emitOp(Operation *op) {
   b.setLoc(op->getLoc());
   for (Value result : op->getResults())

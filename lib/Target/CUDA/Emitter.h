@@ -374,6 +374,9 @@ std::optional<MatrixKind> getMatrixKind(tile::MmaOp op);
 /// Whether an op is computed element by element from tiles of its shape.
 bool isElementwise(mlir::Operation *op);
 
+/// Whether the emitter computes an op where it is asked for, in any thread.
+bool isAnywhere(mlir::Operation &op);
+
 /// All dims of a tile but one.
 llvm::SmallVector<int64_t> getOtherDims(unsigned rank, int64_t axis);
 

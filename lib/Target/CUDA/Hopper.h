@@ -28,7 +28,8 @@
 
 namespace lathe::cuda {
 
-constexpr int64_t kWarpgroupSize = 128;
+/// Threads of a warpgroup, and its warps.
+constexpr int64_t kWarpgroupSize = 128, kWarpgroupWarps = 4;
 /// Rows of one product of a warpgroup, and its k for elements of 16 bits.
 constexpr int64_t kWgmmaRows = 64, kWgmmaDepth = 16;
 /// Bytes of a line of a swizzled box, and the alignment of such a box: eight

@@ -11,7 +11,6 @@ using namespace lathe;
 using namespace lathe::cuda;
 
 static constexpr int64_t kBarrierBytes = 8;
-static constexpr int64_t kWarpgroupWarps = kWarpgroupSize / kWarpSize;
 static constexpr int64_t kStages = AttentionChain::kStages;
 /// Warpgroups that pass the token meet in pairs.
 static constexpr int64_t kPair = 2 * kWarpgroupSize;
@@ -36,7 +35,7 @@ public:
     rowLayout = scoreLayout.project({0}).withoutRepeatedRegisters(source);
   }
 
-  LogicalResult lower();
+  FailureOr<bool> lower(std::string &reason);
 
 private:
   /// Of a power of two of warpgroups, as rows are counted; there may be fewer.
@@ -207,13 +206,7 @@ void AttentionLowering::emitEntry() {
   function = createFunction(kernel, getConsumerThreads() + kWarpgroupSize);
   function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
                     b.getI32IntegerAttr(1));
-  Block *entry = function.addEntryBlock(b);
-  b.setInsertionPointToStart(entry);
-  for (Value argument : llvm::to_vector(entry->getArguments()))
-    arguments.push_back(
-        argument.getType().isInteger(64)
-            ? Value(arith::IndexCastOp::create(b, b.getIndexType(), argument))
-            : argument);
+  arguments = createEntry(b, function);
   const AttentionLoop &its = chain.loops.front();
   maps[Queries] = addTensorMap(function, chain.queries.map);
   maps[Keys] = addTensorMap(function, its.keys.map);
@@ -724,7 +717,7 @@ static std::pair<int64_t, int64_t> getRegisters(int64_t warpgroups) {
   }
 }
 
-LogicalResult AttentionLowering::lower() {
+FailureOr<bool> AttentionLowering::lower(std::string &reason) {
   emitEntry();
   ThreadGroup group;
   group.warps = chain.warpgroups * kWarpgroupWarps;
@@ -757,17 +750,17 @@ LogicalResult AttentionLowering::lower() {
   if (failed(result))
     return failure();
   int64_t bytes = rings + emitter.getSharedBytes();
-  int64_t most = level.record.capabilities.sharedBytes;
-  if (bytes > most)
-    return kernel.emitOpError("keeps ")
-           << bytes << " bytes of tiles in shared memory; " << level.record.name
-           << " allows " << most << " for one program";
+  if (bytes > level.getSharedBytes()) {
+    function.erase();
+    return reason = "what it keeps of tiles leaves no room for its stages",
+           false;
+  }
   function->setAttr(kSharedBytesAttr, b.getI64IntegerAttr(bytes));
   kernel.erase();
-  return success();
+  return true;
 }
 
-LogicalResult cuda::lowerAttention(const AttentionChain &chain,
-                                   const Level &level) {
-  return AttentionLowering(chain, level).lower();
+FailureOr<bool> cuda::lowerAttention(const AttentionChain &chain,
+                                     const Level &level, std::string &reason) {
+  return AttentionLowering(chain, level).lower(reason);
 }

@@ -79,10 +79,11 @@ struct AttentionChain {
 std::optional<AttentionChain>
 matchAttention(tile::KernelOp kernel, const Level &level, std::string &reason);
 
-/// Replaces the kernel by a function. Fails with an error on an op that has no
-/// lowering.
-mlir::LogicalResult lowerAttention(const AttentionChain &chain,
-                                   const Level &level);
+/// Replaces the kernel by a function. False, with the reason, if what the
+/// emitter keeps in shared memory beside the stages does not fit the level: the
+/// kernel is as it was. Fails with an error on an op that has no lowering.
+mlir::FailureOr<bool> lowerAttention(const AttentionChain &chain,
+                                     const Level &level, std::string &reason);
 
 /// Bytes of a block's memory before that of its epilogues.
 int64_t getRingBytes(const AttentionChain &chain);

@@ -19,7 +19,6 @@ static constexpr int64_t kDepth = SharedMatrix::kLineElements;
 static constexpr int64_t kLoaderRegisters = 40, kProductRegisters = 232;
 /// Rows of a group of programs that run before the next columns.
 static constexpr int64_t kRasterRows = 1024;
-static constexpr int64_t kWarpgroupWarps = kWarpgroupSize / kWarpSize;
 /// Barriers by number: of the block; from 1 on, whose turn it is; of programs;
 /// of warpgroups.
 static constexpr int64_t kTurnBarriers = 1, kProgramBarriers = 3,
@@ -130,13 +129,7 @@ void ProductLowering::emitEntry() {
   function = createFunction(kernel, threads);
   function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
                     b.getI32IntegerAttr(1));
-  Block *entry = function.addEntryBlock(b);
-  b.setInsertionPointToStart(entry);
-  for (Value argument : llvm::to_vector(entry->getArguments()))
-    arguments.push_back(
-        argument.getType().isInteger(64)
-            ? Value(arith::IndexCastOp::create(b, b.getIndexType(), argument))
-            : argument);
+  arguments = createEntry(b, function);
   maps[0] = addTensorMap(function, product.a.map);
   maps[1] = addTensorMap(function, product.b.map);
   for (const auto &store : product.stores)
@@ -524,7 +517,8 @@ FailureOr<int64_t> ProductLowering::lower() {
   return bytes;
 }
 
-LogicalResult cuda::lowerProductLoop(ProductLoop product, const Level &level) {
+FailureOr<bool> cuda::lowerProductLoop(ProductLoop product, const Level &level,
+                                       std::string &reason) {
   tile::KernelOp kernel = product.kernel;
   while (true) {
     ProductLowering lowering(product, level);
@@ -535,14 +529,12 @@ LogicalResult cuda::lowerProductLoop(ProductLoop product, const Level &level) {
     if (beyond <= 0)
       break;
     // The epilogue keeps tiles there, too, which is known only now.
+    lowering.getFunction().erase();
     product.stages -= llvm::divideCeil(beyond, product.getStageBytes());
     if (product.stages < 2)
-      return kernel.emitOpError("keeps ")
-             << *bytes << " bytes of tiles in shared memory; "
-             << level.record.name << " allows " << level.getSharedBytes()
-             << " for one program";
-    lowering.getFunction().erase();
+      return reason = "what it keeps of tiles leaves no room for its stages",
+             false;
   }
   kernel.erase();
-  return success();
+  return true;
 }

@@ -83,9 +83,11 @@ std::optional<ProductLoop> matchProductLoop(tile::KernelOp kernel,
                                             const Level &level,
                                             std::string &reason);
 
-/// Replaces the kernel by a function. Fails with an error on an op that has no
-/// lowering.
-mlir::LogicalResult lowerProductLoop(ProductLoop product, const Level &level);
+/// Replaces the kernel by a function. False, with the reason, if what the
+/// emitter keeps in shared memory beside the stages does not fit the level: the
+/// kernel is as it was. Fails with an error on an op that has no lowering.
+mlir::FailureOr<bool> lowerProductLoop(ProductLoop product, const Level &level,
+                                       std::string &reason);
 
 } // namespace lathe::cuda
 

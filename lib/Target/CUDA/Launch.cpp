@@ -39,6 +39,18 @@ LLVM::LLVMFuncOp cuda::createFunction(tile::KernelOp kernel, int64_t threads) {
   return function;
 }
 
+SmallVector<Value> cuda::createEntry(ImplicitLocOpBuilder &b,
+                                     LLVM::LLVMFuncOp function) {
+  Block *entry = function.addEntryBlock(b);
+  b.setInsertionPointToStart(entry);
+  return llvm::map_to_vector(
+      entry->getArguments(), [&](BlockArgument argument) -> Value {
+        if (!argument.getType().isInteger(64))
+          return argument;
+        return arith::IndexCastOp::create(b, b.getIndexType(), argument);
+      });
+}
+
 /// Adds a parameter at `index`. (The interface's insertArgument does not take
 /// functions without results.)
 static Value insertArgument(LLVM::LLVMFuncOp function, unsigned index,

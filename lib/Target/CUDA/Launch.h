@@ -30,6 +30,11 @@ inline constexpr llvm::StringLiteral kSharedBytesAttr = "tile.shared_bytes";
 /// and without a body, before the kernel.
 mlir::LLVM::LLVMFuncOp createFunction(tile::KernelOp kernel, int64_t threads);
 
+/// Its entry block, where `builder` then stands, and the kernel's arguments in
+/// it: buffers as pointers, scalars as indices.
+llvm::SmallVector<mlir::Value> createEntry(mlir::ImplicitLocOpBuilder &builder,
+                                           mlir::LLVM::LLVMFuncOp function);
+
 /// A new parameter, the address of the tensor map (128 bytes that are the same
 /// for all programs; a generic pointer). The function must have its entry
 /// block.

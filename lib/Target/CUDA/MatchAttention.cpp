@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+#include "lib/Target/CUDA/Emitter.h"
 #include "lib/Target/CUDA/HopperAttention.h"
 #include "lib/Target/CUDA/Layouts.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -9,24 +10,11 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::cuda;
 
-static constexpr int64_t kWarpgroupWarps = kWarpgroupSize / kWarpSize;
-
 Value AttentionLoop::getWeights() const {
   auto rounded = tile::MmaOp(outputs).getA().getDefiningOp<arith::TruncFOp>();
   return rounded && getElementTypeOrSelf(rounded.getIn()).isF32()
              ? rounded.getIn()
              : Value();
-}
-
-/// Whether the emitter computes it where it is asked for, in any thread.
-static bool isAnywhere(Operation &op) {
-  if (isa<tile::ViewOp, tile::ProgramIdOp, tile::LoadOp, tile::LoadScalarOp,
-          tile::SplatOp, tile::IotaOp, tile::BroadcastOp, tile::TransposeOp>(
-          op))
-    return true;
-  return op.getNumRegions() == 0 &&
-         isa_and_nonnull<arith::ArithDialect, math::MathDialect>(
-             op.getDialect());
 }
 
 /// The two products of a loop, in the order of their dependence.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+#include "lib/Target/CUDA/Emitter.h"
 #include "lib/Target/CUDA/HopperProduct.h"
 #include "lib/Target/CUDA/HopperStore.h"
 #include "lib/Target/CUDA/Layouts.h"
@@ -16,18 +17,6 @@ using namespace lathe::cuda;
 static constexpr int64_t kDepth = SharedMatrix::kLineElements;
 /// The most registers of a thread that sums may take: an epilogue wants some.
 static constexpr int64_t kMostSums = 192;
-static constexpr int64_t kWarpgroupWarps = kWarpgroupSize / kWarpSize;
-
-/// Whether the emitter computes it where it is asked for, in any thread.
-static bool isAnywhere(Operation &op) {
-  if (isa<tile::ViewOp, tile::ProgramIdOp, tile::LoadOp, tile::LoadScalarOp,
-          tile::SplatOp, tile::IotaOp, tile::BroadcastOp, tile::TransposeOp>(
-          op))
-    return true;
-  return op.getNumRegions() == 0 &&
-         isa_and_nonnull<arith::ArithDialect, math::MathDialect>(
-             op.getDialect());
-}
 
 /// Whether all programs have the same trips, which the entry can compute.
 static bool isUniform(Value bound) {

@@ -112,3 +112,33 @@ tile.kernel @even(%x: !tile.buffer<bf16>, %w: !tile.buffer<bf16>,
   tile.store %sums, %yv[%row, %c0] dims [0, 1] : tensor<64x64xf32>, !tile.view<?x64xf32, [64, 1]>
   tile.return
 }
+
+// Sums along the rows stand in shared memory, 128 KiB: of four stages of 48 KiB
+// two are left.
+// CHECK-LABEL: llvm.func @kept(
+// CHECK-COUNT-4: nvvm.mbarrier.init
+// CHECK-NOT: nvvm.mbarrier.init
+// CHECK: wgmma.mma_async.sync.aligned.m64n256k16
+tile.kernel @kept(%x: !tile.buffer<f16>, %w: !tile.buffer<f16>,
+                  %y: !tile.buffer<f32> {tile.written}, %m: index)
+    schedule <strategy = "contract", tile = [128, 256, 0, 64], stages = 4, warps = 8> {
+  %zero = arith.constant dense<0.0> : tensor<128x256xf32>
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %c128 = arith.constant 128 : index
+  %c256 = arith.constant 256 : index
+  %i = tile.program_id 0
+  %xv = tile.view %x sizes [%m, 256] strides [256, 1] : !tile.buffer<f16> -> !tile.view<?x256xf16, [256, 1]>
+  %wv = tile.view %w sizes [256, 256] strides [256, 1] : !tile.buffer<f16> -> !tile.view<256x256xf16, [256, 1]>
+  %yv = tile.view %y sizes [%m, 256] strides [256, 1] : !tile.buffer<f32> -> !tile.view<?x256xf32, [256, 1]>
+  %row = arith.muli %i, %c128 : index
+  %sums = scf.for %k = %c0 to %c256 step %c64 iter_args(%c = %zero) -> (tensor<128x256xf32>) {
+    %a = tile.load %xv[%row, %k] dims [0, 1] : !tile.view<?x256xf16, [256, 1]> -> tensor<128x64xf16>
+    %b = tile.load %wv[%k, %c0] dims [0, 1] : !tile.view<256x256xf16, [256, 1]> -> tensor<64x256xf16>
+    %d = tile.mma %a, %b, %c : tensor<128x64xf16>, tensor<64x256xf16>, tensor<128x256xf32>
+    scf.yield %d : tensor<128x256xf32>
+  }
+  %s = tile.scan add %sums axis 1 : tensor<128x256xf32>
+  tile.store %s, %yv[%row, %c0] dims [0, 1] : tensor<128x256xf32>, !tile.view<?x256xf32, [256, 1]>
+  tile.return
+}
