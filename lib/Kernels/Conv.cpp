@@ -5,6 +5,7 @@
 // kernel of one element with unit strides is a matrix product over pixels.
 
 #include "lib/Kernels/ConvKernel.h"
+#include "lib/Kernels/ConvProduct.h"
 
 #include "dialects/Graph/IR/Polynomial.h"
 
@@ -41,6 +42,9 @@ public:
     auto conv = analyzeConvolution(group, context.dimsOf, reason);
     if (!conv)
       return group.emitError("no convolution: ") << reason;
+    if (auto product = analyzeConvProduct(group, context, *conv))
+      return lowerConvProduct(group, context, *conv, *product,
+                              getName(group, *conv));
     std::optional<Winograd> winograd;
     if (!context.schedules.hasPlainSums())
       winograd = chooseWinograd(context.capability, *conv);

@@ -220,6 +220,7 @@ private:
   mlir::LogicalResult emitStore(tile::StoreOp op);
   Registers load(tile::LoadOp op, const LinearLayout &layout);
   Access getLoadAccess(tile::LoadOp op);
+  void gather(Access &access, tile::LoadOp op, const LinearLayout &layout);
   mlir::Value getBytesInside(Access &access, unsigned along, int64_t reg);
   void copyAll(Access &access, const Home &home);
   mlir::Value getUniformBounds(const Access &access, bool isNamed);

@@ -88,7 +88,9 @@ static int64_t getDivisor(OpFoldResult scalar) {
     return std::min(getDivisor(op->getOperand(0)) *
                         getDivisor(op->getOperand(1)),
                     kMostDivisor);
-  if (isa<arith::AddIOp, arith::SubIOp>(op))
+  if (isa<arith::IndexCastOp>(op))
+    return getDivisor(op->getOperand(0));
+  if (isa<arith::AddIOp, arith::SubIOp, arith::RemUIOp>(op))
     return std::min(getDivisor(op->getOperand(0)),
                     getDivisor(op->getOperand(1)));
   return 1;
@@ -402,12 +404,18 @@ Emitter::Access Emitter::getLoadAccess(tile::LoadOp op) {
   return access;
 }
 
+/// Finds the positions along the dim that is gathered, if one is.
+void Emitter::gather(Access &access, tile::LoadOp op,
+                     const LinearLayout &layout) {
+  if (!op.getGather())
+    return;
+  access.gatherDim = *op.getGatherDim();
+  access.gathered = get(op.getGather(), layout.project({*access.gatherDim}));
+}
+
 Registers Emitter::load(tile::LoadOp op, const LinearLayout &layout) {
   Access access = getLoadAccess(op);
-  if (op.getGather()) {
-    access.gatherDim = *op.getGatherDim();
-    access.gathered = get(op.getGather(), layout.project({*access.gatherDim}));
-  }
+  gather(access, op, layout);
   prepare(access, layout);
   Value isFast = chooseForm(access);
   if (!isFast)
@@ -478,6 +486,7 @@ void Emitter::copyTile(tile::LoadOp op, const Home &home) {
   LinearLayout layout = getCoalesced(op.getType(), view, op.getDims())
                             .withoutRepeatedRegisters(source);
   Access access = getLoadAccess(op);
+  gather(access, op, layout);
   prepare(access, layout);
   OpBuilder::InsertionGuard guard(b);
   if (Value speaks = isSpeaker(layout)) {

@@ -20,16 +20,22 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::cuda;
 
-/// Adds what of the loop's body `value` follows from to `ops`: scalars, views.
-/// False where that is more than the loop's counter.
+/// Whether it is computed of scalars, wherever it is asked for: positions to
+/// gather from.
+static bool isOfScalars(Operation *op) {
+  return isElementwise(op) ||
+         isa<tile::SplatOp, tile::IotaOp, tile::BroadcastOp>(op);
+}
+
+/// Adds what of the loop's body `value` follows from to `ops`: scalars, views,
+/// tiles of scalars. False where that is more than the loop's counter.
 static bool collect(scf::ForOp loop, Value value,
                     llvm::SetVector<Operation *> &ops) {
   if (loop.isDefinedOutsideOfLoop(value) || value == loop.getInductionVar())
     return true;
   Operation *op = value.getDefiningOp();
   if (!op || op->getBlock() != loop.getBody() || op->getNumRegions() ||
-      isa<RankedTensorType>(value.getType()) ||
-      !(isElementwise(op) || isa<tile::ViewOp, tile::LoadScalarOp>(op)))
+      !(isOfScalars(op) || isa<tile::ViewOp, tile::LoadScalarOp>(op)))
     return false;
   for (Value operand : op->getOperands())
     if (!collect(loop, operand, ops))
@@ -57,11 +63,11 @@ static std::optional<unsigned> getChunkDim(tile::LoadOp op) {
   auto view = op.getView().getDefiningOp<tile::ViewOp>();
   int64_t chunk = kAccessBytes / getMemoryBytes(type.getElementType());
   auto pad = dyn_cast_or_null<FloatAttr>(op.getPadAttr());
-  if (op.getGather() || type.getRank() != 2 ||
-      (pad && !pad.getValue().isZero()))
+  if (type.getRank() != 2 || (pad && !pad.getValue().isZero()))
     return std::nullopt;
   for (auto [t, dim] : llvm::enumerate(op.getDims()))
-    if (dim >= 0 && view.getStaticStrides()[dim] == 1 &&
+    if (dim >= 0 && !(op.getGather() && op.getGatherDim() == t) &&
+        view.getStaticStrides()[dim] == 1 &&
         llvm::count(op.getDims(), dim) == 1 && type.getDimSize(t) % chunk == 0)
       return t;
   return std::nullopt;
