@@ -105,9 +105,9 @@ def conv(name, x, w, dtype=F16, then=(), options=(), **attributes):
                 {"x": x}, {"w": w, "b": (w[0], )}, dtype, options)
 
 
-def one(op, x, extra=(), weights=(), dtype=F16, name="", **attributes):
+def one(op, x, extra=(), weights=(), dtype=F16, name="", outputs=1, **attributes):
     return Case(f"{op} {name}".strip(), [(op, ["x", *extra], attributes)],
-                {"x": x}, weights, dtype)
+                {"x": x}, weights, dtype, outputs=outputs)
 
 
 SIGMOID = [("Transpose", ["k"], {"perm": [0, 1, 3, 2]}),
@@ -168,7 +168,7 @@ CASES = [
          "a": np.array([1], I64)}),
     one("Pad", [3, 9, 20], ["p"], {"p": np.array([0, 2, 1, 0, 0, 3], I64)}),
     one("CumSum", [9, 300], ["a"], {"a": np.array(1, I64)}, F32),
-    one("TopK", [9, 300], ["n"], {"n": np.array([7], I64)}, F32),
+    one("TopK", [9, 300], ["n"], {"n": np.array([7], I64)}, F32, outputs=2),
     Case("Gather", [("Gather", ["t", "x"], {})], {"x": [4, 30]},
          {"t": (500, 768)}, integers={"x": 500}),
     Case("ScatterND", [("ScatterND", ["x", "i", "u"], {"reduction": "add"})],
