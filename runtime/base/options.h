@@ -28,6 +28,15 @@ Status copyOptions(const T *options, const char *name, T *result) {
   return ok();
 }
 
+/// The same for a struct with room for more fields.
+template <typename T>
+Status readOptions(const T *options, const char *name, T *result) {
+  LATHE_TRY(copyOptions(options, name, result));
+  return result->reserved
+             ? error(LATHE_INVALID_ARGUMENT, "%s: reserved is not 0", name)
+             : ok();
+}
+
 /// Writes the part of `value` that the caller has room for.
 template <typename T>
 Status copyInfo(const T &value, const char *name, T *result) {

@@ -57,7 +57,7 @@ static Status runIn(const lathe_model_t *model,
                     Span<const lathe_tensor_t> inputs,
                     Span<const lathe_tensor_t> outputs, Context **result) {
   lathe_run_options_t copy;
-  LATHE_TRY(copyOptions(options, "lathe_run_options_t", &copy));
+  LATHE_TRY(readOptions(options, "lathe_run_options_t", &copy));
   Context *context;
   LATHE_TRY(model->acquire(copy.entry, copy.enqueue ? copy.stream : nullptr,
                            &context));
@@ -87,7 +87,7 @@ static Status runInto(const lathe_model_t *model,
                       Span<const lathe_tensor_t> inputs,
                       Span<const lathe_tensor_t> outputs) {
   lathe_run_options_t copy;
-  LATHE_TRY(copyOptions(options, "lathe_run_options_t", &copy));
+  LATHE_TRY(readOptions(options, "lathe_run_options_t", &copy));
   if (copy.entry < model->numEntries()) {
     size_t expected = sizeOf(model->plan(copy.entry).entry().outputs());
     if (outputs.size() != expected)

@@ -16,7 +16,7 @@ Status lathe_model_t::create(const lathe_bundle_t *bundle,
                              const lathe_model_options_t *options,
                              lathe_model_t **result) {
   lathe_model_options_t copy;
-  LATHE_TRY(copyOptions(options, "lathe_model_options_t", &copy));
+  LATHE_TRY(readOptions(options, "lathe_model_options_t", &copy));
   Allocator allocator;
   LATHE_TRY(Allocator::fromC(copy.allocator, &allocator));
   lathe_model_t *model;

@@ -117,8 +117,9 @@ Status ProgramPlan::findRanges(const Allocator &allocator) {
     for (; range.end < steps.size() && canJoin(range.end); ++range.end)
       if (const Launch *launch =
               programTable->steps()->Get(range.end)->body_as_Launch())
-        range.numWords += size_t(4) + sizeOf(launch->scalars()) +
-                          sizeOf(launch->reads()) + sizeOf(launch->writes());
+        range.numWords +=
+            size_t(4) + sizeOf(launch->scalars()) +
+            2 * (size_t(sizeOf(launch->reads())) + sizeOf(launch->writes()));
     i = range.end - 1;
   }
   return ok();

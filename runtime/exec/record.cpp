@@ -80,8 +80,11 @@ bool Context::describeRange(const RecordedRange &range) {
     for (uint32_t s = 0; s < sizeOf(launch->scalars()); ++s)
       *next++ = static_cast<uint64_t>(scalars[step.firstScalar + s]);
     for (Indices list : {launch->reads(), launch->writes()})
-      for (uint32_t b = 0; b < sizeOf(list); ++b)
-        *next++ = reinterpret_cast<uintptr_t>(buffers[list->Get(b)].address);
+      for (uint32_t b = 0; b < sizeOf(list); ++b) {
+        const BufferState &buffer = buffers[list->Get(b)];
+        *next++ = reinterpret_cast<uintptr_t>(buffer.address);
+        *next++ = buffer.bytes;
+      }
     numLaunches += state.programs != 0;
   }
   return numLaunches > 1;
@@ -115,15 +118,21 @@ Status Context::runRecorded(const RecordedRange &range) {
   for (uint32_t i = range.first; i < range.end; ++i)
     if (const Launch *step = plan.program().steps()->Get(i)->body_as_Launch())
       LATHE_TRY(moveOperands(*step));
-  if (!describeRange(range))
+  if (recordings.isRefused || !describeRange(range))
     return issueRange(range);
   bool isKnown;
   Recordings::Slot &slot = recordings.find(range, &isKnown);
   if (!isKnown)
     return issueRange(range);
-  if (!slot.recording)
-    LATHE_TRY(recordRange(range, &slot.recording));
-  return queue->replay(slot.recording);
+  if (slot.recording)
+    return queue->replay(slot.recording);
+  Status status = recordRange(range, &slot.recording);
+  if (!status.failed())
+    return queue->replay(slot.recording);
+  // Nothing of it has run. Drivers for CUDA 11.8 to 12.2 know launches that
+  // overlap, but not in graphs.
+  recordings.isRefused = status.code() != LATHE_OUT_OF_MEMORY;
+  return issueRange(range);
 }
 
 } // namespace lathe::rt

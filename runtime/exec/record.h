@@ -4,9 +4,10 @@
 // costs the host some microseconds, a replay of hundreds hardly more than one.
 //
 // A recording is found by all that its launches depend on: kernels, grids,
-// scalars and addresses. So it is right whatever changed, and a shape that
-// comes again, with inputs and outputs where they were, is a hit. What comes
-// for the first time is launched as it is, since it may not come again.
+// scalars, addresses and sizes of buffers. So it is right whatever changed, and
+// a shape that comes again, with inputs and outputs where they were, is a hit.
+// What comes for the first time is launched as it is, since it may not come
+// again.
 
 #ifndef LATHE_RUNTIME_EXEC_RECORD_H
 #define LATHE_RUNTIME_EXEC_RECORD_H
@@ -52,6 +53,10 @@ public:
   /// The slot for scratch(). `isKnown` is false if it was not there and has
   /// taken the place of another.
   Slot &find(const RecordedRange &range, bool *isKnown);
+
+  /// The device has refused to record: launches are queued as they are from
+  /// now on.
+  bool isRefused = false;
 
 private:
   Queue *queue = nullptr;

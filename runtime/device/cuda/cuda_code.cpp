@@ -34,11 +34,13 @@ private:
   struct Kernel {
     Function function = nullptr;
     const bundle::Kernel *table = nullptr;
-    int64_t resident = 0; ///< programs that run at once on the whole device
+    int64_t resident = 0;  ///< programs that run at once on the whole device
+    bool overlaps = false; ///< with the kernel before it
   };
 
   Status loadImage(const void *image);
   Status checkNeeds(const bundle::Kernel &table, Kernel &kernel);
+  Status countResident(Kernel &kernel) const;
   Status start(const Kernel &kernel, const unsigned *grid, Stream stream,
                void **parameters) const;
   Status placeGrid(const Kernel &kernel, const int64_t *grid,
@@ -145,15 +147,40 @@ Status CudaExecutable::checkNeeds(const bundle::Kernel &table, Kernel &kernel) {
     return error(LATHE_INCOMPATIBLE,
                  "it takes tensor maps, and the NVIDIA driver has no "
                  "cuTensorMapEncodeTiled: it is older than CUDA 12.0");
-  if (table.grid() != bundle::GridKind::Persistent)
+  if (table.cluster() > 1 && (gpu.major < 9 || !gpu.driver.countClusters))
+    return error(LATHE_INCOMPATIBLE,
+                 "it runs in clusters of %u, which take compute capability 9.0 "
+                 "and a driver for CUDA 11.8",
+                 table.cluster());
+  // Code for older devices does not wait for the kernel before it.
+  kernel.overlaps = table.overlaps() && gpu.major >= 9 && gpu.driver.launchWith;
+  return table.grid() == bundle::GridKind::Persistent ? countResident(kernel)
+                                                      : ok();
+}
+
+Status CudaExecutable::countResident(Kernel &kernel) const {
+  const bundle::Kernel &table = *kernel.table;
+  int count = 0;
+  if (table.cluster() == 1) {
+    LATHE_TRY(gpu.driver.check(
+        gpu.driver.countResident(&count, kernel.function,
+                                 static_cast<int>(table.threads()),
+                                 table.shared()),
+        "cuOccupancyMaxActiveBlocksPerMultiprocessor"));
+    kernel.resident = int64_t(count) * gpu.processors;
     return ok();
-  int resident = 0;
+  }
+  // A cluster lies in one group of processors, whose number need not be a
+  // multiple of its size.
+  int size = static_cast<int>(table.cluster());
+  LaunchAttribute cluster = {clusterDimension, {size, 1, 1}};
+  LaunchConfig config = {
+      table.cluster(), 1,        1, table.threads(), 1, 1, table.shared(),
+      nullptr,         &cluster, 1};
   LATHE_TRY(gpu.driver.check(
-      gpu.driver.countResident(&resident, kernel.function,
-                               static_cast<int>(table.threads()),
-                               table.shared()),
-      "cuOccupancyMaxActiveBlocksPerMultiprocessor"));
-  kernel.resident = int64_t(resident) * gpu.processors;
+      gpu.driver.countClusters(&count, kernel.function, &config),
+      "cuOccupancyMaxActiveClusters"));
+  kernel.resident = int64_t(count) * size;
   return ok();
 }
 
@@ -190,8 +217,7 @@ Status CudaExecutable::placeGrid(const Kernel &kernel, const int64_t *grid,
   if (isPersistent || (!fits && table.grid() == bundle::GridKind::Given)) {
     wanted[0] = roundUp(grid[0] * grid[1] * grid[2], cluster);
     wanted[1] = wanted[2] = 1;
-    int64_t places = kernel.resident / cluster * cluster;
-    places = places > cluster ? places : cluster;
+    int64_t places = kernel.resident > cluster ? kernel.resident : cluster;
     if (isPersistent && wanted[0] > places)
       wanted[0] = places;
   }
@@ -241,7 +267,7 @@ Status CudaExecutable::launch(Queue *queue, uint32_t index,
 Status CudaExecutable::start(const Kernel &kernel, const unsigned *grid,
                              Stream stream, void **parameters) const {
   const bundle::Kernel &table = *kernel.table;
-  if (!table.overlaps() || !gpu.driver.launchWith)
+  if (!kernel.overlaps)
     return gpu.driver.check(gpu.driver.launch(kernel.function, grid[0], grid[1],
                                               grid[2], table.threads(), 1, 1,
                                               table.shared(), stream,

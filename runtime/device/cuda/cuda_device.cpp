@@ -238,6 +238,7 @@ Status CudaDevice::open(const DeviceOptions &options) {
       "cuDeviceGetAttribute"));
   gpu.hasPools = pools != 0;
   gpu.processors = facts.multiprocessorCount;
+  gpu.major = facts.major;
   memory = LATHE_MEMORY_CUDA;
   index = options.index;
   adopt = options.adoptContext;

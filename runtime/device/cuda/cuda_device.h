@@ -45,6 +45,7 @@ struct Gpu {
   LoadedDriver driver;
   GpuContext context = nullptr;
   int device = 0;
+  int major = 0; ///< of its compute capability
   int64_t maxGrid[3] = {};
   int processors = 0;
   bool hasPools = false; ///< memory can be had in the order of a stream

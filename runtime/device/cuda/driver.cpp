@@ -70,6 +70,7 @@ static constexpr Entry functions[] = {
     FUNCTION(destroyGraphExec, "cuGraphExecDestroy"),
     FUNCTION(destroyGraph, "cuGraphDestroy"),
     OPTIONAL(launchWith, "cuLaunchKernelEx"),
+    OPTIONAL(countClusters, "cuOccupancyMaxActiveClusters"),
     OPTIONAL(encodeMap, "cuTensorMapEncodeTiled"),
 };
 #undef FUNCTION

@@ -60,6 +60,7 @@ struct LaunchAttribute {
   int kind;
   alignas(8) int value[16];
 };
+constexpr int clusterDimension = 4;
 constexpr int programmaticSerialization = 6;
 struct LaunchConfig {
   unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
@@ -145,6 +146,8 @@ struct Driver {
   // NULL before version 11.8.
   int (*launchWith)(const LaunchConfig *config, Function function,
                     void **parameters, void **extra);
+  int (*countClusters)(int *clusters, Function function,
+                       const LaunchConfig *config);
   // NULL before version 12.0.
   int (*encodeMap)(EncodedMap *map, int dtype, uint32_t rank, Address address,
                    const uint64_t *sizes, const uint64_t *strides,

@@ -537,6 +537,25 @@ API int cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *, int,
   return success;
 }
 
+/// As runtime/device/cuda/driver.h has it, with one attribute: its kind, 4
+/// bytes that say nothing, its value.
+struct LaunchConfig {
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
+  void *stream;
+  const int *attributes;
+  unsigned numAttributes;
+};
+
+/// As if clusters left 4 of 132 processors alone.
+API int cuOccupancyMaxActiveClusters(int *clusters, void *,
+                                     const LaunchConfig *config) {
+  ENTER("cuOccupancyMaxActiveClusters");
+  if (config->numAttributes != 1 || config->attributes[0] != 4)
+    return invalidValue;
+  *clusters = 2 * 128 / config->attributes[2];
+  return success;
+}
+
 /// Refuses all that a driver refuses, and notes down the rest.
 API int cuTensorMapEncodeTiled(void *result, int dtype, uint32_t rank,
                                uint64_t address, const uint64_t *sizes,
@@ -605,18 +624,10 @@ API int cuLaunchKernel(void *handle, unsigned gridX, unsigned gridY,
   return streamOf(stream)->add(run, /*canCapture=*/true);
 }
 
-/// As runtime/device/cuda/driver.h has it, with one attribute.
-struct LaunchConfig {
-  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
-  void *stream;
-  const int *attributes;
-  unsigned numAttributes;
-};
-
 API int cuLaunchKernelEx(const LaunchConfig *config, void *function,
                          void **parameters, void **extra) {
   ENTER("cuLaunchKernelEx");
-  // Programmatic serialization, on; the value stands at byte 8.
+  // Programmatic serialization, on.
   if (config->numAttributes != 1 || config->attributes[0] != 6 ||
       config->attributes[2] != 1)
     return invalidValue;
