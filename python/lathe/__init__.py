@@ -13,8 +13,9 @@ and outputs stay there, without copies:
     y = torch.from_dlpack(model.run({"x": x}, on_device=True)["y"])
 
 A thin layer over the C API (include/lathe-c) by ctypes: nothing to build. The
-libraries are found beside $LATHE_LIBRARY, in $LATHE_BUILD/lib, or in the
-checkout's build/lib. The compiler's is loaded by the first compilation only.
+libraries are found beside $LATHE_LIBRARY, in $LATHE_BUILD/lib, or where this
+package came with them: an archive's lib, the checkout's build/lib. The compiler's
+is loaded by the first compilation only.
 """
 
 import collections.abc
@@ -145,8 +146,9 @@ class Model:
 
     def bind(self, inputs, outputs=None, on_device=False, stream=None):
         """The same inputs for many runs: what a benchmark times. The arrays may
-        be written to between runs; they are not copied if they are contiguous.
-        `outputs` maps all outputs to arrays that they are written to."""
+        be written to between runs, those of a device in `stream` or in one that
+        it waits for; they are not copied if they are contiguous. `outputs` maps
+        all outputs to arrays that they are written to."""
         return _Binding(self, inputs, outputs, on_device, stream)
 
     def _call(self, name, *arguments):
@@ -185,8 +187,11 @@ class DeviceArray:
     def __dlpack_device__(self):
         return _dlpack.CUDA, self._tensor.device_index
 
-    def __dlpack__(self, *, stream=None, **_):
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None,
+                   copy=None):
         # The run is done: any stream may read it.
+        if copy or dl_device not in (None, self.__dlpack_device__()):
+            raise BufferError("an output is lent where it is, without a copy")
         return _dlpack.lend(self, self._tensor.data, self._tensor.dtype,
                             self.shape, self._tensor.device_index)
 
@@ -220,18 +225,19 @@ class _Binding:
         options = sized(_RunOptions)
         options.entry = model._entry
         options.device_results = on_device
-        self._options, self._on_device = options, on_device
-        arguments = (model._model, c.byref(options), c.c_size_t(len(names)),
-                     self._inputs)
+        self._on_device = on_device
+        given = (c.c_size_t(len(names)), self._inputs)
         self._outputs = outputs
         if outputs is None:
-            self._arguments = (*arguments, c.byref(self._handle))
+            given += (c.byref(self._handle),)
             self._function = model._library.lathe_model_run
         else:
             names = [name for name, _ in model.outputs]
             self._targets = self._wrap_all(outputs, names, "output")
-            self._arguments = (*arguments, c.c_size_t(len(names)), self._targets)
+            given += (c.c_size_t(len(names)), self._targets)
             self._function = model._library.lathe_model_run_into
+        self._given = given
+        self._arguments = (model._model, c.byref(options), *given)
         # Also for results: what is queued may still read the memory they get.
         tensors = [*self._inputs, *([] if outputs is None else self._targets)]
         if on_device or any(tensor.memory for tensor in tensors):
@@ -261,17 +267,17 @@ class _Binding:
 
     def enqueue(self, stream=None):
         """Queues a run between what is in `stream` and what comes there later,
-        and returns. Inputs and outputs must be in the device's memory. In a
-        capture of `stream`: run once before, and keep the model as long as the
-        graph."""
+        and returns. Inputs and outputs must be in the device's memory. Keep the
+        model until the run is done. In a capture of `stream`: run once before,
+        and keep the model as long as the graph."""
         if self._outputs is None:
             raise LatheError("enqueue: no outputs were bound")
-        self._options.enqueue, before = 1, self._options.stream
-        self._options.stream = stream or self._stream
-        try:
-            check(self._model._library, self._function(*self._arguments))
-        finally:
-            self._options.enqueue, self._options.stream = 0, before
+        # Of this call: other threads may run the binding meanwhile.
+        options = sized(_RunOptions)
+        options.entry, options.enqueue = self._model._entry, 1
+        options.stream = stream or self._stream
+        check(self._model._library,
+              self._function(self._model._model, c.byref(options), *self._given))
 
     def _wrap_all(self, arrays, names, what):
         if not isinstance(arrays, collections.abc.Mapping):
