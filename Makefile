@@ -7,7 +7,8 @@ BUILD  := $(if $(filter release,$(PRESET)),build,build/$(PRESET))
 PYTHON := $(dir $(shell git rev-parse --path-format=absolute \
   --git-common-dir))/.venv/bin/python
 
-.PHONY: help setup configure build test test-sanitize fuzz demo bench lint docs
+.PHONY: help setup configure build test test-sanitize fuzz demo bench dist lint \
+  docs
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -29,6 +30,13 @@ test: $(BUILD)/build.ninja ## Build and run every test
 
 test-sanitize: ## The same under ASan and UBSan
 	@$(MAKE) --no-print-directory test PRESET=sanitize
+
+# Not a part of `make test`, which it would make two minutes longer.
+DIST := $(CURDIR)/dist/lathe-linux-x86_64.tar.xz
+dist: $(BUILD)/build.ninja ## Pack an archive that runs where nothing is installed
+	@ninja -C $(BUILD) all portable
+	@tools/dist/pack.sh $(BUILD) $(DIST)
+	@LATHE_DIST=$(DIST) python3 tools/test.py $(BUILD) test/tools/dist
 
 # One core for an hour or two. RUNS and SEED may be given.
 fuzz: ## Read 100,000 damaged files of each kind under ASan

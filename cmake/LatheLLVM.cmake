@@ -7,10 +7,12 @@ find_package(LLD REQUIRED CONFIG)
 message(STATUS "LLVM ${LLVM_PACKAGE_VERSION} in ${LLVM_DIR}")
 list(APPEND CMAKE_MODULE_PATH ${MLIR_CMAKE_DIR} ${LLVM_CMAKE_DIR})
 
-# One shared libMLIR.so and libLLVM.so. Mixing in libLLVM*.a, which some of
-# Debian's exported archives invite, gives two copies of LLVM's globals.
+# One shared libMLIR.so and libLLVM.so, or in portable programs neither of them.
+# Mixing in libLLVM*.a, which some of Debian's exported archives invite, gives
+# two copies of LLVM's globals.
 set(MLIR_LINK_MLIR_DYLIB ON)
 set(LLVM_LINK_LLVM_DYLIB ON)
+include(LathePortable)
 
 # Installed programs find libMLIR.so where it was linked from.
 set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)

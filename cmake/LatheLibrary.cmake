@@ -24,7 +24,8 @@ endfunction()
 #                   has definitions or options of its own
 #   [DEPENDS ...]   tablegen targets whose output the sources include
 #   [LINK_LIBS ...] our libraries, and other non-MLIR ones
-#   [MLIR_LIBS ...] MLIR libraries; they all become libMLIR.so)
+#   [MLIR_LIBS ...] MLIR libraries; they all become libMLIR.so, but in portable
+#                   programs)
 function(lathe_add_library name)
   cmake_parse_arguments(ARG "NO_PCH" "" "DEPENDS;LINK_LIBS;MLIR_LIBS" ${ARGN})
   add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
@@ -37,8 +38,7 @@ function(lathe_add_library name)
   endif()
   lathe_depend_on_headers(${name})
   target_link_libraries(${name} PUBLIC ${ARG_LINK_LIBS})
-  mlir_target_link_libraries(${name} PUBLIC ${ARG_MLIR_LIBS})
-  target_link_libraries(${name} PUBLIC LLVM)
+  lathe_link_mlir(${name} PUBLIC ${ARG_MLIR_LIBS})
 endfunction()
 
 # lathe_add_tool(name SOURCES... [LINK_LIBS ...] [MLIR_LIBS ...]): a program in
@@ -52,8 +52,7 @@ function(lathe_add_tool name)
   endif()
   lathe_depend_on_headers(${name})
   target_link_libraries(${name} PRIVATE ${ARG_LINK_LIBS})
-  mlir_target_link_libraries(${name} PRIVATE ${ARG_MLIR_LIBS})
-  target_link_libraries(${name} PRIVATE LLVM)
+  lathe_link_mlir(${name} PRIVATE ${ARG_MLIR_LIBS})
   install(TARGETS ${name} RUNTIME)
 endfunction()
 

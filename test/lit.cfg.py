@@ -77,6 +77,9 @@ if os.path.exists("/dev/nvidiactl"):
     config.available_features.add("cuda")
 if os.path.exists("/dev/kfd"):
     config.available_features.add("rocm")
+if os.environ.get("LATHE_DIST"):  # An archive of `make dist`, to be tested.
+    config.available_features.add("dist")
+    config.substitutions.append(("%dist", os.environ["LATHE_DIST"]))
 if config.lathe_sanitize:
     config.available_features.add("sanitize")
 lit_config.note("features: " + " ".join(sorted(config.available_features)))

@@ -17,9 +17,11 @@ def find_library(name):
         path = pathlib.Path(path)
         runtime = path.name.startswith(f"lib{name}.so")
         return str(path if runtime else path.with_name(f"lib{name}.so"))
+    # Of an archive, or of a checkout.
     root = pathlib.Path(__file__).resolve().parents[2]
-    build = pathlib.Path(os.environ.get("LATHE_BUILD", root / "build"))
-    return str(build / "lib" / f"lib{name}.so")
+    is_archive = (root / "lib" / "liblathe_runtime.so").exists()
+    build = os.environ.get("LATHE_BUILD", root if is_archive else root / "build")
+    return str(pathlib.Path(build) / "lib" / f"lib{name}.so")
 
 
 def load_library(name, statuses):

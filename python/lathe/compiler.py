@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The compiler, by include/lathe-c/compiler.h."""
+"""The compiler, by include/lathe-c/compiler.h, or where only the program is there
+(an archive of `make dist`), by `lathe compile`."""
 
 import ctypes as c
 import functools
+import pathlib
+import re
+import subprocess
 
-from ._library import check, encode_path, load_library, sized
+from ._library import (LatheError, check, encode_path, find_library, load_library,
+                       sized)
 
 _MESSAGE = c.CFUNCTYPE(None, c.c_void_p, c.c_int, c.c_char_p)
 _PROGRESS = c.CFUNCTYPE(None, c.c_void_p, c.c_double, c.c_char_p)
@@ -26,6 +31,26 @@ class _CompileOptions(c.Structure):
                 ("message", _MESSAGE), ("context", c.c_void_p)]
 
 
+def _run_program(program, model, output, targets, options, on_message):
+    """`options` are the command's, by name; None and empty ones are left out."""
+    command = [program, "compile", model, "-o", output,
+               "--target", ",".join(targets)]
+    for name, value in options.items():
+        if value:
+            command += [f"--{name}", str(value)]
+    if on_message:
+        command.append("-v")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    messages = re.findall(r"^(?:lathe: )?(remark|warning|error): (.*)$",
+                          done.stderr, re.MULTILINE)
+    for message in messages if on_message else ():
+        on_message(*message)
+    if done.returncode:
+        errors = [text for severity, text in messages if severity == "error"]
+        raise LatheError("\n".join(errors) or done.stderr.strip() or
+                         f"{program} ended with {done.returncode}")
+
+
 @functools.cache
 def _load_compiler():
     return load_library("lathe_compiler", ("lathe_compile",))
@@ -39,6 +64,15 @@ def compile(model, output, *, targets=("x86",), precision=None, weights=None,
     errors. Raises LatheError, which names the place that failed."""
     if isinstance(targets, str):
         targets = (targets, )
+    sizes = dict(specialize or {})
+    library = pathlib.Path(find_library("lathe_compiler"))
+    program = library.parents[1] / "bin" / "lathe"
+    if not library.exists() and program.exists():
+        _run_program(program, model, output, targets, {
+            "precision": precision, "weights": weights, "dump-ir": dump_ir,
+            "jobs": jobs, "specialize": ",".join(
+                f"{name}={size}" for name, size in sizes.items())}, on_message)
+        return
 
     def encode(text):
         return text.encode() if text else None
@@ -47,7 +81,7 @@ def compile(model, output, *, targets=("x86",), precision=None, weights=None,
     options.targets = (c.c_char_p * len(targets))(*map(encode, targets))
     options.num_targets = len(targets)
     options.precision, options.weights = encode(precision), encode(weights)
-    sizes = [(name.encode(), size) for name, size in (specialize or {}).items()]
+    sizes = [(name.encode(), size) for name, size in sizes.items()]
     options.specializations = (_Specialization * len(sizes))(*sizes)
     options.num_specializations = len(sizes)
     options.dump_directory = encode_path(dump_ir) if dump_ir else None
