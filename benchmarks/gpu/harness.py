@@ -36,16 +36,19 @@ class Case:
     name       of the case and of its files
     write      writes its ONNX model to a path (needs onnx, not torch)
     inputs     makes its inputs by name, as torch tensors on the GPU
-    peers      maps these to functions without arguments, by name; the first is
-               the reference of the error
+    peers      maps these to functions without arguments, by name; the first one's
+               (first) result is the reference of the error
     flops      floating-point operations, or 0
     bytes      that must be read or written at least once
     options    for `lathe compile`
+    bundle     its file's name, where several sizes share one; else `name`
     """
 
-    def __init__(self, name, write, inputs, peers, flops=0, bytes=0, options=()):
+    def __init__(self, name, write, inputs, peers, flops=0, bytes=0, options=(),
+                 bundle=""):
         self.name, self.write, self.inputs, self.peers = name, write, inputs, peers
         self.flops, self.bytes, self.options = flops, bytes, options
+        self.bundle = bundle or name
 
 
 # Weights ---------------------------------------------------------------------
@@ -72,8 +75,8 @@ def prepare(cases, folder):
     lathe = os.path.join(os.environ.get("LATHE_BUILD", os.path.join(ROOT, "build")),
                          "bin", "lathe")
     failed = 0
-    for case in cases:
-        model = os.path.join(folder, case.name + ".onnx")
+    for case in {case.bundle: case for case in cases}.values():
+        model = os.path.join(folder, case.bundle + ".onnx")
         case.write(model)
         done = subprocess.run(
             [lathe, "compile", model, "-o", model.replace(".onnx", ".lathe"),
@@ -81,7 +84,7 @@ def prepare(cases, folder):
         for path in (model, model + ".data"):
             if os.path.exists(path):
                 os.remove(path)
-        print(case.name + ":", done.stderr.strip() or "compiled")
+        print(case.bundle + ":", done.stderr.strip() or "compiled")
         failed += done.returncode != 0
     return failed
 
@@ -201,12 +204,15 @@ def measure(case, folder, limits):
     """Rows of the table: one of Lathe, one of each peer."""
     import torch
     inputs = case.inputs()
-    run, outputs = bind(os.path.join(folder, case.name + ".lathe"), inputs)
+    run, outputs = bind(os.path.join(folder, case.bundle + ".lathe"), inputs)
     peers = case.peers(inputs)
     run()
     torch.cuda.synchronize()
     mine = next(iter(outputs.values())).double()
-    reference = next(iter(peers.values()))().double()
+    reference = next(iter(peers.values()))()
+    if isinstance(reference, tuple):
+        reference = reference[0]
+    reference = reference.double()
     error = ((mine - reference.reshape(mine.shape)).abs().max() /
              reference.abs().max()).item()
     timing = Timing({"lathe": run, **peers})

@@ -8,6 +8,7 @@
 
 #include "dialects/Graph/IR/Polynomial.h"
 #include "lib/Kernels/AttentionScore.h"
+#include "lib/Kernels/AttentionSplit.h"
 #include "lib/Kernels/ContractAnalysis.h"
 
 using namespace mlir;
@@ -218,10 +219,8 @@ listSchedules(const Capability &capability, const AttentionShape &shape,
   return schedules;
 }
 
-/// Whether a GPU's matrix unit multiplies rows of queries: heads are whole
-/// steps of its k, and sums of long ones would leave no registers.
-static bool takesRows(const Capability &capability,
-                      const AttentionShape &shape) {
+bool lathe::kernels::takesRows(const Capability &capability,
+                               const AttentionShape &shape) {
   constexpr int64_t step = 16, longest = 256;
   auto fits = [](int64_t size) { return size % step == 0 && size <= longest; };
   return capability.kind == Capability::Kind::Gpu && capability.matrixUnit &&
@@ -333,6 +332,8 @@ static SmallVector<QueryClass, 2> getClasses(const Capability &capability,
 /// its blocks, or 0 if none does.
 static int64_t transposeValues(MutableArrayRef<QueryClass> classes,
                                const AttentionShape &shape) {
+  if (classes.empty())
+    return 0;
   QueryClass &most = classes.back();
   auto queries = getConstantSize(shape.queries);
   const AttentionSchedule &first = most.schedules.front();
@@ -375,6 +376,35 @@ static LogicalResult addTransposedValues(graph::GroupOp group,
     return failure();
   lowered.launches.push_back(launch.finish(
       "attention_values_" + std::to_string(shape.valueSize), AffineExpr()));
+  return success();
+}
+
+/// The launch that computes parts of the keys, if their conditions hold.
+static LogicalResult addParts(graph::GroupOp group, LoweringContext &context,
+                              const AttentionShape &shape,
+                              const AttentionSplit &split, StringRef name,
+                              LoweredGroup &lowered) {
+  llvm::append_range(lowered.temporaries, split.temporaries);
+  LaunchBuilder launch(group, context);
+  launch.setTemporaries(lowered.temporaries);
+  auto listed = llvm::map_to_vector(split.schedules, [&](const auto &its) {
+    return its.getAttr(group.getContext());
+  });
+  auto build = [&](KernelBuilder &kernel, unsigned index) {
+    for (AffineExpr condition : split.conditions)
+      kernel.addCondition(condition);
+    return buildPartKernel(launch, shape, split, split.schedules[index],
+                           kernel);
+  };
+  std::string own = (name + "_parts").str();
+  if (failed(launch.addKernels(own + ", few queries", listed, build)))
+    return failure();
+  bool isAlways = split.conditions.empty();
+  if (!isAlways)
+    launch.addKernel("attention", {0})
+        .setGrid({getAffineConstantExpr(0, group.getContext())});
+  lowered.launches.push_back(launch.finish(
+      own, isAlways ? getFlops(shape, AttentionSchedule()) : AffineExpr()));
   return success();
 }
 
@@ -422,14 +452,22 @@ public:
     if (!shape)
       return group.emitError("no attention: ") << reason;
     std::string name = getName(group, *shape);
-    auto classes = getClasses(context.capability, *shape);
     LoweredGroup lowered;
+    auto split = getAttentionSplit(context.capability, *shape);
+    if (split &&
+        failed(addParts(group, context, *shape, *split, name, lowered)))
+      return group.emitError("cannot build a kernel for ") << *shape->op;
+    SmallVector<QueryClass, 2> classes;
+    if (!split || !split->conditions.empty())
+      classes = getClasses(context.capability, *shape);
     if (int64_t block = transposeValues(classes, *shape))
       if (failed(addTransposedValues(group, context, *shape, classes, block,
                                      lowered)))
         return group.emitError("cannot build a kernel for ") << *shape->op;
     LaunchBuilder launch(group, context);
     launch.setTemporaries(lowered.temporaries);
+    if (split && failed(buildMergeKernel(launch, *shape, *split)))
+      return group.emitError("cannot build a kernel for ") << *shape->op;
     for (const QueryClass &queries : classes) {
       SmallVector<tile::ScheduleAttr> listed;
       for (const AttentionSchedule &schedule : queries.schedules)
@@ -447,8 +485,10 @@ public:
                                    build)))
         return group.emitError("cannot build a kernel for ") << *shape->op;
     }
-    lowered.launches.push_back(launch.finish(
-        name, getFlops(*shape, classes.back().schedules.front())));
+    AffineExpr flops;
+    if (!classes.empty())
+      flops = getFlops(*shape, classes.back().schedules.front());
+    lowered.launches.push_back(launch.finish(name, flops));
     return lowered;
   }
 };

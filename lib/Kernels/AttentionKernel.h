@@ -68,6 +68,10 @@ struct AttentionShape {
   graph::Access maskAccess;
 };
 
+/// Whether a GPU's matrix unit multiplies rows of queries: heads are whole
+/// steps of its k, and sums of long ones would leave no registers.
+bool takesRows(const Capability &capability, const AttentionShape &shape);
+
 /// The table of the shape's block list for one schedule.
 AttentionBlocks getAttentionBlocks(const AttentionShape &shape,
                                    const AttentionSchedule &schedule);

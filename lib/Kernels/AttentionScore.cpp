@@ -49,6 +49,19 @@ Value AttentionScore::finishLogits(KernelBuilder &, Value product,
   return product;
 }
 
+/// The axis of parts in what is merged.
+static constexpr int64_t kPartAxis = 1;
+
+static Value sumParts(ImplicitLocOpBuilder &b, Value parts) {
+  return tile::ReduceOp::create(b, tile::Combine::Add, parts, kPartAxis);
+}
+
+void AttentionScore::merge(KernelBuilder &kernel, ArrayRef<Value> parts,
+                           MutableArrayRef<Value> state) const {
+  ImplicitLocOpBuilder &b = kernel.getBuilder();
+  state[0] = arith::AddFOp::create(b, state[0], sumParts(b, parts[0]));
+}
+
 namespace {
 
 /// State: running maximum, running sum, output. Where logits are only products,
@@ -105,6 +118,8 @@ public:
   double getHidden() const override { return -kInfinity; }
   bool hidesBeyond() const override { return true; }
 
+  unsigned getNumStatistics() const override { return 2; }
+
   // The maximum starts at the lowest finite number, so that rows that see no
   // key subtract it instead of making NaN of two infinities; at a power of two
   // where it is scaled, so that the product is finite and exact.
@@ -135,6 +150,27 @@ public:
     state[2] =
         arith::MulFOp::create(b, state[2], repeat(kernel, factor, state[2]));
     return weights;
+  }
+
+  // As a block of keys, whose logits are the parts' maxima.
+  void merge(KernelBuilder &kernel, ArrayRef<Value> parts,
+             MutableArrayRef<Value> state) const override {
+    ImplicitLocOpBuilder &b = kernel.getBuilder();
+    Value sum = state[1], output = state[2];
+    Value most =
+        tile::ReduceOp::create(b, tile::Combine::Max, parts[0], kPartAxis);
+    Value newMax = arith::MaximumFOp::create(b, state[0], most);
+    Value weights = power(kernel, subtract(kernel, parts[0], newMax));
+    Value factor = power(kernel, subtract(kernel, state[0], newMax));
+    auto add = [&](Value old, Value scale, Value its, Value weight) -> Value {
+      its = sumParts(b, arith::MulFOp::create(b, its, weight));
+      return math::FmaOp::create(b, old, scale, its);
+    };
+    Value each = tile::BroadcastOp::create(b, parts[2].getType(), weights,
+                                           b.getDenseI64ArrayAttr({0, 1}));
+    state[0] = newMax;
+    state[1] = add(sum, factor, parts[1], weights);
+    state[2] = add(output, repeat(kernel, factor, output), parts[2], each);
   }
 
   Value finish(KernelBuilder &kernel, ArrayRef<Value> state) const override {

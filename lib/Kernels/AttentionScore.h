@@ -47,6 +47,8 @@ public:
   /// sum of weights.
   virtual bool hidesBeyond() const = 0;
 
+  /// Tiles of the state before the output.
+  virtual unsigned getNumStatistics() const { return 0; }
   /// The state that is carried over blocks, before the first one: tiles
   /// [queries], then the output.
   virtual llvm::SmallVector<mlir::Value>
@@ -55,6 +57,11 @@ public:
   /// for them.
   virtual mlir::Value apply(KernelBuilder &kernel, mlir::Value logits,
                             llvm::MutableArrayRef<mlir::Value> state) const = 0;
+  /// Adds to the state, of queries in rows, what others of their keys have come
+  /// to: tiles [queries, parts], then the outputs [queries, parts, size]. The
+  /// plain sum of outputs, where that is all the state.
+  virtual void merge(KernelBuilder &kernel, llvm::ArrayRef<mlir::Value> parts,
+                     llvm::MutableArrayRef<mlir::Value> state) const;
   /// The output of the state after the last block.
   virtual mlir::Value finish(KernelBuilder &kernel,
                              llvm::ArrayRef<mlir::Value> state) const = 0;

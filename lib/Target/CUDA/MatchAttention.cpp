@@ -250,6 +250,9 @@ std::optional<AttentionChain> cuda::matchAttention(tile::KernelOp kernel,
     return std::nullopt;
   if (!matchLoops(chain, reason))
     return std::nullopt;
+  // Few queries wait for memory alone: nothing is missing.
+  if (typeOf(chain.loops.front().scores.getResult()).getDimSize(0) < kWgmmaRows)
+    return reason.clear(), std::nullopt;
   if (products != 2 * int64_t(chain.loops.size()))
     return reason = "it multiplies outside of its loops", std::nullopt;
   if (!matchOperands(chain, reason) || !matchCarried(chain, reason) ||
