@@ -6,10 +6,11 @@ import numpy as np
 ONNX_TYPES = {"f16": 10, "bf16": 16, "f32": 1}
 
 
-def save(path, dtype, inputs, nodes, output, weights=()):
+def save(path, dtype, inputs, nodes, output, weights=(), kept=()):
     """Inputs map names to dims, numbers or names. Nodes are (op, inputs,
     attributes), of which None is the result of the node before; the last one's
-    is the output `y`. Weights map names to arrays, of `dtype` if floating."""
+    is the output `y`. Weights map names to arrays, of `dtype` if floating. `kept`:
+    numbers of nodes whose results, t0, t1, ..., are outputs, too, of y's dims."""
     import onnx
     from onnx import helper, numpy_helper
     kind = ONNX_TYPES[dtype]
@@ -32,7 +33,8 @@ def save(path, dtype, inputs, nodes, output, weights=()):
         made, "benchmark",
         [helper.make_tensor_value_info(name, kind, dims)
          for name, dims in inputs.items()],
-        [helper.make_tensor_value_info("y", kind, output)], initializers)
+        [helper.make_tensor_value_info(name, kind, output)
+         for name in ("y", *(f"t{i}" for i in kept))], initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)])
     model.ir_version = 10
     onnx.save(model, path)

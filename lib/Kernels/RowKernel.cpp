@@ -33,6 +33,7 @@ struct RowAnalysis {
 
   void permute(ArrayRef<int64_t> axes, bool reverse);
   void setResultAccess(ArrayRef<int64_t> axes);
+  bool isPrologue(Value value) const;
   LogicalResult setYieldAccesses();
   LogicalResult addStores();
   LogicalResult addLeaves(Value value, const graph::Access &access);
@@ -86,8 +87,24 @@ void RowAnalysis::setResultAccess(ArrayRef<int64_t> axes) {
         graph::prepend(graph::ViewStep::getReshape(kept), problem.resultAccess);
 }
 
+/// Whether `value` is computed before the root, which gives something for each
+/// of its elements.
+bool RowAnalysis::isPrologue(Value value) const {
+  auto isSame = [&](Value its) {
+    return llvm::equal(context.dimsOf(its), problem.inputDims,
+                       graph::isSameSize);
+  };
+  Operation *op = value.getDefiningOp();
+  return op && op->isBeforeInBlock(problem.root) && isSame(value) &&
+         isSame(problem.getResult());
+}
+
 LogicalResult RowAnalysis::setYieldAccesses() {
   for (Value value : group.getYield().getValues()) {
+    if (isPrologue(value)) {
+      problem.yieldAccesses.push_back(problem.spaceAccess);
+      continue;
+    }
     auto access = graph::getAccessFrom(
         problem.getResult(), problem.resultAccess, value, context.dimsOf);
     if (!access) {

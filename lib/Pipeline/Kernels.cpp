@@ -40,6 +40,9 @@ void lathe::buildKernelsPipeline(OpPassManager &passes,
   if (capability.matrixUnit &&
       capability.kind == kernels::Capability::Kind::Cpu)
     passes.addNestedPass<func::FuncOp>(graph::createPitchRowsPass());
+  // Rows stay in registers, and kernels wait for memory.
+  if (capability.kind == kernels::Capability::Kind::Gpu)
+    passes.addNestedPass<func::FuncOp>(graph::createJoinNormsPass());
   passes.addPass(createConvertGraphToPlanPass(capability, schedules,
                                               /*emitRemarks=*/true));
   passes.addPass(createCanonicalizerPass());

@@ -389,6 +389,21 @@ def NarrowActivationsPass
   ];
 }
 
+def JoinNormsPass : Pass<"graph-join-norms", "::mlir::func::FuncOp"> {
+  let summary = "Compute a sum, and its norm, in one kernel";
+  let description = [{
+    After `--graph-form-groups`, for machines whose programs keep whole rows: a
+    pointwise group of few ops, whose result a norm or a softmax along rows of
+    at most 16384 elements combines and others read later, joins the group of
+    the norm, which then has its result as a second one. It is not read again.
+
+    Numeric contract: the norm's input is not rounded to f16 or bf16.
+  }];
+  let statistics = [
+    Statistic<"numJoined", "joined", "groups that joined that of a norm">
+  ];
+}
+
 def PitchRowsPass : Pass<"graph-pitch-rows", "::mlir::func::FuncOp"> {
   let summary = "Keep rows of tensors between groups off the same cache sets";
   let description = [{
