@@ -12,6 +12,7 @@
 
 #include "dialects/Graph/Transforms/PassUtils.h"
 #include "dialects/Graph/Transforms/Passes.h"
+#include "dialects/Graph/Transforms/Rounding.h"
 
 namespace lathe::graph {
 #define GEN_PASS_DEF_NARROWACTIVATIONSPASS
@@ -54,9 +55,11 @@ static bool needsWide(OpOperand &use) {
 /// Whether groups are all that reads `value`, and take it rounded.
 static bool isNarrowable(Value value) {
   return getElementTypeOrSelf(value).isF32() && !value.use_empty() &&
-         llvm::all_of(value.getUses(), [](OpOperand &use) {
-           return isa<GroupOp>(use.getOwner()) && !needsWide(use);
-         });
+         llvm::all_of(value.getUses(),
+                      [](OpOperand &use) {
+                        return isa<GroupOp>(use.getOwner()) && !needsWide(use);
+                      }) &&
+         !mustBeExact(value);
 }
 
 /// The contraction that a group is for, if all of its products are integer.
@@ -160,10 +163,12 @@ void NarrowActivationsPass::runOnOperation() {
   FailureOr<FloatType> narrow = parseNarrowType(getOperation(), type);
   if (failed(narrow))
     return signalPassFailure();
+  Origins origins(getOperation());
   for (GroupOp group : getOperation().getOps<GroupOp>())
     for (OpResult value : group.getResults()) {
       if (!isNarrowable(value) ||
-          (onlyQuantized && !isQuantizedTensor(value))) {
+          (onlyQuantized ? !isQuantizedTensor(value)
+                         : !origins.carriesData(value))) {
         ++numKept;
         continue;
       }

@@ -10,6 +10,7 @@
 
 #include "dialects/Graph/Transforms/PassUtils.h"
 #include "dialects/Graph/Transforms/Passes.h"
+#include "dialects/Graph/Transforms/Rounding.h"
 
 namespace lathe::graph {
 #define GEN_PASS_DEF_NARROWWEIGHTSPASS
@@ -57,8 +58,10 @@ void NarrowWeightsPass::runOnOperation() {
   Attribute encoding = NarrowAttr::get(&getContext(), *narrow);
   getOperation().walk([&](ContractOp op) {
     OpBuilder builder(op);
+    bool isExact = mustBeExact(op.getResult());
     for (OpOperand &weight : op.getWeightsMutable()) {
-      Value encoded = encode(weight.get(), encoding, builder);
+      Value encoded =
+          isExact ? Value() : encode(weight.get(), encoding, builder);
       if (encoded)
         weight.set(encoded);
       ++(encoded ? numNarrowed : numKept);

@@ -344,7 +344,9 @@ def NarrowWeightsPass
   let summary = "Store the f32 weights of contractions in a narrower float";
   let description = [{
     Constant f32 weights without an encoding get `#graph.narrow`. Nothing is
-    converted here: that happens when the bundle is written.
+    converted here: that happens when the bundle is written. Frequencies that
+    positions are multiplied with, and other weights whose products become
+    angles or are rounded, stay as they are.
 
     Numeric contract: each weight is rounded once, to nearest even.
   }];
@@ -367,7 +369,10 @@ def NarrowActivationsPass
     residual sums and accumulators stay in f32; what shrinks is memory traffic,
     and products of two narrow operands become the machine's own. Inputs,
     outputs, constants, attention masks and what convolutions and pools read
-    keep their types.
+    keep their types. So does what would not survive it: numbers that are made
+    of integers, sizes and constants alone (positions, angles, and their sines,
+    which cost nothing beside the layers), and any tensor that becomes an angle
+    or meets a step before it is summed up (Rounding.h).
 
     With `only-quantized`, only those that groups of integer products alone
     read, to quantize them, and queries, keys and values that are integer

@@ -126,3 +126,69 @@ func.func @attention(%x: tensor<2x3x64x64xf32>) -> tensor<2x3x64x64xf32> {
        tensor<2x3x64x64xf32>) -> tensor<2x3x64x64xf32>
   return %2 : tensor<2x3x64x64xf32>
 }
+
+// Positions are made of integers, and so are the angles that they are
+// multiplied to: in bf16 they would be multiples of 2 above 256.
+// CHECK-LABEL: func.func @positions(
+// CHECK: graph.group contract
+// CHECK-NOT: bf16
+// CHECK: return
+func.func @positions(%p: tensor<?x?xi64>
+    {graph.dims = affine_map<()[s0, s1] -> (s0, s1)>}) -> tensor<?x?x8xf32>
+    attributes {graph.symbols = ["batch", "seq"]} {
+  %f = graph.constant dense<[[[1.0], [0.3], [0.1], [0.03]]]>
+    : tensor<1x4x1xf32> : tensor<1x4x1xf32>
+  %0 = graph.cast %p : tensor<?x?xi64> -> tensor<?x?xf32>
+  %1 = graph.reshape %0 to affine_map<()[s0, s1] -> (s0, 1, s1)>
+    : tensor<?x?xf32> -> tensor<?x1x?xf32>
+  %2 = graph.matmul %f, %1
+    : (tensor<1x4x1xf32>, tensor<?x1x?xf32>) -> tensor<?x4x?xf32>
+  %3 = graph.transpose %2 [0, 2, 1] : tensor<?x4x?xf32> -> tensor<?x?x4xf32>
+  %4 = graph.concat %3, %3 axis 2
+    : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x8xf32>
+  %5 = graph.cos %4 : tensor<?x?x8xf32>
+  return %5 : tensor<?x?x8xf32>
+}
+
+// Angles of an input, which two groups read, and one that reads them turned.
+// CHECK-LABEL: func.func @angles(
+// CHECK-NOT: bf16
+// CHECK: return
+func.func @angles(%t: tensor<6x1xf32>)
+    -> (tensor<6x4xf32>, tensor<6x4xf32>, tensor<4x6xf32>) {
+  %f = graph.constant dense<[1.0, 0.3, 0.1, 0.03]> : tensor<4xf32>
+    : tensor<4xf32>
+  %0 = graph.mul %t, %f : (tensor<6x1xf32>, tensor<4xf32>) -> tensor<6x4xf32>
+  %1 = graph.sin %0 : tensor<6x4xf32>
+  %2 = graph.cos %0 : tensor<6x4xf32>
+  %3 = graph.transpose %0 [1, 0] : tensor<6x4xf32> -> tensor<4x6xf32>
+  %4 = graph.tan %3 : tensor<4x6xf32>
+  return %1, %2, %4 : tensor<6x4xf32>, tensor<6x4xf32>, tensor<4x6xf32>
+}
+
+// Steps: a count that becomes an index, but not a sign, which rounding keeps.
+// CHECK-LABEL: func.func @steps(
+// CHECK: graph.group scan
+// CHECK-SAME: -> tensor<1x300xf32>
+// CHECK: graph.gather
+// CHECK: graph.group pointwise
+// CHECK-SAME: -> tensor<1x300xbf16>
+// CHECK: return
+func.func @steps(%t: tensor<300x40xf32>, %m: tensor<1x300xf32>)
+    -> (tensor<1x300x40xf32>, tensor<1xf32>, tensor<1xf32>) {
+  %zero = graph.constant dense<0.0> : tensor<f32> : tensor<f32>
+  %0 = graph.cumulate %m axis 1 : tensor<1x300xf32>
+  %1 = graph.reduce max %0 axes [1] : tensor<1x300xf32> -> tensor<1xf32>
+  %2 = graph.cast %0 : tensor<1x300xf32> -> tensor<1x300xi64>
+  %3 = graph.gather %t, %2 axis 0
+    : (tensor<300x40xf32>, tensor<1x300xi64>) -> tensor<1x300x40xf32>
+  %4 = graph.exp %m : tensor<1x300xf32>
+  %5 = graph.compare gt %4, %zero
+    : (tensor<1x300xf32>, tensor<f32>) -> tensor<1x300xi1>
+  %6 = graph.select %5, %4, %zero
+    : (tensor<1x300xi1>, tensor<1x300xf32>, tensor<f32>) -> tensor<1x300xf32>
+  %7 = graph.reduce sum %6 axes [1] : tensor<1x300xf32> -> tensor<1xf32>
+  %8 = graph.reduce max %4 axes [1] : tensor<1x300xf32> -> tensor<1xf32>
+  %9 = graph.add %7, %8 : (tensor<1xf32>, tensor<1xf32>) -> tensor<1xf32>
+  return %3, %1, %9 : tensor<1x300x40xf32>, tensor<1xf32>, tensor<1xf32>
+}

@@ -45,3 +45,15 @@ func.func @kept(%x: tensor<3x8xf32>, %y: tensor<8x6xf32>, %z: tensor<3x8xf64>)
     : (tensor<3x8xf64>, tensor<8x6xf64>) -> tensor<3x6xf64>
   return %0, %1, %2 : tensor<3x6xf32>, tensor<3x6xf32>, tensor<3x6xf64>
 }
+
+// Frequencies whose products with positions are angles.
+// CHECK-LABEL: func.func @frequencies(
+// CHECK-NOT: graph.narrow
+// CHECK: return
+func.func @frequencies(%x: tensor<3x1xf32>) -> tensor<3x6xf32> {
+  %w = graph.constant dense_resource<f> : tensor<1x6xf32> : tensor<1x6xf32>
+  %0 = graph.contract %x, %w [#graph.branch<>]
+    : (tensor<3x1xf32>, tensor<1x6xf32>) -> tensor<3x6xf32>
+  %1 = graph.sin %0 : tensor<3x6xf32>
+  return %1 : tensor<3x6xf32>
+}
