@@ -382,12 +382,13 @@ Error Compilation::planVariants() {
 
 Error Compilation::compileVariants() {
   begin("target", 0.4);
-  std::vector<std::string> errors(variants.size());
+  std::vector<std::string> errors(variants.size()), taken(variants.size());
   llvm::ThreadPoolTaskGroup group(threads);
-  for (auto [variant, error] : llvm::zip_equal(variants, errors)) {
-    std::string kernels = takeKernels(variant);
+  for (auto [variant, error, kernels] :
+       llvm::zip_equal(variants, errors, taken)) {
+    kernels = takeKernels(variant);
     group.async([this, &variant = variant, &error = error,
-                 kernels = std::move(kernels)] {
+                 &kernels = std::as_const(kernels)] {
       if (Error failure = compileKernels(
               kernels, variant, registry,
               [this](Diagnostic &diagnostic) { receive(diagnostic); }))
@@ -398,6 +399,16 @@ Error Compilation::compileVariants() {
   for (const std::string &error : errors)
     if (!error.empty())
       return failure(error);
+  end();
+  if (!options.timeKernels)
+    return Error::success();
+  begin("kernel times", 0.6);
+  for (const auto &[variant, kernels] : llvm::zip_equal(variants, taken)) {
+    auto times = timeKernels(kernels, variant, registry);
+    if (!times)
+      return times.takeError();
+    llvm::append_range(result.kernelTimes, *times);
+  }
   end();
   return Error::success();
 }

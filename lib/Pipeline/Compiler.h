@@ -61,6 +61,8 @@ struct CompileOptions {
   std::string dumpDirectory;
   /// How many threads compile; 0: one for each core. No effect on the bytes.
   unsigned jobs = 0;
+  /// Then compiles each kernel once more, by itself, for the report.
+  bool timeKernels = false;
   /// Recorded in the bundle; empty: nothing is.
   std::string producer = "lathe";
 };
@@ -89,6 +91,12 @@ struct CompileReport {
     double seconds;
   };
   std::vector<Stage> stages;
+  /// A kernel compiled alone, by one thread, from tiles to what is loaded.
+  struct Kernel {
+    std::string level, symbol;
+    double seconds;
+  };
+  std::vector<Kernel> kernelTimes; ///< With CompileOptions::timeKernels.
   uint64_t bundleBytes = 0;
   uint64_t constantBytes = 0;
   unsigned kernels = 0; ///< Of all variants together.

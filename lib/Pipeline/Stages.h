@@ -110,6 +110,12 @@ compileKernels(llvm::StringRef kernels, CompiledVariant &variant,
                const mlir::DialectRegistry &registry,
                llvm::function_ref<void(mlir::Diagnostic &)> onDiagnostic);
 
+/// How long each of them takes by itself: one after the other, since a machine
+/// with all cores busy times nothing.
+llvm::Expected<std::vector<CompileReport::Kernel>>
+timeKernels(llvm::StringRef kernels, const CompiledVariant &variant,
+            const mlir::DialectRegistry &registry);
+
 //===-- 5: Bundle
 //-------------------------------------------------------------//
 

@@ -8,6 +8,7 @@
 #include "mlir/Bytecode/BytecodeWriter.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/raw_ostream.h"
+#include <chrono>
 
 using namespace mlir;
 using namespace lathe;
@@ -57,6 +58,8 @@ lathe::resolveTarget(const TargetRequest &request) {
       levels.emplace_back(target, level);
   return levels;
 }
+
+static const char doesNotParse[] = "the kernels do not survive serialization";
 
 static bundle::LaunchValue toBundle(const LaunchValue &value) {
   return {value.factor, value.scalar ? int32_t(*value.scalar) : -1};
@@ -115,6 +118,32 @@ std::string lathe::takeKernels(CompiledVariant &variant) {
   return bytes;
 }
 
+Expected<std::vector<CompileReport::Kernel>>
+lathe::timeKernels(StringRef kernels, const CompiledVariant &variant,
+                   const DialectRegistry &registry) {
+  std::vector<CompileReport::Kernel> times;
+  for (const std::unique_ptr<bundle::KernelT> &kernel : variant.kernels) {
+    MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+    ScopedDiagnosticHandler quiet(&context, [](Diagnostic &) {});
+    auto module = parseSourceString<ModuleOp>(kernels, &context);
+    if (!module)
+      return llvm::createStringError(doesNotParse);
+    for (auto other :
+         llvm::make_early_inc_range(module->getOps<tile::KernelOp>()))
+      if (other.getSymName() != kernel->symbol)
+        other.erase();
+    auto start = std::chrono::steady_clock::now();
+    Expected<TargetObject> object =
+        variant.target->compile(*module, variant.level, TargetOptions());
+    std::chrono::duration<double> taken =
+        std::chrono::steady_clock::now() - start;
+    if (!object)
+      return object.takeError();
+    times.push_back({variant.level.name, kernel->symbol, taken.count()});
+  }
+  return times;
+}
+
 Error lathe::compileKernels(
     StringRef kernels, CompiledVariant &variant,
     const DialectRegistry &registry,
@@ -126,7 +155,7 @@ Error lathe::compileKernels(
   });
   auto module = parseSourceString<ModuleOp>(kernels, &context);
   if (!module)
-    return llvm::createStringError("the kernels do not survive serialization");
+    return llvm::createStringError(doesNotParse);
   Expected<TargetObject> object =
       variant.target->compile(*module, variant.level, TargetOptions());
   if (!object)

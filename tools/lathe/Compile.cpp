@@ -89,6 +89,11 @@ static cl::opt<unsigned>
          cl::desc("Threads that compile (default: one for each core). The "
                   "bundle does not depend on it"),
          cl::sub(parser), cl::cat(optionCategory));
+static cl::opt<bool>
+    kernelTimes("kernel-times",
+                cl::desc("Then compile each kernel by itself, and print how "
+                         "long that takes"),
+                cl::sub(parser), cl::cat(optionCategory));
 // Between 'lathe tune' and this program: the dims that it has sizes for.
 static cl::opt<bool> tuned("tuned", cl::Hidden, cl::sub(parser));
 static cl::list<std::string> tunedDims("tuned-dim", cl::Hidden,
@@ -119,6 +124,7 @@ static Expected<CompileOptions> readOptions() {
   options.allSchedules = allSchedules;
   options.plainSums = plainSums;
   options.uncheckedIndices = uncheckedIndices;
+  options.timeKernels = kernelTimes;
   options.dumpDirectory = dumpDirectory;
   if (jobs.getNumOccurrences() && jobs == 0)
     return usageError("--jobs: at least 1 is needed, 0 was given");
@@ -134,6 +140,16 @@ static void printStages(const CompileReport &report) {
   for (const CompileReport::Stage &stage : report.stages)
     table.addRow({stage.name, formatSeconds(stage.seconds)});
   table.print(errs());
+}
+
+static void printKernels(CompileReport report) {
+  llvm::sort(report.kernelTimes, [](const auto &a, const auto &b) {
+    return a.seconds > b.seconds;
+  });
+  Table table({"kernel", "level", ">time"});
+  for (const CompileReport::Kernel &kernel : report.kernelTimes)
+    table.addRow({kernel.symbol, kernel.level, formatSeconds(kernel.seconds)});
+  table.print(outs());
 }
 
 static Error run() {
@@ -171,6 +187,8 @@ static Error run() {
     errs() << escapeControls(StringRef(warnings).drop_front(), true) << '\n';
   if (isVerbose)
     printStages(*report);
+  if (!report->kernelTimes.empty())
+    printKernels(*report);
   if (!pagePath.empty())
     if (Error error = writeReport(pagePath, modelPath, bundlePath, *report,
                                   log.getMessages()))

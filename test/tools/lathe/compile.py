@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import numpy as np
@@ -57,6 +58,14 @@ def check_outputs():
     for part in ("<svg", "m.onnx", "Kernels of", "Where the time went"):
         assert part in page, part
     assert "http" not in page  # self-contained
+
+    # Each kernel of each level has a time of its own.
+    times = lathe("compile", "m.onnx", "-o", "r.lathe", "--kernel-times")
+    header, *rows, last = times.splitlines()
+    assert header.split() == ["kernel", "level", "time"], times
+    kernels = re.search(r" (\d+) kernels? in (\d+) variants?", last)
+    assert len(rows) == int(kernels[1]), times
+    assert len({row.split()[1] for row in rows}) == int(kernels[2]), times
 
     # The error of each encoded weight is stated.
     done = subprocess.run(
