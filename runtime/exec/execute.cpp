@@ -184,8 +184,10 @@ Status Context::runInternal(Span<const int64_t> symbolValues,
   if (queue && isTimed) {
     LATHE_TRY(queue->mark(lathe_profile_t::beginMark));
     // The device, idle until now, has come there at once.
-    if (profile)
+    if (profile) {
+      LATHE_TRY(queue->mark(lathe_profile_t::secondMark));
       profile->beginNs = now();
+    }
   }
   LATHE_TRY(runSteps(profile));
   LATHE_TRY(finishOutputs());

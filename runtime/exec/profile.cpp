@@ -18,7 +18,7 @@ Status lathe_profile_t::begin(size_t capacity, uint64_t ns) {
   numSteps = 0;
   totalNs = arenaBytes = 0;
   beginNs = ns;
-  numMarks = endMark + 1;
+  numMarks = secondMark + 1;
   return steps.size() >= capacity ? ok() : steps.allocate(allocator, capacity);
 }
 
@@ -43,12 +43,16 @@ Status lathe_profile_t::endLaunch(lathe_profile_step_t step, Queue *queue) {
 
 Status lathe_profile_t::end(Queue *queue) {
   totalNs = now() - beginNs;
+  uint64_t markNs = 0;
+  if (queue)
+    LATHE_TRY(queue->elapsed(beginMark, secondMark, &markNs));
   for (size_t i = 0; queue && i < numSteps; ++i) {
     lathe_profile_step_t &step = steps[i];
     if (step.ns != notYet)
       continue;
     auto mark = static_cast<uint32_t>(step.start_ns);
     LATHE_TRY(queue->elapsed(mark, mark + 1, &step.ns));
+    step.ns -= step.ns < markNs ? step.ns : markNs;
     LATHE_TRY(queue->elapsed(beginMark, mark, &step.start_ns));
   }
   return ok();

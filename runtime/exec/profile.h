@@ -10,8 +10,9 @@ struct lathe_profile_t {
   explicit lathe_profile_t(const lathe::rt::Allocator &allocator)
       : allocator(allocator) {}
 
-  // In the queue of a run: where it begins and ends. Launches have those after.
-  static constexpr uint32_t beginMark = 0, endMark = 1;
+  // In the queue of a run: where it begins and ends, and another one right
+  // after the first, since marks take time, too. Launches have those after.
+  static constexpr uint32_t beginMark = 0, endMark = 1, secondMark = 2;
 
   /// Forgets what was recorded and makes room for `capacity` steps of a run
   /// that began at `ns` of the host's clock.
