@@ -69,11 +69,21 @@ def random_weights(shape, seed, scale):
 
 # Preparing -------------------------------------------------------------------
 
+def find_lathe():
+    """The program of $LATHE_BUILD or of the checkout, which may be an archive of
+    `make dist`."""
+    build = os.environ.get("LATHE_BUILD", os.path.join(ROOT, "build"))
+    lathe = os.path.join(build, "bin", "lathe")
+    if not os.path.exists(lathe):
+        sys.exit(f"{lathe} is not there; 'make build' makes it, and $LATHE_BUILD "
+                 "names another folder")
+    return lathe
+
+
 def prepare(cases, folder):
     """Writes and compiles all cases; says what fails, and goes on."""
+    lathe = find_lathe()
     os.makedirs(folder, exist_ok=True)
-    lathe = os.path.join(os.environ.get("LATHE_BUILD", os.path.join(ROOT, "build")),
-                         "bin", "lathe")
     failed = 0
     for case in {case.bundle: case for case in cases}.values():
         model = os.path.join(folder, case.bundle + ".onnx")
@@ -234,6 +244,26 @@ HEADER = ["case", "peer", "us", "Lathe is faster by", "TFLOP/s", "GB/s",
           "of floor", "error"]
 
 
+def print_means(rows):
+    """The geometric mean of Lathe's ratio to each peer."""
+    ratios = collections.defaultdict(list)
+    for _, peer, _, ratio, *_ in rows:
+        if ratio:
+            ratios[peer.removesuffix(" (launched)")].append(float(ratio))
+    for peer, values in ratios.items():
+        print(f"beside {peer}: {statistics.geometric_mean(values):.2f} times as "
+              f"fast, {min(values):.2f} to {max(values):.2f}, in {len(values)} cases")
+
+
+def require_gpu():
+    try:
+        import torch
+    except ImportError:
+        sys.exit("this needs PyTorch; --prepare does not")
+    if not torch.cuda.is_available():
+        sys.exit("PyTorch finds no GPU here")
+
+
 def main(cases, doc):
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -243,17 +273,23 @@ def main(cases, doc):
     parser.add_argument("--only", default="", help="cases that match this regex")
     arguments = parser.parse_args()
     cases = [case for case in cases if re.search(arguments.only, case.name)]
+    if not cases:
+        sys.exit(f"no case matches '{arguments.only}'")
     if arguments.prepare:
         sys.exit(prepare(cases, arguments.folder))
+    require_gpu()
     import torch
     limits = measure_limits()
     print(f"{torch.cuda.get_device_name()}; floor: {limits[0]:.0f} TFLOP/s "
           f"(cuBLAS, f16, 8192^3), {limits[1]:.0f} GB/s (copy or neg); torch "
           f"{torch.__version__}")
-    rows = []
+    rows, failed = [], 0
     for case in cases:
         try:
             rows += measure(case, arguments.folder, limits)
         except Exception as error:  # pylint: disable=broad-except
             print(f"{case.name}: {type(error).__name__}: {error}")
+            failed += 1
     print_table(HEADER, rows)
+    print_means(rows)
+    sys.exit(failed != 0)
