@@ -499,8 +499,21 @@ static void eraseDeadOps(tile::KernelOp kernel) {
   });
 }
 
+/// A buffer of a weight that no kernel reads need not be stored.
+void LaunchBuilder::eraseUnusedReads() {
+  for (size_t i = reads.size(); i-- > 0;) {
+    bool isUsed = llvm::any_of(kernels, [&](const auto &kernel) {
+      return !kernel->choice.kernel.getBody().getArgument(i).use_empty();
+    });
+    if (isUsed)
+      continue;
+    reads.erase(reads.begin() + i);
+    for (auto &kernel : kernels)
+      kernel->choice.kernel.getBody().eraseArgument(i);
+  }
+}
+
 void LaunchBuilder::complete(tile::KernelOp kernel) {
-  eraseDeadOps(kernel);
   MLIRContext *mlirContext = group.getContext();
   SmallVector<Attribute> attrs(kernel.getBody().getNumArguments(),
                                DictionaryAttr::get(mlirContext));
@@ -527,6 +540,9 @@ void LaunchBuilder::complete(tile::KernelOp kernel) {
 
 LaunchSpec LaunchBuilder::finish(StringRef name, AffineExpr flops) {
   LaunchSpec spec;
+  for (auto &kernel : kernels)
+    eraseDeadOps(kernel->choice.kernel);
+  eraseUnusedReads();
   for (auto &kernel : kernels) {
     complete(kernel->choice.kernel);
     kernel->choice.kernel = context.cache.intern(kernel->choice.kernel, name);

@@ -188,6 +188,7 @@ private:
   unsigned getPosition(llvm::SmallVectorImpl<BufferRef> &refs, unsigned offset,
                        const BufferRef &ref);
   unsigned getScalarPosition(mlir::AffineExpr expr);
+  void eraseUnusedReads();
   void complete(tile::KernelOp kernel);
 
   graph::GroupOp group;

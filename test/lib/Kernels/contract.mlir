@@ -268,3 +268,22 @@ func.func @matrix_unit(
       -> tensor<?x64xf32>
   return %0 : tensor<?x64xf32>
 }
+
+// -----
+
+// Where inputs are floats there are no offsets: the sums of columns are neither
+// read nor stored.
+
+// CHECK: plan.program @decoded
+// CHECK-NOT: buffer "sums"
+// CHECK: tile.kernel @linear_128x64(
+func.func @decoded(%x: tensor<4x128xf32> {graph.name = "x"})
+    -> (tensor<4x64xf32> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %w = graph.constant dense_resource<q> : tensor<128x64xf32>
+    : tensor<128x64xf32, #graph.int8<axis = 1, group = 64>>
+  %0 = graph.contract %x, %w [#graph.branch<>]
+    : (tensor<4x128xf32>, tensor<128x64xf32, #graph.int8<axis = 1, group = 64>>)
+      -> tensor<4x64xf32>
+  return %0 : tensor<4x64xf32>
+}
