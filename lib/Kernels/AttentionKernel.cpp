@@ -77,6 +77,15 @@ private:
   Value getGroupVisible(Value groups, RankedTensorType type);
   std::pair<int64_t, int64_t> getWindow();
   Value loadTable(DenseElementsAttr table, Value row, int64_t column);
+  Value loadPlace(DenseElementsAttr table, Value row, int64_t column,
+                  Value most);
+  KeyBlock loadBlock(Value entry, bool isMasked);
+  /// Whether there are so many keys, which whole blocks of a list need.
+  bool hasBlock(int64_t size) const {
+    auto keys =
+        dyn_cast<AffineConstantExpr>(graph::canonicalizeSize(shape.keys));
+    return keys && keys.getValue() >= size;
+  }
   LogicalResult buildEpilogue(Value output);
 
   FailureOr<Value> evaluate(Value value, const graph::Access &access,
@@ -384,6 +393,32 @@ Value AttentionKernel::loadTable(DenseElementsAttr table, Value row,
                      {{row, kernel.getIndex(column)}, {}});
 }
 
+/// Number `column` of `row`, brought into [0, `most`]: a table may be damaged.
+Value AttentionKernel::loadPlace(DenseElementsAttr table, Value row,
+                                 int64_t column, Value most) {
+  Value place = arith::IndexCastOp::create(b, b.getIndexType(),
+                                           loadTable(table, row, column));
+  return clamp(place, kernel.getIndex(0), most);
+}
+
+/// Block `entry` of the list, inside whatever the table says.
+KeyBlock AttentionKernel::loadBlock(Value entry, bool isMasked) {
+  KeyBlock block;
+  block.size = isMasked ? schedule.edgeKeys : schedule.keys;
+  block.isMasked = isMasked;
+  Value most = kernel.getSize(shape.keys);
+  if (isMasked && !(blocks.isInside && hasBlock(block.size)))
+    block.end = most;
+  else
+    most = kernel.getSize(shape.keys - block.size);
+  block.first = loadPlace(blocks.entries, entry, 0, most);
+  if (schedule.valueBlock)
+    block.first = roundDown(block.first, block.size);
+  if (isMasked && blocks.groupLanes < schedule.lanes)
+    block.groups = loadTable(blocks.entries, entry, 1);
+  return block;
+}
+
 /// The entries in [begin, end) of the block list. An empty result is an error.
 SmallVector<Value> AttentionKernel::buildEntries(Value begin, Value end,
                                                  bool isMasked,
@@ -391,16 +426,7 @@ SmallVector<Value> AttentionKernel::buildEntries(Value begin, Value end,
   bool succeeded = true;
   auto body = [&](Value entry, ValueRange carried) {
     SmallVector<Value> next(carried);
-    KeyBlock block;
-    block.first = arith::IndexCastOp::create(
-        b, b.getIndexType(), loadTable(blocks.entries, entry, 0));
-    block.size = isMasked ? schedule.edgeKeys : schedule.keys;
-    block.isMasked = isMasked;
-    if (isMasked && !blocks.isInside)
-      block.end = kernel.getSize(shape.keys);
-    if (isMasked && blocks.groupLanes < schedule.lanes)
-      block.groups = loadTable(blocks.entries, entry, 1);
-    succeeded = buildBlock(block, next);
+    succeeded = buildBlock(loadBlock(entry, isMasked), next);
     return next;
   };
   state = kernel.forEach(begin, end, kernel.getIndex(1), state, body);
@@ -418,10 +444,11 @@ SmallVector<Value> AttentionKernel::buildListed(SmallVector<Value> state) {
   if (shape.list.getHeads() > 1)
     row = kernel.add(tile, kernel.mul(list, kernel.getIndex(blocks.tiles + 1)));
   Value bounds[3];
+  Value entries = kernel.getIndex(blocks.entries.getType().getDimSize(0));
   for (int64_t i = 0; i < 3; ++i)
-    bounds[i] = arith::IndexCastOp::create(b, b.getIndexType(),
-                                           loadTable(blocks.rows, row, i));
-  state = buildEntries(bounds[0], bounds[1], /*isMasked=*/false, state);
+    bounds[i] = loadPlace(blocks.rows, row, i, entries);
+  if (hasBlock(schedule.keys))
+    state = buildEntries(bounds[0], bounds[1], /*isMasked=*/false, state);
   if (!state.empty())
     state = buildEntries(bounds[1], bounds[2], /*isMasked=*/true, state);
   return state;

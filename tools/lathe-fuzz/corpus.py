@@ -5,7 +5,7 @@
 
 writes FOLDER/onnx from the texts below (a new op, attribute or way of storing
 deserves a line here), FOLDER/folders, and FOLDER/bundles, compiled from both by
-BUILD/bin/lathe. Models that it does not compile serve as ONNX files alone.
+BUILD/bin/lathe, some with options (STORED). Models that it does not compile serve as ONNX files alone.
 """
 
 import os
@@ -158,6 +158,23 @@ MODELS = {
           a = Attention <is_causal = 1, softcap = 5.0> (q, k, v)
           y = RMSNormalization <axis = -1> (a, g)
         }""",
+    "listed": """
+        main (float[1, 2, 96, 8] q) => (float[1, 2, 96, 8] y) {
+          y = Attention <is_causal = 1> (q, q, q)
+        }""",
+    "encoded": """
+        main (float[n, 64] x) => (float[N, 64] y)
+        <float[64, 64] w = {WEIGHTS:4096}> { y = MatMul (x, w) }""",
+}
+
+# Ways of storing: bundles of these models, by options of `lathe compile`.
+STORED = {
+    "lists": ("listed", ["--attention-pattern", "window:block=16,local=2"]),
+    "int8": ("encoded", ["--weights", "int8"]),
+    "int4": ("encoded", ["--weights", "int4:64:zeros"]),
+    "ternary": ("encoded", ["--weights", "ternary"]),
+    "blocks": ("encoded", ["--weights", "block4x1:0.1"]),
+    "bf16": ("encoded", ["--precision", "bf16"]),
 }
 
 
@@ -171,7 +188,7 @@ def parse(text):
         head, tail = text.split("{WEIGHTS:", 1)
         count, tail = tail.split("}", 1)
         text = head + "{" + weights(count) + "}" + tail
-    opset = 23 if "RMSNormalization" in text else 20
+    opset = 23 if "= Attention" in text else 20
     head = f'<ir_version: 10, opset_import: ["" : {opset}, "test" : 1]>\n'
     model = parser.parse_model(head + text)
     for node in model.graph.node:
@@ -213,11 +230,12 @@ def main(build, folder):
         sources[kind] = folder / "folders" / kind
         subprocess.run([sys.executable, FOLDERS, kind, sources[kind]], check=True)
     lathe = os.path.join(build, "bin", "lathe")
-    for name, source in sources.items():
+    compiled = {name: (name, []) for name in sources} | STORED
+    for name, (source, options) in compiled.items():
         bundle = folder / "bundles" / f"{name}.lathe"
         done = subprocess.run(
-            [lathe, "compile", source, "-o", bundle, "--target",
-             "x86:cpu=x86-64-v3"], capture_output=True, text=True)
+            [lathe, "compile", sources[source], "-o", bundle, "--target",
+             "x86:cpu=x86-64-v3", *options], capture_output=True, text=True)
         if done.returncode:
             print(f"corpus: no bundle: {done.stderr.splitlines()[0]}")
     helper = os.path.join(build, "test", "runtime", "write-test-bundle")

@@ -8,13 +8,16 @@ than a kernel's, sizes that cut the last block, rows that see nothing.
 The oracle is the ONNX reference (NumPy). Sums of up to 300 terms in f32 agree to
 1e-5 of the largest value."""
 
+import json
 import os
 import sys
+import tempfile
 
 import numpy as np
+import onnx
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "Inputs"))
-from model_check import Model  # noqa: E402
+from model_check import LEVEL, Model, run  # noqa: E402
 
 RNG = np.random.default_rng(23)
 F = np.float32
@@ -114,6 +117,38 @@ def attention(mask, size, score="Softmax", form="where", heads=2, key_heads=None
     model.check(feed(1), feed(2), selection="block_list")
 
 
+def check_damaged(length, block, *options):
+    """Tables that lead out of the keys, or out of themselves, hurt no one else."""
+    model = Model(opset=23)
+    q, k, v = (model.input(name, F, [1, 2, length, 16]) for name in "qkv")
+    o = model.node("Attention", [q, k, v], is_causal=1)
+    model.output(o, F, 4)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model")
+        onnx.save(model.build(), path + ".onnx")
+        run("lathe", "compile", path + ".onnx", "-o", path + ".lathe", "--target",
+            "x86:cpu=" + LEVEL, "--attention-pattern",
+            f"s2:block={block},local=1,stride=3", *options)
+        with open(path + ".lathe", "rb") as file:
+            whole = file.read()
+        inspected = json.loads(run("lathe", "inspect", "--json", path + ".lathe").stdout)
+        tables = [(inspected["segments"][c["segment"]]["offset"] + c["offset"], c["size"])
+                  for c in inspected["constants"]]  # There are no weights.
+        assert tables
+        np.savez(path + ".in.npz", **{name: RNG.normal(size=(1, 2, length, 16)).astype(F)
+                                      for name in "qkv"})
+        for low, high in [(-2**31, 2**31), (0, 2**31), (-9, length + 9), (-9, 9)]:
+            damaged = bytearray(whole)
+            for offset, size in tables:
+                damaged[offset:offset + size] = RNG.integers(
+                    low, high, size // 4).astype("<i4").tobytes()
+            with open(path + ".lathe", "wb") as file:
+                file.write(damaged)
+            run("lathe", "run", path + ".lathe", "--inputs", path + ".in.npz",
+                "--outputs", path + ".out.npz", "--guard")
+            assert np.load(path + ".out.npz")[o].shape == (1, 2, length, 16)
+
+
 def main():
     # Blocks as large as a kernel's, and lists of each head.
     attention(blocks_of(2, 64, 256, 256), 32)
@@ -151,6 +186,9 @@ def main():
     requested("window:block=9,local=3", odd, 5, "Softmax", 2, 2)
     whole = pattern(1, 20, 128, lambda h, i, j: i == j, False)
     requested("window:block=128,local=1", whole, 4, "Sigmoid", 2, 2)
+    for length, block in [(256, 64), (250, 16), (20, 16), (300, 9)]:
+        check_damaged(length, block)
+        check_damaged(length, block, "--precision", "bf16")
 
 
 if __name__ == "__main__":
