@@ -41,10 +41,13 @@ public:
 
   /// Runs an internal entry: `given` are the values of its first symbols. The
   /// steps go to `profile` if there is one.
+  /// `mirrors`, if there are any, are where the host has what inputs in the
+  /// device's memory hold, or NULL.
   Status runInternal(Span<const int64_t> given,
                      Span<const lathe_tensor_t> inputs,
                      Span<const lathe_tensor_t> outputs,
-                     lathe_profile_t *profile);
+                     lathe_profile_t *profile,
+                     Span<uint8_t *const> mirrors = {});
 
   /// Reads one element of an output of the run that has just ended.
   Status readOutput(size_t output, void *to, size_t size);
@@ -182,6 +185,7 @@ private:
   Status placeInput(uint32_t buffer);
   bool hasRoomFor(Span<const lathe_tensor_t> inputTensors,
                   Span<const lathe_tensor_t> outputTensors) const;
+  bool needsRoom(const OutputState &output, const lathe_tensor_t *given) const;
   Status prepareTransfer(size_t output, const lathe_tensor_t *given);
   Status moveOperands(const bundle::Launch &launch);
   /// Brings what the step reads to the host, and with it what the host's steps
@@ -251,6 +255,7 @@ private:
   Array<Stack> stacks;
   Array<int64_t> given; // to the callee of one step
   Array<lathe_tensor_t> tensors;
+  Array<uint8_t *> mirrors;  // of `tensors`, on the host
   Array<int64_t> tensorDims; // of `tensors`, maxRank each
   Array<OutputState> outputs;
   Array<lathe_tensor_t> results;
@@ -262,6 +267,7 @@ private:
   // Of the run that is going on.
   Span<const lathe_tensor_t> callerInputs;
   Span<const lathe_tensor_t> callerOutputs;
+  Span<uint8_t *const> callerMirrors; // of inputs; may be empty
   Span<const int64_t> givenSymbols;
   bool keepResults = false; // in the memory of the device
   bool isTimed = false;     // by marks in the queue

@@ -45,9 +45,14 @@ Status Context::describeBuffer(uint32_t buffer, uint32_t tensor, bool toWrite) {
   if (!queue)
     return ok();
   Part part = partOf(buffer);
+  mirrors[tensor] = nullptr;
   if (toWrite)
     return residences.writeOnDevice(part);
-  if (part.root.onHost && !part.root.onDevice) {
+  if (!part.root.onHost)
+    return ok();
+  if (part.root.onDevice) {
+    mirrors[tensor] = hostAddress(buffer);
+  } else {
     tensors[tensor].data = hostAddress(buffer);
     tensors[tensor].memory = LATHE_MEMORY_HOST;
     tensors[tensor].device_index = 0;
@@ -111,9 +116,11 @@ Status Context::call(const Call &call, const StepPlan &step,
       LATHE_TRY(describeBuffer(call.writes()->Get(i), numReads + i,
                                /*toWrite=*/true));
     return callee->runInternal(symbolValues, inputs,
-                               {tensors.data() + numReads, numWrites}, profile);
+                               {tensors.data() + numReads, numWrites}, profile,
+                               {mirrors.data(), numReads});
   }
-  LATHE_TRY(callee->runInternal(symbolValues, inputs, {}, profile));
+  LATHE_TRY(callee->runInternal(symbolValues, inputs, {}, profile,
+                                {mirrors.data(), numReads}));
   Span<const lathe_tensor_t> results = callee->outputTensors();
   for (uint32_t i = 0; i < numWrites; ++i) {
     shapes[i].rank = results[i].rank;
@@ -141,9 +148,13 @@ Status Context::loop(const Loop &loop, const StepPlan &step,
   LATHE_TRY(giveSymbols(loop.symbols()));
   for (uint32_t i = 0; i < numCarried; ++i)
     LATHE_TRY(describeBuffer(loop.carried()->Get(i), 1 + i, /*toWrite=*/false));
-  for (uint32_t i = 0; i < sizeOf(loop.reads()); ++i)
+  for (uint32_t i = 0; i < sizeOf(loop.reads()); ++i) {
+    // Once, and not in each iteration.
+    if (queue)
+      LATHE_TRY(residences.toDevice(partOf(loop.reads()->Get(i))));
     LATHE_TRY(describeBuffer(loop.reads()->Get(i), 1 + numCarried + i,
                              /*toWrite=*/false));
+  }
   for (uint32_t i = 0; i < sizeOf(loop.writes()) - numCarried; ++i) {
     Stack &stack = stacks[step.firstStack + i];
     stack.bytes = 0;
@@ -177,16 +188,18 @@ Status Context::iterate(const Loop &loop, const StepPlan &step,
     Context *body;
     LATHE_TRY(child(step.firstChild + (i & 1), loop.body(), &body));
     tensors[0] = {&i, LATHE_DTYPE_I64, 0, nullptr, LATHE_MEMORY_HOST, 0};
-    LATHE_TRY(
-        annotate(body->runInternal({given.data(), sizeOf(loop.symbols())},
-                                   {tensors.data(), numInputs}, {}, profile),
-                 "iteration %" PRId64, i));
+    LATHE_TRY(annotate(body->runInternal({given.data(), sizeOf(loop.symbols())},
+                                         {tensors.data(), numInputs}, {},
+                                         profile, {mirrors.data(), numInputs}),
+                       "iteration %" PRId64, i));
     Span<const lathe_tensor_t> results = body->outputTensors();
     uint8_t condition;
     LATHE_TRY(body->readOutput(0, &condition, sizeof(condition)));
     goOn = condition != 0;
-    for (uint32_t c = 1; c <= numCarried; ++c)
+    for (uint32_t c = 1; c <= numCarried; ++c) {
       tensors[c] = results[c];
+      mirrors[c] = nullptr;
+    }
     LATHE_TRY(collect(loop, step, i, results));
   }
   *iterations = i;

@@ -43,6 +43,7 @@ Status Context::create(Queue *given) {
   LATHE_TRY(stacks.allocate(allocator, plan.numStacks));
   size_t numTensors = plan.numChildren ? plan.maxOperands : 0;
   LATHE_TRY(tensors.allocate(allocator, numTensors));
+  LATHE_TRY(mirrors.allocate(allocator, numTensors));
   LATHE_TRY(tensorDims.allocate(allocator, numTensors * maxRank));
   LATHE_TRY(outputs.allocate(allocator, numOutputs));
   if (queue) {
@@ -174,8 +175,10 @@ Status Context::run(Span<const lathe_tensor_t> inputTensors,
 Status Context::runInternal(Span<const int64_t> symbolValues,
                             Span<const lathe_tensor_t> inputTensors,
                             Span<const lathe_tensor_t> outputTensors,
-                            lathe_profile_t *profile) {
+                            lathe_profile_t *profile,
+                            Span<uint8_t *const> inputMirrors) {
   givenSymbols = symbolValues;
+  callerMirrors = inputMirrors;
   callerInputs = inputTensors;
   callerOutputs = outputTensors;
   isComplete = false;

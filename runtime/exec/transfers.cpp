@@ -51,7 +51,7 @@ Status Context::settleRoot(uint32_t index) {
   if (facts.kind == BufferKind::Constant) {
     root.host = const_cast<uint8_t *>(owner.bundle().constant(facts.index));
     root.onDevice = root.onHost = true;
-  } else if (facts.kind == BufferKind::Input && root.bytes) {
+  } else if (facts.kind == BufferKind::Input) {
     LATHE_TRY(placeInput(index));
   } else if (buffers[index].placed && outputs[facts.output].toHost) {
     // Steps of the host read and write it in the caller's memory.
@@ -61,18 +61,30 @@ Status Context::settleRoot(uint32_t index) {
   return ok();
 }
 
+/// Can kernels read the tensor where it is? Of an empty one, they may read what
+/// stands at its address, and throw it away.
+static bool isInPlace(const lathe_tensor_t &tensor, bool isEmpty) {
+  return tensor.memory != LATHE_MEMORY_HOST && isAligned(tensor.data) &&
+         !isEmpty;
+}
+
 Status Context::placeInput(uint32_t index) {
-  const lathe_tensor_t &tensor = callerInputs[plan.buffers[index].index];
+  uint32_t input = plan.buffers[index].index;
+  const lathe_tensor_t &tensor = callerInputs[input];
   BufferState &state = buffers[index];
   Residence &root = residences[index];
   bool isOnHost = tensor.memory == LATHE_MEMORY_HOST;
-  if (!isOnHost && isAligned(tensor.data)) {
+  if (isInPlace(tensor, state.bytes == 0)) {
     root.onDevice = true;
+    root.host = input < callerMirrors.size() ? callerMirrors[input] : nullptr;
+    root.onHost = root.host != nullptr;
     return ok();
   }
-  Room &room = inputRooms[plan.buffers[index].index];
+  Room &room = inputRooms[input];
   LATHE_TRY(room.reserve(allocator, queue, state.bytes));
   state.address = room.data();
+  if (state.bytes == 0)
+    return ok();
   if (isOnHost) {
     root.host = static_cast<uint8_t *>(tensor.data);
     root.onHost = true;
@@ -83,6 +95,14 @@ Status Context::placeInput(uint32_t index) {
                      Queue::Copy::OnDevice);
 }
 
+/// Does an output that the caller's memory cannot be used for, if some is
+/// given, take memory of ours? Not if it is copied from another buffer to the
+/// host.
+bool Context::needsRoom(const OutputState &output,
+                        const lathe_tensor_t *given) const {
+  return output.placed || (!given && !output.toHost);
+}
+
 /// Decides where an output is computed and where it goes.
 Status Context::prepareTransfer(size_t index, const lathe_tensor_t *given) {
   OutputState &state = outputs[index];
@@ -90,10 +110,9 @@ Status Context::prepareTransfer(size_t index, const lathe_tensor_t *given) {
   state.toHost =
       given ? given->memory == LATHE_MEMORY_HOST : !isInternal && !keepResults;
   state.destination = given ? static_cast<uint8_t *>(given->data) : nullptr;
-  bool isInPlace = !state.toHost && given && isAligned(given->data);
-  if (isInPlace) {
+  if (!state.toHost && given && isAligned(given->data)) {
     state.address = state.destination;
-  } else {
+  } else if (needsRoom(state, given)) {
     LATHE_TRY(state.room.reserve(allocator, queue, state.bytes));
     state.address = state.room.data();
   }
@@ -126,14 +145,18 @@ bool Context::hasRoomFor(Span<const lathe_tensor_t> inputTensors,
     int64_t elements;
     if (countElements(tensor.dims, tensor.rank, size, &elements).failed())
       return false;
-    if (elements && !isAligned(tensor.data) &&
+    if (!isInPlace(tensor, elements == 0) &&
         !has(inputRooms[i], uint64_t(elements) * size))
       return false;
   }
-  for (size_t i = 0; i < outputs.size(); ++i)
-    if ((outputTensors.empty() || !isAligned(outputTensors[i].data)) &&
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const lathe_tensor_t *given =
+        outputTensors.empty() ? nullptr : &outputTensors[i];
+    bool isUsed = given && isAligned(given->data);
+    if (!isUsed && needsRoom(outputs[i], given) &&
         !has(outputs[i].room, outputs[i].bytes))
       return false;
+  }
   return true;
 }
 

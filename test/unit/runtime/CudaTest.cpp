@@ -194,6 +194,36 @@ TEST_F(CudaTest, SeveralSizesFromTheDeviceTakeOneWait) {
   EXPECT_EQ(driver.count("cuStreamSynchronize"), 2);
 }
 
+TEST_F(CudaTest, WhatALoopReadsGoesThereOnce) {
+  LoadedModel loaded = load(branchAndLoop());
+  auto countCopies = [&](int64_t steps) {
+    driver.reset();
+    Tensor<float> x = {{40}, std::vector<float>(40, 1.5f)};
+    Tensor<uint8_t> flag = {{}, {1}};
+    Tensor<int64_t> count = {{}, {steps}};
+    lathe_tensor_t condition = flag.view();
+    condition.dtype = LATHE_DTYPE_BOOL;
+    EXPECT_EQ(runMessage(loaded, {x.view(), condition, count.view()}), "");
+    return driver.count("cuMemcpyHtoDAsync");
+  };
+  int few = countCopies(2);
+  EXPECT_EQ(countCopies(6) - few, 4); // the numbers of the iterations
+}
+
+TEST_F(CudaTest, OutputsThatAreCopiedTakeNoMemoryThere) {
+  // An input that is an output, too.
+  TestBundle b;
+  int32_t n = b.symbol("n");
+  uint32_t x = b.input("x", bundle::DType::F32, {n});
+  b.output("y", x);
+  LoadedModel loaded = load(std::move(b));
+  size_t before = driver.live();
+  constexpr size_t count = 1 << 20;
+  Tensor<float> tensor = {{count}, std::vector<float>(count)};
+  ASSERT_EQ(runMessage(loaded, {tensor.view()}), "");
+  EXPECT_LT(driver.live() - before, 2 * count * sizeof(float));
+}
+
 TEST_F(CudaTest, ConstantsGoThereOnceAndOnlyThoseInUse) {
   TestBundle b = addConstant();
   std::vector<float> large(100, 1.f);
