@@ -97,7 +97,9 @@ typedef enum lathe_dtype_t {
   LATHE_DTYPE_F16 = 10,
   LATHE_DTYPE_BF16 = 11,
   LATHE_DTYPE_F32 = 12,
-  LATHE_DTYPE_F64 = 13
+  LATHE_DTYPE_F64 = 13,
+  LATHE_DTYPE_F8E4M3 = 14, /* of which 0x7f and 0xff are NaN, none infinite */
+  LATHE_DTYPE_F8E5M2 = 15
 } lathe_dtype_t;
 
 /* Bytes of an element; 0 for a number that is no dtype. */

@@ -12,7 +12,7 @@ using namespace lathe;
 using namespace lathe::kernels;
 
 Type lathe::kernels::getComputeType(Type graphType) {
-  if (graphType.isF16() || graphType.isBF16())
+  if (isa<FloatType>(graphType) && graphType.getIntOrFloatBitWidth() < 32)
     return Float32Type::get(graphType.getContext());
   return getTileElementType(graphType);
 }
@@ -445,8 +445,8 @@ Value Emitter::emitCast(Type to) {
     return x;
   if (width < to.getIntOrFloatBitWidth())
     return arith::ExtFOp::create(b, tileType, x);
-  // By way of f32: no machine converts f64 to a 16-bit type at once.
-  if (width == 64 && to.getIntOrFloatBitWidth() == 16)
+  // By way of f32: no machine converts f64 to a narrower type at once.
+  if (width == 64 && to.getIntOrFloatBitWidth() < 32)
     x = arith::TruncFOp::create(b, withElement(x, b.getF32Type()), x);
   return toComputeType(b, arith::TruncFOp::create(b, withElement(x, to), x));
 }

@@ -104,6 +104,8 @@ bundle::DType lathe::getDType(Type type) {
       .Case([](BFloat16Type) { return bundle::DType::BF16; })
       .Case([](Float32Type) { return bundle::DType::F32; })
       .Case([](Float64Type) { return bundle::DType::F64; })
+      .Case([](Float8E4M3FNType) { return bundle::DType::F8E4M3; })
+      .Case([](Float8E5M2Type) { return bundle::DType::F8E5M2; })
       .Default([](Type) { return bundle::DType::None; });
 }
 

@@ -37,9 +37,11 @@ _DTYPES = {
     7: np.dtype(np.uint32), 8: np.dtype(np.int64), 9: np.dtype(np.uint64),
     10: np.dtype(np.float16), 12: np.dtype(np.float32), 13: np.dtype(np.float64),
 }
-try:  # NumPy itself has no bf16.
+try:  # NumPy itself has neither bf16 nor floats of 8 bits.
     import ml_dtypes
     _DTYPES[11] = np.dtype(ml_dtypes.bfloat16)
+    _DTYPES[14] = np.dtype(ml_dtypes.float8_e4m3fn)
+    _DTYPES[15] = np.dtype(ml_dtypes.float8_e5m2)
 except ImportError:
     pass
 _NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
@@ -167,7 +169,8 @@ class Model:
         shape = [tensor.dims[i] for i in range(tensor.rank)]
         dtype = _DTYPES.get(tensor.dtype)
         if dtype is None:
-            raise LatheError("an output of bf16 needs the package ml_dtypes")
+            raise LatheError("an output of bf16 or of 8-bit floats needs the "
+                             "package ml_dtypes")
         if 0 in shape:
             return np.empty(shape, dtype)
         size = int(np.prod(shape)) * dtype.itemsize

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Arrays of other libraries in a device's memory, and ours for them, by DLPack
-(github.com/dmlc/dlpack, version 0.8 of its structs) without copies."""
+(github.com/dmlc/dlpack, version 0.8 of its structs, with the types of 1.1) without copies."""
 
 import ctypes as c
 
@@ -10,7 +10,7 @@ CPU, CUDA = 1, 2
 # (code, bits) of DLDataType by the numbers of lathe_dtype_t.
 _TYPES = {1: (6, 8), 2: (0, 8), 3: (1, 8), 4: (0, 16), 5: (1, 16), 6: (0, 32),
           7: (1, 32), 8: (0, 64), 9: (1, 64), 10: (2, 16), 11: (4, 16),
-          12: (2, 32), 13: (2, 64)}
+          12: (2, 32), 13: (2, 64), 14: (10, 8), 15: (12, 8)}
 _NUMBERS = {kind: number for number, kind in _TYPES.items()}
 _NAME = b"dltensor"
 

@@ -86,6 +86,8 @@ template <typename Body> Status dispatch(bundle::DType dtype, Body body) {
   case bundle::DType::F64:
     return body(Tag<double>());
   case bundle::DType::None:
+  case bundle::DType::F8E4M3:
+  case bundle::DType::F8E5M2:
     break;
   }
   return unsupportedDtype(dtype);

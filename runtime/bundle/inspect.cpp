@@ -14,7 +14,7 @@ using namespace lathe::rt;
 namespace bundle = lathe::bundle;
 
 // The numbers are the same; a new dtype must be added to both.
-static_assert(int(bundle::DType::MAX) == LATHE_DTYPE_F64);
+static_assert(int(bundle::DType::MAX) == LATHE_DTYPE_F8E5M2);
 
 //===----------------------------------------------------------------------===//
 // Texts that are made when a bundle is opened
@@ -151,9 +151,9 @@ size_t lathe_dtype_size(lathe_dtype_t dtype) {
 }
 
 const char *lathe_dtype_name(lathe_dtype_t dtype) {
-  static const char *const names[] = {"none", "bool", "i8",  "u8",  "i16",
-                                      "u16",  "i32",  "u32", "i64", "u64",
-                                      "f16",  "bf16", "f32", "f64"};
+  static const char *const names[] = {
+      "none", "bool", "i8",  "u8",   "i16", "u16", "i32",    "u32",
+      "i64",  "u64",  "f16", "bf16", "f32", "f64", "f8e4m3", "f8e5m2"};
   auto index = static_cast<unsigned>(dtype);
   return names[index < sizeof(names) / sizeof(names[0]) ? index : 0];
 }

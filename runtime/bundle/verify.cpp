@@ -22,6 +22,8 @@ size_t dtypeSize(DType dtype) {
   case DType::Bool:
   case DType::I8:
   case DType::U8:
+  case DType::F8E4M3:
+  case DType::F8E5M2:
     return 1;
   case DType::I16:
   case DType::U16:

@@ -33,6 +33,8 @@ NpyType getNpyType(lathe_dtype_t dtype) {
   case LATHE_DTYPE_F64:
     return {'f', size};
   case LATHE_DTYPE_BF16:
+  case LATHE_DTYPE_F8E4M3:
+  case LATHE_DTYPE_F8E5M2:
   case LATHE_DTYPE_NONE:
     break;
   }
@@ -127,24 +129,27 @@ public:
     z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
     return z ^ (z >> 31);
   }
-  /// In [-1, 1), a multiple of 2^-7, so that every float type holds it.
+  /// In [-1, 1), a multiple of 2^-7, so that floats of 16 bits and more hold
+  /// it; or of 2^-2, for those of 8.
   double nextFloat() { return double(int64_t(next()) >> 56) / 128; }
+  double nextQuarter() { return double(int64_t(next()) >> 61) / 4; }
 
 private:
   uint64_t state;
 };
 } // namespace
 
-/// The bits of an f16 or bf16 that equals `value`, a multiple of 2^-7 in
-/// [-1, 1].
-static uint16_t toShortFloat(double value, unsigned mantissaBits,
-                             unsigned bias) {
+/// The bits of a float that equals `value`, which it can hold.
+static uint16_t toNarrowFloat(double value, unsigned exponentBits,
+                              unsigned mantissaBits) {
   if (value == 0)
     return 0;
   uint64_t bits = bit_cast<uint64_t>(value);
+  uint64_t bias = (1u << (exponentBits - 1)) - 1;
   uint64_t exponent = ((bits >> 52) & 0x7FF) - 1023 + bias;
   uint64_t mantissa = (bits & ((1ull << 52) - 1)) >> (52 - mantissaBits);
-  return (bits >> 63) << 15 | exponent << mantissaBits | mantissa;
+  return (bits >> 63) << (exponentBits + mantissaBits) |
+         exponent << mantissaBits | mantissa;
 }
 
 template <typename T> static void put(char *at, T value) {
@@ -160,9 +165,13 @@ static void fill(lathe_dtype_t dtype, Buffer &buffer, Random &random) {
     else if (dtype == LATHE_DTYPE_F32)
       put(at, float(random.nextFloat()));
     else if (dtype == LATHE_DTYPE_F16)
-      put(at, toShortFloat(random.nextFloat(), 10, 15));
+      put(at, toNarrowFloat(random.nextFloat(), 5, 10));
     else if (dtype == LATHE_DTYPE_BF16)
-      put(at, toShortFloat(random.nextFloat(), 7, 127));
+      put(at, toNarrowFloat(random.nextFloat(), 8, 7));
+    else if (dtype == LATHE_DTYPE_F8E5M2)
+      put(at, char(toNarrowFloat(random.nextQuarter(), 5, 2)));
+    else if (dtype == LATHE_DTYPE_F8E4M3)
+      put(at, char(toNarrowFloat(random.nextQuarter(), 4, 3)));
     else {
       std::memset(at, 0, size);
       *at = char(random.next() >> 63);

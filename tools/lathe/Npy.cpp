@@ -73,6 +73,9 @@ Error HeaderParser::parseType(NpyType &type) {
   char order = text.empty() ? 0 : text[0];
   if (StringRef("<>|=").contains(order))
     text = text.drop_front();
+  // How ml_dtypes' f8E5M2 is written; no reader but it takes that for one.
+  if (text == "f1")
+    text = "V1";
   type.kind = text.empty() ? 0 : text[0];
   StringRef digits = text.drop_front(!text.empty());
   bool number = !digits.getAsInteger(10, type.size);
@@ -84,7 +87,7 @@ Error HeaderParser::parseType(NpyType &type) {
   if (!number || digits.size() != 1 || !sizes.contains(digits[0]))
     return failure("dtype '" + *descr +
                    "' is not supported: only bool, 8 to 64 bit integers, 16 to "
-                   "64 bit floats and bfloat16 are");
+                   "64 bit floats, and bfloat16 and 8 bit floats as bytes are");
   if (order == '>' && type.size > 1)
     return failure("dtype '" + *descr + "' is big-endian");
   return Error::success();

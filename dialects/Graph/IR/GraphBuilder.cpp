@@ -139,6 +139,21 @@ Value GraphBuilder::cast(Value value, Type elementType) {
   return create<CastOp>(elementType, value);
 }
 
+Value GraphBuilder::castSaturating(Value value, Type elementType) {
+  auto narrow = dyn_cast<FloatType>(elementType);
+  if (!value || !narrow || narrow.getWidth() > 8)
+    return cast(value, elementType);
+  if (!isa<FloatType>(getElementType(value)))
+    value = cast(value, getF32Type());
+  llvm::APFloat most = llvm::APFloat::getLargest(narrow.getFloatSemantics());
+  bool loses;
+  most.convert(llvm::APFloat::IEEEdouble(), llvm::APFloat::rmNearestTiesToEven,
+               &loses);
+  double bound = most.convertToDouble();
+  value = max(value, scalarLike(value, -bound));
+  return cast(min(value, scalarLike(value, bound)), elementType);
+}
+
 Value GraphBuilder::reshape(Value value, ArrayRef<AffineExpr> dims) {
   if (!value || llvm::equal(getDims(value), dims))
     return value;

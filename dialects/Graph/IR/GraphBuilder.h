@@ -120,6 +120,9 @@ public:
   mlir::Value select(mlir::Value condition, mlir::Value a, mlir::Value b);
   /// `value` itself if it has that element type.
   mlir::Value cast(mlir::Value value, mlir::Type elementType);
+  /// The same, but floats of 8 bits take what is beyond them as their largest
+  /// number, and keep NaN.
+  mlir::Value castSaturating(mlir::Value value, mlir::Type elementType);
   mlir::Value reshape(mlir::Value value, llvm::ArrayRef<mlir::AffineExpr> dims);
   /// Unit dims at `axes` of the result, which ascend.
   mlir::Value unsqueeze(mlir::Value value, llvm::ArrayRef<int64_t> axes);

@@ -96,8 +96,11 @@ static LogicalResult importWhere(NodeImporter &node) {
 }
 
 static LogicalResult castTo(NodeImporter &node, Type type) {
-  node.ignore({"saturate", "round_mode"}); // Of floats under 16 bits.
-  return node.set(node.b.cast(node.in(0), type));
+  node.ignore({"round_mode"}); // Of 8-bit exponents.
+  bool saturates = node.getInt("saturate", 1) != 0;
+  Value x = node.in(0);
+  return node.set(saturates ? node.b.castSaturating(x, type)
+                            : node.b.cast(x, type));
 }
 
 static LogicalResult importCast(NodeImporter &node) {

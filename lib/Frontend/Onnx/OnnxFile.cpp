@@ -29,6 +29,10 @@ mlir::Type lathe::onnx::getElementType(MLIRContext *context, int32_t dataType) {
     return Float16Type::get(context);
   case TensorProto::BFLOAT16:
     return BFloat16Type::get(context);
+  case TensorProto::FLOAT8E4M3FN:
+    return Float8E4M3FNType::get(context);
+  case TensorProto::FLOAT8E5M2:
+    return Float8E5M2Type::get(context);
   case TensorProto::BOOL:
     return integer(1, false);
   case TensorProto::INT8:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Quantization as arithmetic: codes are integers of 8 to 32 bits, scales per
-// tensor, per slice of an axis or per block of it.
+// Quantization as arithmetic: codes are integers of 8 to 32 bits or floats of
+// 8, scales per tensor, per slice of an axis or per block of it.
 
 #include "lib/Frontend/Onnx/NodeImporter.h"
 #include "lib/Frontend/Onnx/OnnxFile.h"
@@ -79,13 +79,19 @@ static IntegerType getCodeType(NodeImporter &node, Type type) {
   auto integer = dyn_cast_or_null<IntegerType>(type);
   if (integer && integer.getWidth() >= 8 && integer.getWidth() <= 32)
     return integer;
-  (void)node.unsupported("codes must be integers of 8 to 32 bits");
+  (void)node.unsupported("codes must be integers of 8 to 32 bits, or 8-bit "
+                         "floats where they are linear");
   return {};
+}
+
+static bool isFloatCode(Type type) {
+  return isa_and_nonnull<FloatType>(type) && type.getIntOrFloatBitWidth() == 8;
 }
 
 static LogicalResult importQuantize(NodeImporter &node) {
   GraphBuilder &b = node.b;
-  node.ignore({"saturate", "precision"});
+  node.ignore({"precision"});
+  bool saturates = node.getInt("saturate", 1) != 0;
   int64_t axis = node.getInt("axis", 1), block = node.getInt("block_size", 0);
   int64_t output = node.getInt("output_dtype", 0);
   Type wanted = IntegerType::get(b.getContext(), 8, IntegerType::Unsigned);
@@ -93,8 +99,8 @@ static LogicalResult importQuantize(NodeImporter &node) {
     wanted = b.getElementType(node.in(2));
   else if (output != 0)
     wanted = lathe::onnx::getElementType(b.getContext(), output);
-  IntegerType type = getCodeType(node, wanted);
-  if (!type)
+  IntegerType type;
+  if (!isFloatCode(wanted) && !(type = getCodeType(node, wanted)))
     return failure();
   Value x = b.cast(node.in(0), b.getF32Type());
   Value scale =
@@ -102,7 +108,12 @@ static LogicalResult importQuantize(NodeImporter &node) {
   Value zero = spread(node, x, node.in(2), axis, block);
   if (!scale || (node.hasInput(2) && !zero))
     return failure();
-  return node.set(toCodes(b, b.div(x, scale), zero, type));
+  Value scaled = b.div(x, scale);
+  if (type)
+    return node.set(toCodes(b, scaled, zero, type));
+  // Zero points of floats are zero.
+  return node.set(saturates ? b.castSaturating(scaled, wanted)
+                            : b.cast(scaled, wanted));
 }
 
 static LogicalResult importDequantize(NodeImporter &node) {
@@ -112,7 +123,8 @@ static LogicalResult importDequantize(NodeImporter &node) {
   Type type = b.getElementType(node.in(1));
   if (output != 0)
     type = lathe::onnx::getElementType(b.getContext(), output);
-  if (!type || !getCodeType(node, b.getElementType(node.in(0))))
+  Type stored = b.getElementType(node.in(0));
+  if (!type || (!isFloatCode(stored) && !getCodeType(node, stored)))
     return node.wasRefused() ? failure()
                              : node.unsupported("attribute 'output_dtype'");
   Value x = node.in(0);
@@ -120,9 +132,12 @@ static LogicalResult importDequantize(NodeImporter &node) {
   Value zero = spread(node, x, node.in(2), axis, block);
   if (!scale || (node.hasInput(2) && !zero))
     return failure();
-  Value code = b.cast(x, b.getI32Type());
-  if (zero)
-    code = b.sub(code, b.cast(zero, b.getI32Type()));
+  Value code = x;
+  if (!isFloatCode(stored)) {
+    code = b.cast(x, b.getI32Type());
+    if (zero)
+      code = b.sub(code, b.cast(zero, b.getI32Type()));
+  }
   Value wide =
       b.mul(b.cast(code, b.getF32Type()), b.cast(scale, b.getF32Type()));
   return node.set(b.cast(wide, type));

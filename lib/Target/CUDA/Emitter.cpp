@@ -3,6 +3,7 @@
 // Control flow, and what the other files of the emitter share.
 
 #include "lib/Target/CUDA/Emitter.h"
+#include "lib/Target/Float8.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -17,7 +18,8 @@ using namespace lathe::cuda;
 
 Type lathe::cuda::getMemoryType(Type element) {
   MLIRContext *context = element.getContext();
-  if (element.isInteger(1))
+  // LLVM has no floats of 8 bits.
+  if (element.isInteger(1) || isFloat8(element))
     return IntegerType::get(context, 8);
   return element.isIndex() ? IntegerType::get(context, 64) : element;
 }
@@ -51,6 +53,8 @@ Value Emitter::toMemory(Value scalar) {
   Type type = getMemoryType(scalar.getType());
   if (scalar.getType().isInteger(1))
     return arith::ExtUIOp::create(b, type, scalar);
+  if (isFloat8(scalar.getType()))
+    return arith::BitcastOp::create(b, type, scalar);
   if (scalar.getType().isIndex())
     return arith::IndexCastOp::create(b, type, scalar);
   return scalar;
@@ -61,6 +65,8 @@ Value Emitter::fromMemory(Value scalar, Type element) {
     Value zero = arith::ConstantOp::create(b, b.getI8IntegerAttr(0));
     return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, scalar, zero);
   }
+  if (isFloat8(element))
+    return arith::BitcastOp::create(b, element, scalar);
   if (element.isIndex())
     return arith::IndexCastOp::create(b, element, scalar);
   return scalar;
@@ -268,7 +274,8 @@ static bool isSupported(Type element) {
   return element.isIndex() || element.isInteger(1) || element.isInteger(8) ||
          element.isInteger(16) || element.isInteger(32) ||
          element.isInteger(64) ||
-         isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(element);
+         isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(element) ||
+         isFloat8(element);
 }
 
 /// Whether the op's result can be computed in any layout at any time.

@@ -5,6 +5,7 @@
 // outermost, and each thread has a block of sums.
 
 #include "lib/Target/CUDA/Emitter.h"
+#include "lib/Target/Float8.h"
 #include <numeric>
 
 using namespace mlir;
@@ -19,6 +20,8 @@ static Value widen(ImplicitLocOpBuilder &b, Value value, Type to,
                    bool isUnsigned) {
   if (value.getType() == to)
     return value;
+  if (isFloat8(value.getType()))
+    return widenFloat8(b, value);
   if (isa<FloatType>(to))
     return arith::ExtFOp::create(b, to, value);
   if (isUnsigned)
@@ -35,6 +38,7 @@ Registers Emitter::multiplyAdd(tile::MmaOp op, const LinearLayout &layout,
   LinearLayout rows = layout.project({0}).withoutRepeatedRegisters(rowOf);
   LinearLayout columns = layout.project({1}).withoutRepeatedRegisters(columnOf);
   Type element = cast<RankedTensorType>(op.getType()).getElementType();
+  Type operand = op.getA().getType().getElementType();
   auto read = [&](const Home &home, unsigned kDim, const LinearLayout &its,
                   int64_t step, bool isUnsigned) {
     int64_t bytes = home.element.getIntOrFloatBitWidth() / 8;
@@ -43,7 +47,7 @@ Registers Emitter::multiplyAdd(tile::MmaOp op, const LinearLayout &layout,
     Value at = k ? indexValue(mul({k, 0}, {{}, stride})) : Value();
     Registers values = readHome(line, its, at);
     for (Value &value : values)
-      value = widen(b, value, element, isUnsigned);
+      value = widen(b, fromMemory(value, operand), element, isUnsigned);
     return values;
   };
   for (int64_t step = 0; step < count; ++step) {

@@ -4,6 +4,7 @@
 // computed from those of what it depends on.
 
 #include "lib/Target/CUDA/Emitter.h"
+#include "lib/Target/Float8.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -186,6 +187,15 @@ Registers Emitter::computeElementwise(Operation *op,
 
 static bool isNarrow(Type type) { return isa<Float16Type, BFloat16Type>(type); }
 
+static Value toFloat(ImplicitLocOpBuilder &b, Value value, Type to) {
+  unsigned from = value.getType().getIntOrFloatBitWidth();
+  if (value.getType() == to)
+    return value;
+  return from > to.getIntOrFloatBitWidth()
+             ? Value(arith::TruncFOp::create(b, to, value))
+             : Value(arith::ExtFOp::create(b, to, value));
+}
+
 /// Floats of 16 bits are computed in f32 and rounded.
 Value Emitter::createScalar(Operation *op, ValueRange operands, Type element) {
   Type f32 = b.getF32Type();
@@ -199,14 +209,11 @@ Value Emitter::createScalar(Operation *op, ValueRange operands, Type element) {
   // Casts between f32 and a narrow float are done already.
   if (isa<arith::ExtFOp, arith::TruncFOp>(op)) {
     Value value = wide[0];
-    if (value.getType() != computed)
-      value = value.getType().getIntOrFloatBitWidth() >
-                      computed.getIntOrFloatBitWidth()
-                  ? Value(arith::TruncFOp::create(b, computed, value))
-                  : Value(arith::ExtFOp::create(b, computed, value));
-    return computed == element
-               ? value
-               : Value(arith::TruncFOp::create(b, element, value));
+    if (isFloat8(value.getType()))
+      value = widenFloat8(b, value);
+    if (isFloat8(element))
+      return roundToFloat8(b, toFloat(b, value, f32), element);
+    return toFloat(b, toFloat(b, value, computed), element);
   }
   if (isa<arith::BitcastOp>(op))
     wide.assign(operands.begin(), operands.end());

@@ -3,6 +3,7 @@
 // Walks the body of a kernel: what each op emits, or leaves for later.
 
 #include "lib/Target/X86/Emitter.h"
+#include "lib/Target/Float8.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -98,7 +99,8 @@ static bool isSupported(Type element) {
   return element.isIndex() || element.isInteger(1) || element.isInteger(8) ||
          element.isInteger(16) || element.isInteger(32) ||
          element.isInteger(64) ||
-         isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(element);
+         isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(element) ||
+         isFloat8(element);
 }
 
 LogicalResult Emitter::emitOp(Operation *op) {

@@ -2,20 +2,26 @@
 //
 // Vectors in memory: the addresses and masks of loads and stores.
 
+#include "lib/Target/Float8.h"
 #include "lib/Target/X86/Emitter.h"
 
 using namespace mlir;
 using namespace lathe;
 using namespace lathe::x86;
 
-/// How an element is stored: i1 as a byte, bf16 as its bits (so that no op of
-/// that type reaches instruction selection), index as i64.
+/// Floats that no op of instruction selection knows: they are stored, and move,
+/// as their bits.
+static bool isBits(Type element) {
+  return isa<BFloat16Type>(element) || isFloat8(element);
+}
+
+/// How an element is stored: i1 as a byte, index as i64.
 static Type memoryType(Type element) {
   MLIRContext *context = element.getContext();
   if (element.isInteger(1))
     return IntegerType::get(context, 8);
-  if (isa<BFloat16Type>(element))
-    return IntegerType::get(context, 16);
+  if (isBits(element))
+    return IntegerType::get(context, element.getIntOrFloatBitWidth());
   if (element.isIndex())
     return IntegerType::get(context, 64);
   return element;
@@ -54,7 +60,7 @@ Value Emitter::fromMemoryForm(Value vector, Type element) {
   if (element.isInteger(1))
     return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, vector,
                                  constantVec(b.getI8Type(), Attribute()));
-  if (isa<BFloat16Type>(element))
+  if (isBits(element))
     return arith::BitcastOp::create(b, type, vector);
   if (element.isIndex())
     return arith::IndexCastOp::create(b, type, vector);
@@ -66,7 +72,7 @@ Value Emitter::toMemoryForm(Value vector) {
   VectorType type = vectorOf(memoryType(element));
   if (element.isInteger(1))
     return arith::ExtUIOp::create(b, type, vector);
-  if (isa<BFloat16Type>(element))
+  if (isBits(element))
     return arith::BitcastOp::create(b, type, vector);
   if (element.isIndex())
     return arith::IndexCastOp::create(b, type, vector);

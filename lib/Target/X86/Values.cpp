@@ -3,6 +3,7 @@
 // The vector of a tile at a position: from registers, from scratch, or
 // computed from the vectors of what it depends on.
 
+#include "lib/Target/Float8.h"
 #include "lib/Target/X86/Emitter.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -186,6 +187,10 @@ Value Emitter::convertFloat(Value vector, Type element) {
   Type from = getElementTypeOrSelf(vector);
   if (from == element)
     return vector;
+  if (isFloat8(from))
+    return convertFloat(widenFloat8(b, vector), element);
+  if (isFloat8(element))
+    return roundToFloat8(b, convertFloat(vector, b.getF32Type()), element);
   VectorType halves = vectorOf(b.getI16Type()),
              words = vectorOf(b.getI32Type());
   auto constant = [&](int64_t value) {

@@ -22,7 +22,7 @@ out = sys.argv[1]
 # CHECK-NEXT: graph input 'text': element type STRING is not supported
 # CHECK-NEXT: node '/my/Op' (com.example.Mystery, opset 1): this op is not supported
 # CHECK-NEXT: node '/if' (If, opset 20): the branches give rank 1 and 0; ranks must
-# CHECK-NEXT: node '/cast' (Cast, opset 20): attribute 'to' is FLOAT8E4M3FN
+# CHECK-NEXT: node '/cast' (Cast, opset 20): attribute 'to' is FLOAT4E2M1
 # CHECK-NEXT: node '/relu' (Relu, opset 20): attribute 'color' is not supported
 # CHECK-NEXT: node '/axes' (ReduceSum, opset 20): input 1 ('where') must be known at compile time
 # What depends on these is not reported.
@@ -36,7 +36,7 @@ save(model([node("Mystery", ["x"], ["a"], "/my/Op", domain="com.example"),
             node("If", ["go"], ["chosen"], "/if", then_branch=branch,
                  else_branch=scalar),
             node("Cast", ["x"], ["small"], "/cast",
-                 to=TensorProto.FLOAT8E4M3FN),
+                 to=TensorProto.FLOAT4E2M1),
             node("Relu", ["x"], ["r"], "/relu", color=3),
             node("ReduceSum", ["x", "where"], ["s"], "/axes"),
             node("Identity", ["text"], ["t"], "/text")],

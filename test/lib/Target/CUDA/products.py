@@ -22,7 +22,8 @@ sys.path.insert(0, os.path.join(HERE, "Inputs"))
 from emulator import Kernels  # noqa: E402
 
 TYPES = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "i8": np.int8,
-         "ui8": np.uint8}
+         "ui8": np.uint8, "f8E4M3FN": ml_dtypes.float8_e4m3fn,
+         "f8E5M2": ml_dtypes.float8_e5m2}
 
 
 def schedule(stages, warps):
@@ -207,6 +208,8 @@ def main():
         for is_turned in (False, True):
             check_product(40, 24, 100, (32, 16, 32), 2, 3, kind, is_turned)
         check_product(9, 7, 21, (16, 8, 20), 1, 1, kind)
+    for kind in ("f8E4M3FN", "f8E5M2"):
+        check_product(40, 24, 50, (32, 16, 32), 2, 1, kind, True)
     check_attention(70, 80, 64, (64, 32), 4, 3, "bf16")
     check_attention(70, 80, 32, (32, 32), 2, 2, "f16")
     check_attention(20, 50, 40, (16, 24), 4, 1, "f16")
