@@ -30,6 +30,10 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "python"))
 
 
+# More than twice the second-level cache of an H100.
+COLD_BYTES = 128 << 20
+
+
 class Case:
     """A computation of one size.
 
@@ -42,13 +46,19 @@ class Case:
     bytes      that must be read or written at least once
     options    for `lathe compile`
     bundle     its file's name, where several sizes share one; else `name`
+    is_cold    runs take turns on copies of the inputs and results that together
+               exceed the second-level cache; peers that give a result memory of
+               its own see to it themselves
     """
 
     def __init__(self, name, write, inputs, peers, flops=0, bytes=0, options=(),
-                 bundle=""):
+                 bundle="", is_cold=False):
         self.name, self.write, self.inputs, self.peers = name, write, inputs, peers
         self.flops, self.bytes, self.options = flops, bytes, options
-        self.bundle = bundle or name
+        self.bundle, self.is_cold = bundle or name, is_cold
+
+    def count_copies(self):
+        return max(1, -(-COLD_BYTES // self.bytes)) if self.is_cold else 1
 
 
 # Weights ---------------------------------------------------------------------
@@ -133,6 +143,17 @@ def time_of(replay):
     return begin.elapsed_time(end)
 
 
+class Turns:
+    """Runs one of several functions at each call, in turn."""
+
+    def __init__(self, runs):
+        self.runs, self.next = runs, 0
+
+    def __call__(self):
+        self.next += 1
+        self.runs[self.next % len(self.runs)]()
+
+
 class Timing:
     """Milliseconds of a run: the median of each round's, by peer."""
 
@@ -144,6 +165,8 @@ class Timing:
                 run()
             once = max(time_of(run), 1e-3)
             repeats = max(3, min(200, int(budget_ms / rounds / len(peers) / once)))
+            if isinstance(run, Turns):  # All as often as each other.
+                repeats = -(-repeats // len(run.runs)) * len(run.runs)
             replay = capture(run, repeats)
             self.how[name] = "" if replay else " (launched)"
             if not replay:
@@ -185,12 +208,13 @@ def measure_limits():
             8 * x.numel() / min(map(stream.median, streams)) / 1e6)
 
 
-def bind(bundle, inputs):
+def bind(bundle, inputs, model=None):
     """A bundle's run from these inputs to outputs of its own, all on the device.
-    Returns a function and the outputs."""
+    Returns a function and the outputs. `model` is the bundle's, if it is
+    loaded."""
     import lathe
     import torch
-    model = lathe.Model(bundle, device="cuda")
+    model = model or lathe.Model(bundle, device="cuda")
     first = model.run(inputs, on_device=True)
     outputs = {name: torch.from_dlpack(array).clone()
                for name, array in first.items()}
@@ -212,20 +236,30 @@ def print_table(header, rows):
 
 def measure(case, folder, limits):
     """Rows of the table: one of Lathe, one of each peer."""
+    import lathe
     import torch
-    inputs = case.inputs()
-    run, outputs = bind(os.path.join(folder, case.bundle + ".lathe"), inputs)
-    peers = case.peers(inputs)
-    run()
-    torch.cuda.synchronize()
-    mine = next(iter(outputs.values())).double()
-    reference = next(iter(peers.values()))()
-    if isinstance(reference, tuple):
-        reference = reference[0]
-    reference = reference.double()
-    error = ((mine - reference.reshape(mine.shape)).abs().max() /
-             reference.abs().max()).item()
-    timing = Timing({"lathe": run, **peers})
+    bundle = os.path.join(folder, case.bundle + ".lathe")
+    model, runs = lathe.Model(bundle, device="cuda"), collections.defaultdict(list)
+    for copy in range(case.count_copies()):
+        inputs = case.inputs()
+        run, outputs = bind(bundle, inputs, model)
+        peers = case.peers(inputs)
+        runs["lathe"].append(run)
+        for name, peer in peers.items():
+            runs[name].append(peer)
+        if copy:
+            continue
+        run()
+        torch.cuda.synchronize()
+        mine = next(iter(outputs.values())).double()
+        reference = next(iter(peers.values()))()
+        if isinstance(reference, tuple):
+            reference = reference[0]
+        reference = reference.double()
+        error = ((mine - reference.reshape(mine.shape)).abs().max() /
+                 reference.abs().max()).item()
+    timing = Timing({name: Turns(its) if len(its) > 1 else its[0]
+                     for name, its in runs.items()})
     floor = max(case.flops / limits[0] / 1e9, case.bytes / limits[1] / 1e6)
     rows = []
     for name in ("lathe", *peers):
@@ -244,11 +278,12 @@ HEADER = ["case", "peer", "us", "Lathe is faster by", "TFLOP/s", "GB/s",
           "of floor", "error"]
 
 
-def print_means(rows):
-    """The geometric mean of Lathe's ratio to each peer."""
-    ratios = collections.defaultdict(list)
-    for _, peer, _, ratio, *_ in rows:
-        if ratio:
+def print_means(rows, pattern=""):
+    """The geometric mean of Lathe's ratio to each peer, in cases that match."""
+    ratios, case = collections.defaultdict(list), ""
+    for name, peer, _, ratio, *_ in rows:
+        case = name or case
+        if ratio and re.search(pattern, case):
             ratios[peer.removesuffix(" (launched)")].append(float(ratio))
     for peer, values in ratios.items():
         print(f"beside {peer}: {statistics.geometric_mean(values):.2f} times as "
@@ -264,7 +299,8 @@ def require_gpu():
         sys.exit("PyTorch finds no GPU here")
 
 
-def main(cases, doc):
+def main(cases, doc, groups=None):
+    """`groups` maps names to patterns of cases that have means of their own."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="of the bundles")
@@ -291,5 +327,8 @@ def main(cases, doc):
             print(f"{case.name}: {type(error).__name__}: {error}")
             failed += 1
     print_table(HEADER, rows)
-    print_means(rows)
+    for name, pattern in (groups or {"": ""}).items():
+        if name:
+            print(name + ", ", end="")
+        print_means(rows, pattern)
     sys.exit(failed != 0)

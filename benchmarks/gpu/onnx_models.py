@@ -3,17 +3,18 @@
 
 import numpy as np
 
-ONNX_TYPES = {"f16": 10, "bf16": 16, "f32": 1}
+ONNX_TYPES = {"f16": 10, "bf16": 16, "f32": 1, "f8e4m3": 17, "f8e5m2": 19}
 
 
-def save(path, dtype, inputs, nodes, output, weights=(), kept=()):
+def save(path, dtype, inputs, nodes, output, weights=(), kept=(), types=None):
     """Inputs map names to dims, numbers or names. Nodes are (op, inputs,
-    attributes), of which None is the result of the node before; the last one's
-    is the output `y`. Weights map names to arrays, of `dtype` if floating. `kept`:
-    numbers of nodes whose results, t0, t1, ..., are outputs, too, of y's dims."""
+    attributes), of which None is the result of the node before, "t0" that of the
+    first one; the last one's is the output `y`. Weights map names to arrays, of
+    `dtype` if floating. `kept`: numbers of nodes whose results, t0, t1, ..., are
+    outputs, too, of y's dims. `types`: of inputs and of y, where it is not
+    `dtype`."""
     import onnx
     from onnx import helper, numpy_helper
-    kind = ONNX_TYPES[dtype]
     made, last = [], None
     for i, (op, operands, attributes) in enumerate(nodes):
         result = "y" if i + 1 == len(nodes) else f"t{i}"
@@ -31,9 +32,11 @@ def save(path, dtype, inputs, nodes, output, weights=(), kept=()):
         initializers.append(numpy_helper.from_array(array, name))
     graph = helper.make_graph(
         made, "benchmark",
-        [helper.make_tensor_value_info(name, kind, dims)
+        [helper.make_tensor_value_info(
+            name, ONNX_TYPES[(types or {}).get(name, dtype)], dims)
          for name, dims in inputs.items()],
-        [helper.make_tensor_value_info(name, kind, output)
+        [helper.make_tensor_value_info(
+            name, ONNX_TYPES[(types or {}).get(name, dtype)], output)
          for name in ("y", *(f"t{i}" for i in kept))], initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)])
     model.ir_version = 10

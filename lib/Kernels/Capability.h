@@ -38,6 +38,8 @@ struct Capability {
   bool matrixUnit = false;
   /// 16 where a warp multiplies, 64 where four of them do together (gpu).
   int64_t unitRows = 16;
+  /// Whether it multiplies floats of 8 bits as they are, both along k.
+  bool multipliesFloat8() const { return matrixUnit && unitRows == 64; }
   /// Processors that run programs beside each other (gpu).
   int64_t processors = 1;
   /// The most memory that one workgroup may share (gpu).

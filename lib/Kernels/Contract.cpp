@@ -122,6 +122,8 @@ getUnitSchedules(const Capability &capability, const Contraction &c,
                  std::optional<int64_t> rows) {
   UnitSizes sizes{rows, getConstantSize(c.n), getConstantSize(c.k)};
   sizes.isAlongK = c.isAlongK;
+  sizes.elementBytes = c.unitElement.getIntOrFloatBitWidth() / 8;
+  sizes.products = int64_t(c.branches.size());
   for (AffineExpr dim : c.batch)
     sizes.batch *= std::max<int64_t>(getConstantSize(dim).value_or(1), 1);
   SmallVector<ContractSchedule> schedules;
@@ -129,9 +131,10 @@ getUnitSchedules(const Capability &capability, const Contraction &c,
     ContractSchedule schedule;
     schedule.rows = tile.rows;
     schedule.columns = tile.columns;
-    schedule.depth = kUnitDepth;
+    schedule.depth = kUnitLineBytes / sizes.elementBytes;
     schedule.warps = tile.warps;
     schedule.stages = tile.stages;
+    schedule.cluster = tile.cluster;
     schedules.push_back(schedule);
   }
   return schedules;
@@ -315,7 +318,7 @@ public:
     }
     if (context.capability.kind == Capability::Kind::Gpu &&
         context.capability.matrixUnit && getNarrowElement(*c))
-      useMatrixUnit(*c, context.dimsOf);
+      useMatrixUnit(*c, context.dimsOf, context.capability);
     if (!c->unitElement && failed(addPanels(group, *c, context, lowered)))
       return failure();
     LaunchBuilder launch(group, context);

@@ -105,7 +105,8 @@ bool lathe::kernels::hasScatteredColumns(const ContractBranch &branch,
 
 /// How operands of this element type are multiplied.
 static ContractKind getKind(Type element) {
-  bool fits = element.isF32() || element.isF16() || element.isBF16();
+  bool fits = element.isF32() || element.isF16() || element.isBF16() ||
+              isa<Float8E4M3FNType, Float8E5M2Type>(element);
   return fits ? ContractKind::Mma : ContractKind::MultiplyAdd;
 }
 
@@ -341,7 +342,7 @@ Type lathe::kernels::getNarrowElement(const Contraction &c) {
       }))
     return BFloat16Type::get(c.root->getContext());
   Type element = getElementTypeOrSelf(c.input);
-  if (!element.isF16() && !element.isBF16())
+  if (!isa<FloatType>(element) || element.getIntOrFloatBitWidth() > 16)
     return {};
   bool fits = llvm::all_of(c.branches, [&](const ContractBranch &branch) {
     return branch.kind == ContractKind::Mma && !branch.encoding &&
@@ -350,19 +351,31 @@ Type lathe::kernels::getNarrowElement(const Contraction &c) {
   return fits ? element : Type();
 }
 
-void lathe::kernels::useMatrixUnit(Contraction &c, graph::DimsOf dimsOf) {
+void lathe::kernels::useMatrixUnit(Contraction &c, graph::DimsOf dimsOf,
+                                   const Capability &capability) {
   c.unitElement = getNarrowElement(c);
+  bool isByte = c.unitElement.getIntOrFloatBitWidth() == 8;
+  int64_t alignment = kUnitAlignment * (isByte ? 2 : 1);
+  bool keepsBytes = isByte && capability.multipliesFloat8() &&
+                    c.branches.size() == 1 &&
+                    c.k.getLargestKnownDivisor() % alignment == 0;
   auto n = getConstantSize(c.n), k = getConstantSize(c.k);
   if (n)
-    c.panelColumns = llvm::alignTo(std::max<int64_t>(*n, 1), kUnitAlignment);
+    c.panelColumns = llvm::alignTo(std::max<int64_t>(*n, 1), alignment);
   for (ContractBranch &branch : c.branches) {
+    branch.isTurned =
+        keepsBytes && branch.packedOperand && !branch.isTransposed;
     auto length = branch.isTransposed ? k : n;
-    if (length && *length % kUnitAlignment == 0 && !branch.encoding)
+    if (length && *length % alignment == 0 && !branch.encoding &&
+        !branch.isTurned)
       branch.packedOperand.reset();
   }
   c.isAlongK = llvm::all_of(c.branches, [&](const ContractBranch &branch) {
-    return hasScatteredColumns(branch, dimsOf);
+    return branch.isTurned || hasScatteredColumns(branch, dimsOf);
   });
+  // What it has no products of is widened on the way there, without loss.
+  if (isByte && !(keepsBytes && c.isAlongK))
+    c.unitElement = Float16Type::get(c.root->getContext());
 }
 
 std::optional<Contraction>

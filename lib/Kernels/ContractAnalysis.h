@@ -52,6 +52,8 @@ struct ContractBranch {
   /// group operand. `isTransposed` if it lies as [n, k].
   std::optional<unsigned> packedOperand;
   bool isTransposed = false;
+  /// Set by the strategy if the packing turns it, [k, n], to lie as [n, k].
+  bool isTurned = false;
   /// Set by the strategy if another kernel writes the weight in panels first:
   /// the temporary.
   std::optional<unsigned> panels;
@@ -78,7 +80,7 @@ struct Contraction {
   graph::StridedView narrowView;
   llvm::SmallVector<ContractBranch, 1> branches;
   /// Set by the strategy if a GPU's matrix unit multiplies the operands as they
-  /// are stored: f16 or bf16.
+  /// are stored, f16, bf16 or 8-bit floats, or 8-bit floats as f16.
   mlir::Type unitElement;
   /// Whether all weights lie along k then.
   bool isAlongK = false;
@@ -116,16 +118,18 @@ bool isStrided(mlir::Value value, const graph::Access &access,
 /// rows had better read it from panels.
 bool hasScatteredColumns(const ContractBranch &branch, graph::DimsOf dimsOf);
 
-/// The 16-bit float type of the input and of all weights, as they are or as
-/// both are stored, and none of them otherwise encoded or quantized; null if
-/// there is none.
+/// The float type of 16 or 8 bits of the input and of all weights, as they are
+/// or as both are stored, and none of them otherwise encoded or quantized; null
+/// if there is none.
 mlir::Type getNarrowElement(const Contraction &c);
 
 /// Has a matrix unit of a GPU multiply elements of type `getNarrowElement`.
 /// Weights are read as they lie, in rows of n or of k; those whose rows are not
 /// a multiple of 16 bytes long are padded: one panel of all columns, so that
-/// tiles of any width read it.
-void useMatrixUnit(Contraction &c, graph::DimsOf dimsOf);
+/// tiles of any width read it. 8-bit floats must lie along k, and are turned if
+/// they are constants that do not.
+void useMatrixUnit(Contraction &c, graph::DimsOf dimsOf,
+                   const Capability &capability);
 
 /// Analyzes a group whose root is a contract or a matmul. Nothing, with the
 /// reason, if no kernel of this strategy computes it.

@@ -18,7 +18,8 @@ tile::ScheduleAttr ContractSchedule::getAttr(MLIRContext *context) const {
   SmallVector<int64_t> tile{rows, columns, groupTiles};
   if (depth > 1)
     tile.push_back(depth);
-  return tile::ScheduleAttr::get(context, "contract", tile, stages, warps);
+  return tile::ScheduleAttr::get(context, "contract", tile, stages, warps,
+                                 cluster);
 }
 
 namespace {
@@ -64,6 +65,7 @@ private:
   Value loadPanel(const ContractBranch &branch,
                   const graph::EncodedBuffer *buffer, Value k, int64_t group,
                   int64_t depth = 1);
+  Value loadTurned(const ContractBranch &branch, Value k, int64_t depth);
   Value loadColumns(const ContractBranch &branch,
                     const graph::EncodedBuffer &buffer, Value group,
                     bool asRow);
@@ -176,6 +178,8 @@ Value TileKernel::loadWeight(const ContractBranch &branch, Value k,
     graph::EncodedBuffer values = branch.getBuffers(launch.getGroup()).front();
     return loadPanel(branch, &values, k, 1, depth);
   }
+  if (branch.isTurned)
+    return toComputeType(b, loadTurned(branch, k, depth));
   if (branch.packedOperand)
     return toComputeType(b, loadPanel(branch, nullptr, k, 1, depth));
   if (branch.panels) {
@@ -254,6 +258,23 @@ Value TileKernel::loadPanel(const ContractBranch &branch,
     window.extents.push_back({kExtent, group, true});
   window.extents.push_back(
       {first + 2, schedule.columns, c.panelColumns % schedule.columns == 0});
+  return kernel.load(kernel.getBuffer(ref), view, window);
+}
+
+/// [depth, columns] of a weight that is stored as (n, k).
+Value TileKernel::loadTurned(const ContractBranch &branch, Value k,
+                             int64_t depth) {
+  BufferRef ref = BufferRef::operand(*branch.packedOperand);
+  ref.packing = Packing{{1, 1}, {1, 0}, {1, 0}, {}};
+  StridedView view = StridedView::getContiguous(b.getContext(), {c.n, c.k});
+  view.broadcast(c.getSpace(c.n, c.k));
+  TileWindow window;
+  window.bases.assign(batch.begin(), batch.end());
+  window.bases.append({column, k});
+  unsigned first = batch.size();
+  window.extents.push_back({first + 1, depth, divides(depth, c.k)});
+  window.extents.push_back(
+      {first, schedule.columns, divides(schedule.columns, c.n)});
   return kernel.load(kernel.getBuffer(ref), view, window);
 }
 

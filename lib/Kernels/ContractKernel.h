@@ -23,14 +23,16 @@ struct ContractSchedule {
   int64_t depth = 1;
   /// Of a program with threads: warps, and steps of k on their way at once.
   int64_t warps = 4, stages = 1;
+  /// Programs of neighbouring rows that share what they load of the weight.
+  int64_t cluster = 1;
   /// Row tiles that programs run through before they move on to the next
   /// columns, so that these rows stay in the second-level cache; 0: all rows.
   int64_t groupTiles = 0;
 
   bool operator==(const ContractSchedule &other) const {
-    return std::tie(rows, columns, depth, warps, stages, groupTiles) ==
+    return std::tie(rows, columns, depth, warps, stages, cluster, groupTiles) ==
            std::tie(other.rows, other.columns, other.depth, other.warps,
-                    other.stages, other.groupTiles);
+                    other.stages, other.cluster, other.groupTiles);
   }
   tile::ScheduleAttr getAttr(mlir::MLIRContext *context) const;
 };

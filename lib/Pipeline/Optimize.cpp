@@ -40,6 +40,7 @@ static void addRecognition(OpPassManager &functions, bool checksIndices) {
 
 /// After attention, whose products are not linear layers.
 static void addLayout(OpPassManager &functions) {
+  functions.addPass(graph::createRecognizeFloat8ProductsPass());
   functions.addPass(graph::createLinearToContractPass());
   functions.addPass(graph::createPropagateLayoutPass());
   functions.addPass(graph::createPropagateTransposesPass());

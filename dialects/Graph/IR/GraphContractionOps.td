@@ -11,7 +11,7 @@ def Graph_MatmulOp : Graph_PureOp<"matmul"> {
   let summary = "Matrix product of the last two dims, as NumPy's matmul";
   let description = [{
     Leading dims broadcast; operands of rank 1 are a row or a column. f16 and
-    bf16 accumulate in f32, integers in i32.
+    bf16 accumulate in f32, integers in i32; of 8-bit floats the result is f32.
 
     ```mlir
     %y = graph.matmul %x, %w

@@ -93,6 +93,21 @@ def RecognizeNormsPass
   ];
 }
 
+def RecognizeFloat8ProductsPass
+    : Pass<"graph-recognize-float8-products", "::mlir::func::FuncOp"> {
+  let summary = "Multiply 8-bit floats before they are scaled";
+  let description = [{
+    A product of two tensors of 8-bit floats of one kind, each widened and times
+    a constant number, becomes a product of the floats as they are stored, with
+    an f32 result that is scaled once.
+
+    Numeric contract: reassociates; what was rounded between is not.
+  }];
+  let statistics = [
+    Statistic<"numProducts", "products", "products of 8-bit floats">
+  ];
+}
+
 def RecognizeActivationsPass
     : Pass<"graph-recognize-activations", "::mlir::func::FuncOp"> {
   let summary = "Recognize spelled-out GELU and SiLU";

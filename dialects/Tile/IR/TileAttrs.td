@@ -12,16 +12,24 @@ def Tile_ScheduleAttr : AttrDef<Tile_Dialect, "Schedule"> {
   let summary = "How a strategy shaped this kernel: data for cache and tuner";
   let description = [{
     `strategy` is the file in `lib/Kernels` that built the kernel, `tile` its
-    tile sizes in that strategy's order; the others matter to GPU targets.
+    tile sizes in that strategy's order; the others matter to GPU targets:
+    `cluster` programs in a row along the grid's first axis run at once, and
+    what they all read is read for all of them.
     Changing a schedule never changes code.
   }];
   let parameters = (ins
     StringRefParameter<"strategy">:$strategy,
     OptionalArrayRefParameter<"int64_t">:$tile,
     DefaultValuedParameter<"int64_t", "1">:$stages,
-    DefaultValuedParameter<"int64_t", "4">:$warps);
+    DefaultValuedParameter<"int64_t", "4">:$warps,
+    DefaultValuedParameter<"int64_t", "1">:$cluster);
+  let builders = [AttrBuilder<(ins "::llvm::StringRef":$strategy,
+    "::llvm::ArrayRef<int64_t>":$tile, "int64_t":$stages, "int64_t":$warps), [{
+    return $_get($_ctxt, strategy, tile, stages, warps, /*cluster=*/1);
+  }]>];
   let assemblyFormat = [{
-    `<` struct($strategy, custom<TileSizes>($tile), $stages, $warps) `>`
+    `<` struct($strategy, custom<TileSizes>($tile), $stages, $warps, $cluster)
+    `>`
   }];
 }
 

@@ -6,6 +6,7 @@
 #include "lib/Target/CUDA/Codegen.h"
 #include "lib/Target/CUDA/Launch.h"
 #include "lib/Target/CUDA/Passes.h"
+#include "lib/Target/Float8.h"
 #include "lib/Target/Target.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/UB/IR/UBOps.h"
@@ -47,15 +48,16 @@ void CUDATarget::registerDialects(mlir::DialectRegistry &registry) const {
                   mlir::scf::SCFDialect, mlir::ub::UBDialect>();
 }
 
-/// Only products of 16-bit floats come out differently, on tensor cores that
-/// each generation of devices has instructions of its own for.
+/// Only products of floats of 16 and 8 bits come out differently, on tensor
+/// cores that each generation of devices has instructions of its own for.
 bool CUDATarget::gainsOver(const TargetLevel &, const TargetLevel &,
                            mlir::ModuleOp module) const {
   return module
       .walk([](tile::MmaOp op) {
         mlir::Type type = op.getA().getType().getElementType();
-        return type.isF16() || type.isBF16() ? mlir::WalkResult::interrupt()
-                                             : mlir::WalkResult::advance();
+        return type.isF16() || type.isBF16() || isFloat8(type)
+                   ? mlir::WalkResult::interrupt()
+                   : mlir::WalkResult::advance();
       })
       .wasInterrupted();
 }

@@ -134,12 +134,14 @@ static LogicalResult lowerKernel(tile::KernelOp kernel, const Level &level) {
 static LogicalResult lowerBest(tile::KernelOp kernel, const Level &level) {
   if (level.record.capabilities.unitRows != kWgmmaRows)
     return lowerKernel(kernel, level);
-  std::string reason;
+  std::string reason, ofChain;
   FailureOr<bool> isDone = false;
   if (auto product = matchProductLoop(kernel, level, reason))
     isDone = lowerProductLoop(*product, level, reason);
-  else if (auto chain = matchAttention(kernel, level, reason))
+  else if (auto chain = matchAttention(kernel, level, ofChain))
     isDone = lowerAttention(*chain, level, reason);
+  else if (kernel.getSchedule().getStrategy() == "attention")
+    reason = ofChain;
   if (failed(isDone) || *isDone)
     return success(succeeded(isDone));
   if (!reason.empty())

@@ -11,13 +11,11 @@
 using namespace mlir;
 using namespace lathe::cuda;
 
-/// Two elements of 16 bits in a word.
-static constexpr int64_t kElementBytes = 2;
-
 int64_t SharedMatrix::getOffset(int64_t row, int64_t k) const {
   int64_t along = isKMajor ? k : row, line = isKMajor ? row : k;
-  return along / kLineElements * getBoxBytes() + line * kSwizzleBytes +
-         along % kLineElements * kElementBytes;
+  int64_t bytes = along * elementBytes;
+  return bytes / kSwizzleBytes * getBoxBytes() + line * kSwizzleBytes +
+         bytes % kSwizzleBytes;
 }
 
 SmallVector<Value> HopperEmitter::inlinePTX(StringRef text,
@@ -136,9 +134,10 @@ void HopperEmitter::arrive(Value barrier) {
 }
 
 void HopperEmitter::arriveRemote(Value barrier, Value block) {
-  auto pointer = LLVM::LLVMPointerType::get(b.getContext(), 7);
-  Value remote = NVVM::MapaOp::create(b, pointer, barrier, block);
-  inlinePTX("mbarrier.arrive.shared::cluster.b64 _, [$0];", "l", remote, {});
+  // An address of 32 bits, for registers are scarce where this is done.
+  inlinePTX("{ .reg .b32 remote; mapa.shared::cluster.u32 remote, $0, $1; "
+            "mbarrier.arrive.shared::cluster.b64 _, [remote]; }",
+            "r,r", {barrier, block}, {});
 }
 
 void HopperEmitter::arriveExpecting(Value barrier, int64_t bytes) {
@@ -261,23 +260,36 @@ static std::string getConstraints(int64_t results, StringRef operands,
   return text;
 }
 
+/// Of elements, as instructions have it.
+static StringRef getTypeName(Type element) {
+  if (isa<Float8E4M3FNType>(element))
+    return "e4m3";
+  if (isa<Float8E5M2Type>(element))
+    return "e5m2";
+  return element.isF16() ? "f16" : "bf16";
+}
+
 SmallVector<Value> HopperEmitter::multiply(const WgmmaShape &shape,
                                            ValueRange a, Value descriptor,
                                            ValueRange sums) {
   int64_t count = shape.getSums();
   bool isShared = a.size() == 1;
-  std::string type = shape.element.isF16() ? "f16" : "bf16";
+  bool isByte = shape.element.getIntOrFloatBitWidth() == 8;
+  std::string type = getTypeName(shape.element).str();
   std::string text = "wgmma.mma_async.sync.aligned.m64n" +
-                     std::to_string(shape.columns) + "k16.f32." + type + "." +
-                     type + " {" + listOperands(0, count) + "}, ";
+                     std::to_string(shape.columns) + (isByte ? "k32" : "k16") +
+                     ".f32." + type + "." + type + " {" +
+                     listOperands(0, count) + "}, ";
   text += isShared ? listOperands(count, 1)
                    : "{" + listOperands(count, a.size()) + "}";
   text += ", $" + std::to_string(count + a.size());
   // Whether sums are added to, the operands' signs, whether they are MN-major.
   text += sums.empty() ? ", 0, 1, 1" : ", 1, 1, 1";
-  if (isShared)
+  if (isShared && !isByte)
     text += shape.isAKMajor ? ", 0" : ", 1";
-  text += shape.isBKMajor ? ", 0;" : ", 1;";
+  if (!isByte)
+    text += shape.isBKMajor ? ", 0" : ", 1";
+  text += ";";
   SmallVector<Value> operands(a);
   operands.push_back(descriptor);
   llvm::append_range(operands, sums);

@@ -30,31 +30,35 @@ namespace lathe::cuda {
 
 /// Threads of a warpgroup, and its warps.
 constexpr int64_t kWarpgroupSize = 128, kWarpgroupWarps = 4;
-/// Rows of one product of a warpgroup, and its k for elements of 16 bits.
-constexpr int64_t kWgmmaRows = 64, kWgmmaDepth = 16;
+/// Rows of one product of a warpgroup; its k for elements of 16 bits, and in
+/// bytes for any.
+constexpr int64_t kWgmmaRows = 64, kWgmmaDepth = 16, kWgmmaBytes = 32;
 /// Bytes of a line of a swizzled box, and the alignment of such a box: eight
 /// lines, within which pieces of 16 bytes change places.
 constexpr int64_t kSwizzleBytes = 128, kSwizzleAlignment = 1024;
 
-/// A matrix of 16-bit elements in shared memory as TMA leaves it: boxes of
-/// `lines` lines of 64 elements, 128 bytes, swizzled; further elements of a
-/// line are in the next box. If lines run along k (`isKMajor`), they are the
-/// rows of A or the columns of B; else they run along those and are steps of k.
+/// A matrix in shared memory as TMA leaves it: boxes of `lines` lines of 128
+/// bytes, 64 elements of 16 bits, swizzled; further elements of a line are in
+/// the next box. If lines run along k (`isKMajor`), they are the rows of A or
+/// the columns of B; else they run along those and are steps of k, which
+/// products take of elements of 16 bits alone.
 struct SharedMatrix {
   bool isKMajor = true;
   int64_t lines = 0;
+  int64_t elementBytes = 2;
 
   static constexpr int64_t kLineElements = 64;
 
   int64_t getBoxBytes() const { return lines * kSwizzleBytes; }
-  /// Where the 16 steps of k from `k` on of the rows from `row` on begin, in
+  /// Where the steps of k from `k` on of the rows from `row` on begin, in
   /// bytes; both multiples of what a product takes.
   int64_t getOffset(int64_t row, int64_t k) const;
 };
 
-/// What one product multiplies: [64, 16] with [16, columns] into f32.
+/// What one product multiplies: [64, 16] with [16, columns] into f32; of floats
+/// of 8 bits, 32 steps of k.
 struct WgmmaShape {
-  mlir::Type element;    ///< f16 or bf16.
+  mlir::Type element;    ///< f16, bf16, f8E4M3FN or f8E5M2.
   int64_t columns = 0;   ///< A multiple of 8, at most 256.
   bool isAKMajor = true; ///< Of A in shared memory.
   bool isBKMajor = true;

@@ -12,8 +12,6 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::cuda;
 
-/// k of one stage: a line.
-static constexpr int64_t kDepth = SharedMatrix::kLineElements;
 /// Registers of a thread: of one that loads, of one that multiplies. Together
 /// what three warpgroups are launched with.
 static constexpr int64_t kLoaderRegisters = 40, kProductRegisters = 232;
@@ -50,6 +48,21 @@ private:
   void mapArguments(Emitter &emitter);
   void mapPosition(Emitter &emitter, Value turn);
   Position getPosition(Value turn);
+  /// This cluster's number, that of all, and the block's in its own. Read again
+  /// wherever they are wanted, they take no registers.
+  Value getCluster() {
+    if (product.cluster == 1)
+      return NVVM::BlockIdXOp::create(b, b.getI32Type());
+    return NVVM::ClusterIdXOp::create(b, b.getI32Type());
+  }
+  Value getClusters() {
+    if (product.cluster == 1)
+      return NVVM::GridDimXOp::create(b, b.getI32Type());
+    return NVVM::ClusterDimXOp::create(b, b.getI32Type());
+  }
+  Value getRank() {
+    return NVVM::BlockInClusterIdXOp::create(b, b.getI32Type());
+  }
   Value getFull(Value stage);
   Value getEmpty(Value stage);
   Value getCoordinate(Emitter &emitter, Value index, int64_t offset);
@@ -58,8 +71,10 @@ private:
             llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body);
 
   void emitLoader(Emitter &emitter);
+  void emitStage(Emitter &emitter, Value stage);
   void emitLoads(Emitter &emitter, const TileBoxes &boxes, Value map, Value to,
-                 Value barrier);
+                 Value barrier, int64_t blocks);
+  void syncCluster();
   void emitPrograms(Emitter &emitter);
   Registers multiplyStage(Value stage, Registers sums);
   void freeStage(Value stage);
@@ -106,8 +121,10 @@ private:
   Value shared, maps[2];
   SmallVector<Value> storeMaps;
   Value rows, columns; ///< Programs along the grid's first two axes.
+  Value units;         ///< Clusters' programs along the first one.
   Value turns;         ///< Programs of this block.
-  Value steps;         ///< Of k.
+  Value steps;         ///< Of k, at least one.
+  Value hasSteps;      ///< Whether there are any; null if it is known.
   Value threadInWarpgroup, warpgroup;
   arith::ConstantOp epilogueBytes; ///< Of one program; known at the end.
   SmallVector<Value> arguments;
@@ -147,20 +164,33 @@ void ProductLowering::emitEntry() {
   auto grid = getGrid(function, LaunchGrid::Persistent);
   rows = truncate(grid[0]);
   columns = truncate(grid[1]);
-  Value count = mul(mul(rows, columns), truncate(grid[2]));
-  Value block = NVVM::BlockIdXOp::create(b, b.getI32Type());
-  Value blocks = NVVM::GridDimXOp::create(b, b.getI32Type());
-  turns = div(sub(h.add(sub(count, block), blocks), h.constant(1)), blocks);
+  units = rows;
+  if (product.cluster > 1) {
+    setCluster(function, product.cluster);
+    units = div(h.add(rows, h.constant(product.cluster - 1)),
+                h.constant(product.cluster));
+  }
+  Value count = mul(mul(units, columns), truncate(grid[2]));
+  Value clusters = getClusters();
+  turns = div(sub(h.add(sub(count, getCluster()), clusters), h.constant(1)),
+              clusters);
 
   scf::ForOp loop = product.loop;
   Value bound = loop.getUpperBound();
   if (auto constant = getConstantIntValue(bound)) {
-    steps = h.constant(llvm::divideCeil(*constant, kDepth));
+    steps = h.constant(
+        std::max<int64_t>(llvm::divideCeil(*constant, product.getDepth()), 1));
+    if (*constant == 0)
+      hasSteps = arith::ConstantOp::create(b, b.getBoolAttr(false));
   } else {
     Value depth = arith::IndexCastOp::create(
         b, b.getI32Type(),
         arguments[cast<BlockArgument>(bound).getArgNumber()]);
-    steps = div(h.add(depth, h.constant(kDepth - 1)), h.constant(kDepth));
+    steps = div(h.add(depth, h.constant(product.getDepth() - 1)),
+                h.constant(product.getDepth()));
+    hasSteps = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, steps,
+                                     h.constant(0));
+    steps = arith::MaxUIOp::create(b, steps, h.constant(1));
   }
 }
 
@@ -178,32 +208,47 @@ void ProductLowering::emitBarriers() {
   h.when(isEqual(thread, 0), [&] {
     for (int64_t stage = 0; stage < product.stages; ++stage) {
       h.initBarrier(getFull(h.constant(stage)), 1);
-      h.initBarrier(getEmpty(h.constant(stage)), product.warpgroups);
+      h.initBarrier(getEmpty(h.constant(stage)),
+                    product.warpgroups * product.cluster);
     }
     for (Value map : llvm::concat<Value>(maps, storeMaps))
       h.prefetchMap(map);
     h.fenceBarrierInit();
   });
-  NVVM::Barrier0Op::create(b);
+  if (product.cluster > 1)
+    syncCluster();
+  else
+    NVVM::Barrier0Op::create(b);
   if (level.overlaps)
     createOverlap(b, function);
 }
 
-/// Programs run down groups of rows, then along columns.
+/// Neither before all its barriers exist nor after a block is gone may others
+/// arrive there.
+void ProductLowering::syncCluster() {
+  NVVM::ClusterArriveOp::create(b, UnitAttr());
+  NVVM::ClusterWaitOp::create(b, UnitAttr());
+}
+
+/// Programs run down groups of rows, then along columns. Where rows do not fill
+/// the last cluster, its last block computes what the one before it does.
 ProductLowering::Position ProductLowering::getPosition(Value turn) {
-  Value block = NVVM::BlockIdXOp::create(b, b.getI32Type());
-  Value blocks = NVVM::GridDimXOp::create(b, b.getI32Type());
-  Value number = h.add(mul(turn, blocks), block);
-  Value area = mul(rows, columns);
+  Value number = h.add(mul(turn, getClusters()), getCluster());
+  Value area = mul(units, columns);
   Value z = div(number, area);
   number = sub(number, mul(z, area));
-  int64_t most = std::max<int64_t>(kRasterRows / product.getRows(), 1);
+  int64_t most =
+      std::max<int64_t>(kRasterRows / (product.getRows() * product.cluster), 1);
   Value inGroup = h.mul(columns, most);
   Value group = div(number, inGroup);
   Value first = h.mul(group, most);
-  Value height = arith::MinUIOp::create(b, sub(rows, first), h.constant(most));
+  Value height = arith::MinUIOp::create(b, sub(units, first), h.constant(most));
   number = sub(number, mul(group, inGroup));
-  return {h.add(first, rem(number, height)), div(number, height), z};
+  Value x = h.add(first, rem(number, height));
+  if (product.cluster > 1)
+    x = arith::MinUIOp::create(b, h.add(h.mul(x, product.cluster), getRank()),
+                               sub(rows, h.constant(1)));
+  return {x, div(number, height), z};
 }
 
 void ProductLowering::mapPosition(Emitter &emitter, Value turn) {
@@ -242,16 +287,37 @@ Value ProductLowering::getCoordinate(Emitter &emitter, Value index,
   return offset ? h.add(number, h.constant(offset)) : number;
 }
 
+/// A tile's boxes; or, if they are for several `blocks`, this block's share of
+/// their lines.
 void ProductLowering::emitLoads(Emitter &emitter, const TileBoxes &boxes,
-                                Value map, Value to, Value barrier) {
+                                Value map, Value to, Value barrier,
+                                int64_t blocks) {
+  Value line, everyone;
+  if (blocks > 1) {
+    line = h.mul(getRank(), boxes.map.box[1]);
+    to = h.getAddress(to, h.mul(line, kSwizzleBytes));
+    everyone = h.constant((int64_t(1) << blocks) - 1, 16);
+  }
   for (int64_t i = 0; i < boxes.getBoxes(); ++i) {
     SmallVector<Value> coordinates;
     for (auto [dim, index] : llvm::enumerate(boxes.indices))
       coordinates.push_back(getCoordinate(
-          emitter, index, dim == 0 ? i * SharedMatrix::kLineElements : 0));
+          emitter, index, dim == 0 ? i * boxes.getLineElements() : 0));
+    if (line)
+      coordinates[1] = h.add(coordinates[1], line);
     int64_t bytes = boxes.getLines() * kSwizzleBytes;
-    h.loadBox(h.getAddress(to, i * bytes), map, coordinates, barrier);
+    h.loadBox(h.getAddress(to, i * bytes), map, coordinates, barrier, everyone);
   }
+}
+
+void ProductLowering::emitStage(Emitter &emitter, Value stage) {
+  h.arriveExpecting(getFull(stage),
+                    product.a.getBytes() + product.b.getBytes());
+  Value to = h.getAddress(shared, h.mul(stage, product.getStageBytes()));
+  emitLoads(emitter, product.a, maps[0], to, getFull(stage), 1);
+  emitLoads(emitter, product.b, maps[1],
+            h.getAddress(to, product.getBytesOfA()), getFull(stage),
+            product.cluster);
 }
 
 /// One thread loads for all programs of the block, in their order.
@@ -259,17 +325,17 @@ void ProductLowering::emitLoader(Emitter &emitter) {
   auto loadStep = [&](Value step, ValueRange carried) -> SmallVector<Value> {
     RingPosition at{carried[0], carried[1]};
     scf::ForOp loop = product.loop;
-    Value k = mul(step, h.constant(kDepth));
+    Value k = mul(step, h.constant(product.getDepth()));
     emitter.getMapping().map(loop.getInductionVar(), toIndex(k));
     [[maybe_unused]] LogicalResult scalars = emitter.emitBefore(product.mma);
     assert(succeeded(scalars) && "the loop was matched");
     h.waitBarrier(getEmpty(at.stage), at.parity);
-    h.arriveExpecting(getFull(at.stage),
-                      product.a.getBytes() + product.b.getBytes());
-    Value to = h.getAddress(shared, h.mul(at.stage, product.getStageBytes()));
-    emitLoads(emitter, product.a, maps[0], to, getFull(at.stage));
-    emitLoads(emitter, product.b, maps[1],
-              h.getAddress(to, product.getBytesOfA()), getFull(at.stage));
+    auto load = [&] { emitStage(emitter, at.stage); };
+    // What there is nothing of has no tensor to be loaded from.
+    if (hasSteps)
+      h.when(hasSteps, load, [&] { h.arrive(getFull(at.stage)); });
+    else
+      load();
     RingPosition next = h.getNext(at, product.stages);
     return {next.stage, next.parity};
   };
@@ -308,7 +374,8 @@ Registers ProductLowering::multiplyStage(Value stage, Registers sums) {
     parts[i].assign(sums.begin() + i * shape.getSums(),
                     sums.begin() + (i + 1) * shape.getSums());
   h.fenceProducts();
-  for (int64_t k = 0; k < kDepth; k += kWgmmaDepth) {
+  int64_t depth = kWgmmaBytes / product.a.getElementBytes();
+  for (int64_t k = 0; k < product.getDepth(); k += depth) {
     Value right = h.advance(w, getB().getOffset(0, k));
     for (int64_t i = 0; i < blocks; ++i)
       parts[i] =
@@ -322,49 +389,39 @@ Registers ProductLowering::multiplyStage(Value stage, Registers sums) {
   return result;
 }
 
-/// A thread speaks for its warpgroup, whose products have read the stage.
+/// A thread speaks for its warpgroup, whose products have read the stage; one
+/// to each block that loads it.
 void ProductLowering::freeStage(Value stage) {
-  h.when(isEqual(threadInWarpgroup, 0), [&] { h.arrive(getEmpty(stage)); });
+  if (product.cluster == 1)
+    return h.when(isEqual(threadInWarpgroup, 0),
+                  [&] { h.arrive(getEmpty(stage)); });
+  Value speaks =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ult, threadInWarpgroup,
+                            h.constant(product.cluster));
+  h.when(speaks, [&] { h.arriveRemote(getEmpty(stage), threadInWarpgroup); });
 }
 
 /// All steps of k from a place in the ring on; `last` is the last stage, which
-/// its products may still read. Sums come out in flight.
+/// its products may still read. Sums come out in flight. The first step adds to
+/// nothing: ptxas serializes products whose sums begin as zeros of a loop.
 Registers ProductLowering::emitSteps(RingPosition position, Value &last) {
-  scf::ForOp kLoop = product.loop;
-  auto constant = getConstantIntValue(kLoop.getUpperBound());
-  // The first step needs no zeros, where it is known that there is one.
-  bool isPeeled = constant && *constant > 0;
-  int64_t count = product.getBlocks() * product.getColumns() / 2;
-  Registers sums;
-  last = position.stage;
-  if (isPeeled) {
-    h.waitBarrier(getFull(position.stage), position.parity);
-    sums = multiplyStage(position.stage, {});
-    position = h.getNext(position, product.stages);
-  } else {
-    Value zero = arith::ConstantOp::create(b, b.getF32FloatAttr(0));
-    sums.assign(count, zero);
-  }
+  h.waitBarrier(getFull(position.stage), position.parity);
+  Registers sums = multiplyStage(position.stage, {});
+  RingPosition second = h.getNext(position, product.stages);
+  unsigned count = sums.size();
   SmallVector<Value> carried(sums);
-  carried.append({position.stage, position.parity, last});
-  auto loop = scf::ForOp::create(b, h.constant(isPeeled ? 1 : 0), steps,
-                                 h.constant(1), carried);
+  carried.append({second.stage, second.parity, position.stage});
+  auto loop =
+      scf::ForOp::create(b, h.constant(1), steps, h.constant(1), carried);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToEnd(loop.getBody());
   ValueRange old = loop.getRegionIterArgs();
   RingPosition at{old[count], old[count + 1]};
-  Value before = old[count + 2];
   h.waitBarrier(getFull(at.stage), at.parity);
   SmallVector<Value> next(
       multiplyStage(at.stage, Registers(old.take_front(count))));
   h.waitProducts(1);
-  if (isPeeled) {
-    freeStage(before);
-  } else {
-    Value isLater = arith::CmpIOp::create(
-        b, arith::CmpIPredicate::ne, loop.getInductionVar(), h.constant(0));
-    h.when(isLater, [&] { freeStage(before); });
-  }
+  freeStage(old[count + 2]);
   RingPosition after = h.getNext(at, product.stages);
   next.append({after.stage, after.parity, at.stage});
   scf::YieldOp::create(b, next);
@@ -399,9 +456,11 @@ LogicalResult ProductLowering::emitProducts(Emitter &emitter, Value turn) {
   if (takesTurns)
     h.arriveNamed(sub(h.constant(kTurnBarriers + 1), program), threads);
   sums = h.waitProducts(0, sums);
-  Value isAny =
-      arith::CmpIOp::create(b, arith::CmpIPredicate::ne, steps, h.constant(0));
-  h.when(isAny, [&] { freeStage(last); });
+  freeStage(last);
+  if (hasSteps)
+    for (Value &sum : sums)
+      sum = arith::SelectOp::create(
+          b, hasSteps, sum, arith::ConstantOp::create(b, b.getF32FloatAttr(0)));
   scf::ForOp loop = product.loop;
   emitter.anchor(loop.getResult(0), getLayout(), toLayout(sums));
   return success();
@@ -507,6 +566,8 @@ FailureOr<int64_t> ProductLowering::lower() {
       emitStoresDone(b, getStoreGroup());
   };
   h.when(isEqual(program, product.programs), load, multiply);
+  if (product.cluster > 1)
+    syncCluster();
   LLVM::ReturnOp::create(b, ValueRange());
   if (failed(result))
     return failure();

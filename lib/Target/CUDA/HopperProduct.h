@@ -4,8 +4,8 @@
 // has one loop of the form
 //
 //   %sums = scf.for %k = 0 to K step 64 iter_args(%c = 0) {
-//     %a = tile.load %x[...]    // [rows, 64], f16 or bf16
-//     %b = tile.load %w[...]    // [64, columns]
+//     %a = tile.load %x[...]    // [rows, 64], f16 or bf16; or, of 8-bit
+//     %b = tile.load %w[...]    // [64, columns]        floats, 128 steps
 //     scf.yield tile.mma %a, %b, %c
 //   }
 //
@@ -21,6 +21,8 @@
 //             products across programs, and waits only for stages to be free
 //   products  each stage: wait until it is full, four k steps of 16, wait for
 //             the previous stage's products, free it
+//   clusters  programs of rows beside each other may run as one (the schedule
+//             says how many): each block loads its share of w for all of them
 //   programs  as many blocks as the device has room for, each runs every so
 //             manieth program, in an order that keeps operands in the
 //             second-level cache: groups of rows, all columns of a group
@@ -50,6 +52,9 @@ struct ProductLoop {
   /// Warpgroups of a program, and programs that a block runs at once.
   int64_t warpgroups = 1, programs = 1;
   int64_t stages = 1;
+  /// Blocks whose programs are of rows beside each other: each one's copies of
+  /// B, of as many of its lines, are for all of them.
+  int64_t cluster = 1;
   /// Stores that go through shared memory and copies, and a warpgroup's buffers
   /// for them.
   llvm::SmallVector<std::pair<tile::StoreOp, TileBoxes>, 1> stores;
@@ -63,11 +68,15 @@ struct ProductLoop {
 
   int64_t getRows() const { return a.shape[0]; }
   int64_t getColumns() const { return b.shape[1]; }
+  /// k of one stage: a line.
+  int64_t getDepth() const { return a.getLineElements(); }
   /// Products read 64 rows, and use those that the tile has.
   int64_t getBytesOfA() const {
     return std::max(a.getBytes(), kWgmmaRows * kSwizzleBytes);
   }
   int64_t getStageBytes() const { return getBytesOfA() + b.getBytes(); }
+  /// Lines of B that one block of the cluster loads.
+  int64_t getSharedLines() const { return b.getLines() / cluster; }
   /// Blocks of 64 rows of a warpgroup.
   int64_t getBlocks() const {
     return std::max<int64_t>(getRows() / kWgmmaRows / warpgroups, 1);

@@ -101,5 +101,5 @@ void cuda::emitStoresDone(ImplicitLocOpBuilder &b, const StoreGroup &group) {
   HopperEmitter h(b);
   Value isFirst = arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
                                         group.thread, h.constant(0));
-  h.when(isFirst, [&] { h.waitStores(0, /*isRead=*/false); });
+  h.when(isFirst, [&] { h.waitStores(0, /*isRead=*/true); });
 }

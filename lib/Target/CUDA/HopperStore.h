@@ -31,7 +31,8 @@ void emitStore(mlir::ImplicitLocOpBuilder &builder, const StoreGroup &group,
                llvm::ArrayRef<mlir::Value> start, mlir::ValueRange sums,
                int64_t columns);
 
-/// Until all that the warpgroup stored is written; before the block ends.
+/// Until all that the warpgroup stored is read from its buffers: before the
+/// block ends, which whoever reads the results waits for.
 void emitStoresDone(mlir::ImplicitLocOpBuilder &builder,
                     const StoreGroup &group);
 

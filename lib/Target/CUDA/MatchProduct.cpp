@@ -4,6 +4,7 @@
 #include "lib/Target/CUDA/HopperProduct.h"
 #include "lib/Target/CUDA/HopperStore.h"
 #include "lib/Target/CUDA/Layouts.h"
+#include "lib/Target/Float8.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
@@ -13,8 +14,17 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::cuda;
 
+/// Whether products of warpgroups take such elements.
+static bool isMultiplied(Type element) {
+  return element.isF16() || element.isBF16() || isFloat8(element);
+}
+
 /// k of one stage: a line.
-static constexpr int64_t kDepth = SharedMatrix::kLineElements;
+static int64_t getDepth(tile::MmaOp mma) {
+  return kSwizzleBytes * 8 /
+         getElementTypeOrSelf(mma.getA()).getIntOrFloatBitWidth();
+}
+
 /// The most registers of a thread that sums may take: an epilogue wants some.
 static constexpr int64_t kMostSums = 192;
 
@@ -37,9 +47,10 @@ static bool matchLoop(ProductLoop &product, std::string &reason) {
       !matchPattern(loop.getInitArgs()[0], m_AnyZeroFloat()))
     return refuse("the loop over k carries more than sums from zero on");
   if (getConstantIntValue(loop.getLowerBound()) != 0 ||
-      getConstantIntValue(loop.getStep()) != kDepth ||
+      getConstantIntValue(loop.getStep()) != getDepth(product.mma) ||
       !isUniform(loop.getUpperBound()))
-    return refuse("the loop over k is not from 0 to one end in steps of 64");
+    return refuse("the loop over k is not from 0 to one end in steps of 128 "
+                  "bytes");
   for (Operation &op : loop.getBody()->without_terminator())
     if (&op != product.mma && !isAnywhere(op))
       return refuse("the loop over k does more than to multiply");
@@ -64,10 +75,12 @@ static bool matchOperands(ProductLoop &product, std::string &reason) {
     return false;
   product.a = *boxA;
   product.b = *boxB;
-  if (a.getType().getDimSize(1) == kDepth)
-    return true;
-  reason = "the loop over k is not in steps of 64";
-  return false;
+  if (a.getType().getDimSize(1) != product.getDepth())
+    return reason = "the loop over k is not in steps of 128 bytes", false;
+  bool isAlongK = product.a.lineDim == 1 && product.b.lineDim == 0;
+  if (product.a.getElementBytes() == 1 && !isAlongK)
+    return reason = "8-bit floats do not lie along k", false;
+  return true;
 }
 
 /// Rows of less than one product, of which the rest comes to nothing: they are
@@ -82,6 +95,7 @@ static bool matchSchedule(ProductLoop &product, const Level &level,
   tile::ScheduleAttr schedule = product.kernel.getSchedule();
   product.warpgroups = schedule.getWarps() / kWarpgroupWarps;
   product.stages = schedule.getStages();
+  product.cluster = schedule.getCluster();
   product.programs = product.warpgroups == 1 ? 2 : 1;
   int64_t rows = product.getRows(), columns = product.getColumns();
   bool fits =
@@ -91,7 +105,13 @@ static bool matchSchedule(ProductLoop &product, const Level &level,
       llvm::isPowerOf2_64(rows) && columns % 8 == 0 && columns <= 256 &&
       rows * columns / (product.warpgroups * kWarpgroupSize) <= kMostSums &&
       product.stages >= 2;
-  if (!fits)
+  // Whole swizzled pieces of eight lines for each block.
+  bool sharesB = llvm::isPowerOf2_64(product.cluster) &&
+                 product.b.getLines() % (8 * product.cluster) == 0;
+  product.b.map.box[1] = product.getSharedLines();
+  if (!sharesB)
+    reason = "its schedule's cluster cannot share the columns";
+  else if (!fits)
     reason = "its schedule is none of one or two warpgroups";
   else if (product.getMemory().end > level.getSharedBytes())
     reason = "its stages do not fit shared memory";
@@ -145,7 +165,7 @@ std::optional<ProductLoop> cuda::matchProductLoop(tile::KernelOp kernel,
   product.kernel = kernel;
   unsigned count = 0;
   kernel.walk([&](tile::MmaOp mma) {
-    if (getElementTypeOrSelf(mma.getA()).getIntOrFloatBitWidth() != 16)
+    if (!isMultiplied(getElementTypeOrSelf(mma.getA())))
       return;
     ++count;
     product.mma = mma;

@@ -11,9 +11,8 @@ using namespace lathe::cuda;
 /// What the copy engine allows.
 static constexpr unsigned kMostDims = 5;
 static constexpr int64_t kMostLines = 256;
-/// 16 bytes of 16-bit elements.
-static constexpr int64_t kAlignment = 8;
-static constexpr int64_t kLine = SharedMatrix::kLineElements;
+/// Of addresses and strides, in bytes.
+static constexpr int64_t kAlignment = 16;
 
 /// A number of the kernel that the host can compute; a divisor of it.
 static std::optional<LaunchValue> getLaunchValue(OpFoldResult value,
@@ -34,8 +33,6 @@ static std::optional<LaunchValue> getLaunchValue(OpFoldResult value,
   divisor = known ? known.getInt() : 1;
   return LaunchValue{1, number - kernel.getNumBuffers()};
 }
-
-static bool isAligned(int64_t divisor) { return divisor % kAlignment == 0; }
 
 namespace {
 
@@ -59,6 +56,9 @@ private:
   bool setBuffer();
   bool setDims();
   bool addDim(unsigned dim);
+  bool isAligned(int64_t divisor) const {
+    return divisor * boxes.getElementBytes() % kAlignment == 0;
+  }
 
   tile::ViewOp view;
   OperandRange indices;
@@ -81,7 +81,6 @@ int Matcher::getLineDim() const {
 bool Matcher::setBuffer() {
   auto buffer = cast<BlockArgument>(view.getBuffer());
   boxes.map.buffer = buffer.getArgNumber();
-  boxes.map.element = cast<tile::BufferType>(buffer.getType()).getElementType();
   boxes.map.offset = LaunchValue{0, std::nullopt};
   if (!view.getOffset())
     return true;
@@ -131,23 +130,26 @@ std::optional<TileBoxes> Matcher::match(RankedTensorType type, unsigned lineDim,
                                         int64_t lines) {
   boxes.shape = {type.getDimSize(0), type.getDimSize(1)};
   boxes.lineDim = lineDim;
-  if (boxes.shape[lineDim] % kLine || lines > kMostLines ||
+  boxes.map.element = type.getElementType();
+  int64_t length = boxes.getLineElements();
+  if (boxes.shape[lineDim] % length || lines > kMostLines ||
       boxes.getLines() % lines) {
     refuse("a tile is not whole lines of 128 bytes");
     return std::nullopt;
   }
   if (!setBuffer() || !setDims())
     return std::nullopt;
-  boxes.map.box[0] = kLine;
+  boxes.map.box[0] = length;
   boxes.map.box[1] = lines;
   boxes.map.swizzle = kSwizzleBytes;
   return boxes;
 }
 
-/// Whether it is a tile of rank 2 of 16-bit floats along two dims of a view.
+/// Whether it is a tile of rank 2 of floats that products take, along two dims
+/// of a view.
 static bool isPlain(RankedTensorType type, ArrayRef<int64_t> dims) {
-  Type element = type.getElementType();
-  return type.getRank() == 2 && (element.isF16() || element.isBF16()) &&
+  auto element = dyn_cast<FloatType>(type.getElementType());
+  return type.getRank() == 2 && element && element.getWidth() <= 16 &&
          dims[0] >= 0 && dims[1] >= 0 && dims[0] != dims[1];
 }
 
@@ -158,7 +160,7 @@ std::optional<TileBoxes> cuda::matchLoad(tile::LoadOp load,
   auto pad = load.getPadAttr();
   if (!isPlain(load.getType(), load.getDims()) || load.getGather() ||
       (pad && !isa<UnitAttr>(pad))) {
-    matcher.refuse("an operand is no plain tile of 16-bit floats");
+    matcher.refuse("an operand is no plain tile of floats of 16 or 8 bits");
     return std::nullopt;
   }
   auto buffer = cast<BlockArgument>(view.getBuffer());
@@ -181,7 +183,8 @@ std::optional<TileBoxes> cuda::matchStore(tile::StoreOp store, int64_t lines,
   auto type = cast<RankedTensorType>(store.getTile().getType());
   auto view = store.getView().getDefiningOp<tile::ViewOp>();
   Matcher matcher(view, store.getIndices(), store.getDims(), reason);
-  if (!isPlain(type, store.getDims()) || matcher.getLineDim() != 1) {
+  if (!isPlain(type, store.getDims()) || matcher.getLineDim() != 1 ||
+      type.getElementType().getIntOrFloatBitWidth() != 16) {
     matcher.refuse("what is stored is no plain tile of 16-bit floats");
     return std::nullopt;
   }

@@ -12,8 +12,8 @@
 
 namespace lathe::cuda {
 
-/// A tile of rank 2 of 16-bit floats, in lines of 128 bytes along whichever dim
-/// lies without gaps, as boxes of `map.box[1]` lines.
+/// A tile of rank 2 of floats of 16 or 8 bits, in lines of 128 bytes along
+/// whichever dim lies without gaps, as boxes of `map.box[1]` lines.
 struct TileBoxes {
   std::array<int64_t, 2> shape = {0, 0}; ///< Of the tile.
   TensorMap map;
@@ -25,13 +25,15 @@ struct TileBoxes {
 
   int64_t getLines() const { return shape[1 - lineDim]; }
   /// Boxes of all lines, beside each other along them.
-  int64_t getBoxes() const {
-    return shape[lineDim] / SharedMatrix::kLineElements;
+  int64_t getBoxes() const { return shape[lineDim] / getLineElements(); }
+  int64_t getElementBytes() const {
+    return map.element.getIntOrFloatBitWidth() / 8;
   }
+  int64_t getLineElements() const { return kSwizzleBytes / getElementBytes(); }
   int64_t getBytes() const { return getBoxes() * getLines() * kSwizzleBytes; }
   /// The tile as an operand of a product, its k along tile dim `kDim`.
   SharedMatrix getMatrix(unsigned kDim) const {
-    return {lineDim == kDim, getLines()};
+    return {lineDim == kDim, getLines(), getElementBytes()};
   }
 };
 

@@ -215,7 +215,9 @@ Status CudaExecutable::placeGrid(const Kernel &kernel, const int64_t *grid,
   bool fits = grid[1] <= gpu.maxGrid[1] && grid[2] <= gpu.maxGrid[2];
   bool isPersistent = table.grid() == bundle::GridKind::Persistent;
   if (isPersistent || (!fits && table.grid() == bundle::GridKind::Given)) {
-    wanted[0] = roundUp(grid[0] * grid[1] * grid[2], cluster);
+    // A persistent kernel's clusters are rows of programs.
+    int64_t inRow = isPersistent ? wanted[0] : grid[0];
+    wanted[0] = roundUp(inRow * grid[1] * grid[2], cluster);
     wanted[1] = wanted[2] = 1;
     int64_t places = kernel.resident > cluster ? kernel.resident : cluster;
     if (isPersistent && wanted[0] > places)

@@ -142,3 +142,74 @@ tile.kernel @kept(%x: !tile.buffer<f16>, %w: !tile.buffer<f16>,
   tile.store %s, %yv[%row, %c0] dims [0, 1] : tensor<128x256xf32>, !tile.view<?x256xf32, [256, 1]>
   tile.return
 }
+
+// Two blocks of rows beside each other: each loads half of the lines of w for
+// both, and frees stages of both. Neither ends before the other.
+// CHECK-LABEL: llvm.func @pair(
+// CHECK-SAME: nvvm.cluster_dim = array<i32: 2, 1, 1>
+// CHECK-SAME: {box = array<i64: 64, 128>, buffer = 0 : i64,
+// CHECK-SAME: {box = array<i64: 64, 64>, buffer = 1 : i64,
+// CHECK: nvvm.cluster.arrive
+// CHECK: nvvm.cluster.wait
+// CHECK: nvvm.setmaxregister decrease
+// CHECK: nvvm.cp.async.bulk.tensor.shared.cluster.global
+// CHECK-NOT: multicast_mask
+// CHECK: nvvm.cp.async.bulk.tensor.shared.cluster.global {{.*}} multicast_mask
+// CHECK: nvvm.setmaxregister increase
+// CHECK: mapa.shared::cluster.u32{{.*}} mbarrier.arrive.shared::cluster.b64
+// CHECK: nvvm.cluster.arrive
+// CHECK: nvvm.cluster.wait
+// CHECK-NEXT: llvm.return
+tile.kernel @pair(%x: !tile.buffer<bf16>, %w: !tile.buffer<bf16>,
+                  %y: !tile.buffer<bf16> {tile.written}, %m: index)
+    schedule <strategy = "contract", tile = [128, 128, 0, 64], stages = 6, cluster = 2> {
+  %zero = arith.constant dense<0.0> : tensor<128x128xf32>
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %c128 = arith.constant 128 : index
+  %c256 = arith.constant 256 : index
+  %i = tile.program_id 0
+  %j = tile.program_id 1
+  %xv = tile.view %x sizes [%m, 256] strides [256, 1] : !tile.buffer<bf16> -> !tile.view<?x256xbf16, [256, 1]>
+  %wv = tile.view %w sizes [512, 256] strides [256, 1] : !tile.buffer<bf16> -> !tile.view<512x256xbf16, [256, 1]>
+  %yv = tile.view %y sizes [%m, 512] strides [512, 1] : !tile.buffer<bf16> -> !tile.view<?x512xbf16, [512, 1]>
+  %row = arith.muli %i, %c128 : index
+  %column = arith.muli %j, %c128 : index
+  %sums = scf.for %k = %c0 to %c256 step %c64 iter_args(%c = %zero) -> (tensor<128x128xf32>) {
+    %a = tile.load %xv[%row, %k] dims [0, 1] : !tile.view<?x256xbf16, [256, 1]> -> tensor<128x64xbf16>
+    %b = tile.load %wv[%column, %k] dims [1, 0] : !tile.view<512x256xbf16, [256, 1]> -> tensor<64x128xbf16>
+    %d = tile.mma %a, %b, %c : tensor<128x64xbf16>, tensor<64x128xbf16>, tensor<128x128xf32>
+    scf.yield %d : tensor<128x128xf32>
+  }
+  %n = arith.truncf %sums : tensor<128x128xf32> to tensor<128x128xbf16>
+  tile.store %n, %yv[%row, %column] dims [0, 1] : tensor<128x128xbf16>, !tile.view<?x512xbf16, [512, 1]>
+  tile.return
+}
+
+// Floats of 8 bits: 128 steps of k a stage, 32 a product, both along k.
+// CHECK-LABEL: llvm.func @bytes(
+// CHECK-SAME: {box = array<i64: 128, 64>, buffer = 0 : i64, element = f8E4M3FN,
+// CHECK-SAME: {box = array<i64: 128, 128>, buffer = 1 : i64, element = f8E4M3FN,
+// CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 {{.*}}, 1, 1;
+tile.kernel @bytes(%x: !tile.buffer<f8E4M3FN>, %w: !tile.buffer<f8E4M3FN>,
+                   %y: !tile.buffer<f32> {tile.written}, %m: index)
+    schedule <strategy = "contract", tile = [64, 128, 0, 128], stages = 6> {
+  %zero = arith.constant dense<0.0> : tensor<64x128xf32>
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %c128 = arith.constant 128 : index
+  %c256 = arith.constant 256 : index
+  %i = tile.program_id 0
+  %xv = tile.view %x sizes [%m, 256] strides [256, 1] : !tile.buffer<f8E4M3FN> -> !tile.view<?x256xf8E4M3FN, [256, 1]>
+  %wv = tile.view %w sizes [128, 256] strides [256, 1] : !tile.buffer<f8E4M3FN> -> !tile.view<128x256xf8E4M3FN, [256, 1]>
+  %yv = tile.view %y sizes [%m, 128] strides [128, 1] : !tile.buffer<f32> -> !tile.view<?x128xf32, [128, 1]>
+  %row = arith.muli %i, %c64 : index
+  %sums = scf.for %k = %c0 to %c256 step %c128 iter_args(%c = %zero) -> (tensor<64x128xf32>) {
+    %a = tile.load %xv[%row, %k] dims [0, 1] : !tile.view<?x256xf8E4M3FN, [256, 1]> -> tensor<64x128xf8E4M3FN>
+    %b = tile.load %wv[%c0, %k] dims [1, 0] : !tile.view<128x256xf8E4M3FN, [256, 1]> -> tensor<128x128xf8E4M3FN>
+    %d = tile.mma %a, %b, %c : tensor<64x128xf8E4M3FN>, tensor<128x128xf8E4M3FN>, tensor<64x128xf32>
+    scf.yield %d : tensor<64x128xf32>
+  }
+  tile.store %sums, %yv[%row, %c0] dims [0, 1] : tensor<64x128xf32>, !tile.view<?x128xf32, [128, 1]>
+  tile.return
+}

@@ -43,6 +43,25 @@ def make_model(path, columns, dtype, transposed):
     onnx.save(model, path)
 
 
+def make_float8(path, columns):
+    """s x w of any number of rows, x and w of 8-bit floats."""
+    kind = TensorProto.FLOAT8E4M3FN
+    weights = [helper.make_tensor("w", kind, [512, columns],
+                                  b"\0" * (512 * columns), raw=True),
+               numpy_helper.from_array(np.array(0.5, np.float32), "s")]
+    nodes = [helper.make_node("DequantizeLinear", ["x", "s"], ["a"]),
+             helper.make_node("DequantizeLinear", ["w", "s"], ["b"]),
+             helper.make_node("MatMul", ["a", "b"], ["p"]),
+             helper.make_node("Cast", ["p"], ["y"], to=TensorProto.BFLOAT16)]
+    tensor = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "float8", [tensor("x", kind, ["m", 512])],
+        [tensor("y", TensorProto.BFLOAT16, ["m", columns])], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)])
+    model.ir_version = 10
+    onnx.save(model, path)
+
+
 def make_attention(path, score, size, dtype, causal):
     """Spelled out, of any number of queries and keys."""
     kind = {"f16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}[dtype]
@@ -100,6 +119,8 @@ if os.path.exists(find_ptxas()):
     record_notes("toolkit")
     make_model("product.onnx", 520, "bf16", transposed=True)
     check("product", 10)
+    make_float8("float8.onnx", 520)
+    check("float8", 10)
     for score, size, dtype, causal in [
             ("Sigmoid", 64, "bf16", False), ("Softmax", 64, "f16", True),
             ("Sigmoid", 128, "f16", False), ("Softmax", 128, "bf16", False)]:
