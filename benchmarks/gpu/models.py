@@ -9,6 +9,9 @@ graphs. --prepare needs PyTorch, too, to export them.
 from harness import Case, main
 
 
+CONVOLUTIONAL = ("resnet50", "mobilenet-v3-l", "efficientnet-b0")
+
+
 def dtype_of(name):
     import torch
     return torch.bfloat16 if name.startswith("llama") else torch.float16
@@ -21,6 +24,8 @@ def make(name):
         "minilm": lambda: nets.Bert(6, 384, 12),
         "vit-b16": lambda: nets.Vit(),
         "resnet50": lambda: nets.ResNet50(),
+        "mobilenet-v3-l": lambda: nets.MobileNetV3(),
+        "efficientnet-b0": lambda: nets.EfficientNet(),
         "llama-1b": lambda: nets.Llama(),
         "llama-2-layers": lambda: nets.Llama(layers=2, words=4096),
     }
@@ -51,7 +56,7 @@ def model(name, shape, flops):
         import torch
         net = make(name).cuda()
         x = given["x"]
-        if name == "resnet50":
+        if name in CONVOLUTIONAL:  # Vision transformers have one, too.
             net, x = (t.to(memory_format=torch.channels_last) for t in (net, x))
         fast = torch.compile(net)
 
@@ -79,6 +84,10 @@ CASES = [
     model("vit-b16", (32, 3, 224, 224), encoder(12, 768, 197)),
     model("resnet50", (1, 3, 224, 224), 8.2e9),
     model("resnet50", (32, 3, 224, 224), 8.2e9),
+    model("mobilenet-v3-l", (1, 3, 224, 224), 0.44e9),
+    model("mobilenet-v3-l", (32, 3, 224, 224), 0.44e9),
+    model("efficientnet-b0", (1, 3, 224, 224), 0.78e9),
+    model("efficientnet-b0", (32, 3, 224, 224), 0.78e9),
     model("llama-2-layers", (1, 2048), 2 * 2048 * (2 * 60817408) +
           2 * 2 * 2048**2 * 2048),
     model("llama-1b", (1, 2048), 16 * 2048 * (2 * 60817408) +

@@ -99,6 +99,86 @@ class ResNet50(nn.Module):
         return self.head(self.blocks(x).mean((2, 3)))
 
 
+class Inverted(nn.Module):
+    """A layer of MobileNetV3 or EfficientNet: expand, depthwise, squeeze and
+    excite where `squeezed` is given, project. Norms are folded."""
+
+    def __init__(self, inside, hidden, outside, kernel, stride, act, squeezed, gate):
+        super().__init__()
+        self.act, self.gate, self.residual = act, gate, (
+            stride == 1 and inside == outside)
+        self.expand = nn.Conv2d(inside, hidden, 1) if hidden != inside else None
+        self.deep = nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2,
+                              groups=hidden)
+        self.squeeze = nn.ModuleList(
+            [nn.Conv2d(hidden, squeezed, 1), nn.Conv2d(squeezed, hidden, 1)]
+            if squeezed else [])
+        self.project = nn.Conv2d(hidden, outside, 1)
+
+    def forward(self, x):
+        y = self.act(self.expand(x)) if self.expand else x
+        y = self.act(self.deep(y))
+        if self.squeeze:
+            s = self.squeeze[0](F.adaptive_avg_pool2d(y, 1))
+            s = F.silu(s) if self.act is F.silu else F.relu(s)
+            y = y * self.gate(self.squeeze[1](s))
+        y = self.project(y)
+        return x + y if self.residual else y
+
+
+class MobileNetV3(nn.Module):
+    """MobileNetV3-Large: kernel, hidden, outside, squeezes, hard swish, stride."""
+    LAYERS = [(3, 16, 16, 0, 0, 1), (3, 64, 24, 0, 0, 2), (3, 72, 24, 0, 0, 1),
+              (5, 72, 40, 1, 0, 2), (5, 120, 40, 1, 0, 1), (5, 120, 40, 1, 0, 1),
+              (3, 240, 80, 0, 1, 2), (3, 200, 80, 0, 1, 1), (3, 184, 80, 0, 1, 1),
+              (3, 184, 80, 0, 1, 1), (3, 480, 112, 1, 1, 1),
+              (3, 672, 112, 1, 1, 1), (5, 672, 160, 1, 1, 2),
+              (5, 960, 160, 1, 1, 1), (5, 960, 160, 1, 1, 1)]
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, 2, 1)
+        layers, inside = [], 16
+        for kernel, hidden, outside, squeezes, hard, stride in self.LAYERS:
+            squeezed = max(8, (hidden // 4 + 4) // 8 * 8) if squeezes else 0
+            layers.append(Inverted(inside, hidden, outside, kernel, stride,
+                                   F.hardswish if hard else F.relu, squeezed,
+                                   F.hardsigmoid))
+            inside = outside
+        self.layers = nn.Sequential(*layers)
+        self.last = nn.Conv2d(inside, 960, 1)
+        self.head = nn.ModuleList([nn.Linear(960, 1280), nn.Linear(1280, 1000)])
+
+    def forward(self, image):
+        x = self.layers(F.hardswish(self.stem(image)))
+        x = F.hardswish(self.last(x)).mean((2, 3))
+        return self.head[1](F.hardswish(self.head[0](x)))
+
+
+class EfficientNet(nn.Module):
+    """EfficientNet-B0: factor, kernel, stride, outside, count."""
+    STAGES = [(1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2),
+              (6, 3, 2, 80, 3), (6, 5, 1, 112, 3), (6, 5, 2, 192, 4),
+              (6, 3, 1, 320, 1)]
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 32, 3, 2, 1)
+        layers, inside = [], 32
+        for factor, kernel, stride, outside, count in self.STAGES:
+            for i in range(count):
+                layers.append(Inverted(inside, inside * factor, outside, kernel,
+                                       1 if i else stride, F.silu,
+                                       max(1, inside // 4), torch.sigmoid))
+                inside = outside
+        self.layers = nn.Sequential(*layers)
+        self.last, self.head = nn.Conv2d(inside, 1280, 1), nn.Linear(1280, 1000)
+
+    def forward(self, image):
+        x = self.layers(F.silu(self.stem(image)))
+        return self.head(F.silu(self.last(x)).mean((2, 3)))
+
+
 class LlamaLayer(nn.Module):
     def __init__(self, width, heads, groups, inside):
         super().__init__()

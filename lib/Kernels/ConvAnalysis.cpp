@@ -100,8 +100,13 @@ bool lathe::kernels::analyzeWindows(graph::GroupOp group, Windows &windows,
   }
   if (!isStrided(operand, windows.inputAccess, dimsOf, reason))
     return false;
-  windows.argument = dyn_cast<BlockArgument>(
-      graph::traceViews(operand, windows.inputAccess, dimsOf));
+  Value source = graph::traceViews(operand, windows.inputAccess, dimsOf);
+  // What is loaded is computed in f32 anyway.
+  if (auto cast = source.getDefiningOp<graph::CastOp>();
+      cast && getElementTypeOrSelf(source).isF32() &&
+      getElementTypeOrSelf(cast.getInput()).getIntOrFloatBitWidth() == 16)
+    source = graph::traceViews(cast.getInput(), windows.inputAccess, dimsOf);
+  windows.argument = dyn_cast<BlockArgument>(source);
   if (!windows.argument) {
     reason = "the input is computed inside the group";
     return false;
@@ -138,6 +143,33 @@ AffineExpr Convolution::getFlops() const {
   for (unsigned i = 0; i < windows.getRank(); ++i)
     count = count * windows.output[i] * windows.kernel[i];
   return graph::canonicalizeSize(count);
+}
+
+/// The encoding of the packed weight; null if it has none.
+static graph::EncodingInterface getEncoding(graph::GroupOp group,
+                                            const Convolution &conv) {
+  Value weight = group.getInputs()[*conv.packedOperand];
+  return dyn_cast_or_null<graph::EncodingInterface>(
+      cast<RankedTensorType>(weight.getType()).getEncoding());
+}
+
+BufferRef Convolution::getPackedWeight(graph::GroupOp group,
+                                       Packing packing) const {
+  BufferRef ref = BufferRef::operand(*packedOperand);
+  if (auto encoding = getEncoding(group, *this)) {
+    Value dense = group.getInputs()[*packedOperand];
+    ref.encodedBuffer = encoding.getBuffers(graph::getDenseType(
+        cast<RankedTensorType>(dense.getType())))[0].name;
+  }
+  ref.packing = std::move(packing);
+  return ref;
+}
+
+Type Convolution::getStoredElement(graph::GroupOp group) const {
+  auto type = cast<RankedTensorType>(group.getInputs()[*packedOperand].getType());
+  if (auto encoding = getEncoding(group, *this))
+    type = encoding.getBuffers(graph::getDenseType(type))[0].type;
+  return type.getElementType();
 }
 
 /// Orders the weight's dims as kernel.., channels / groups, outputs.
@@ -177,7 +209,8 @@ static bool checkConvolution(const Convolution &conv, std::string &reason) {
     reason = "only f32, f16 and bf16 are convolved";
     return false;
   }
-  if (type.getEncoding()) {
+  if (type.getEncoding() &&
+      !(conv.packedOperand && isa<graph::NarrowAttr>(type.getEncoding()))) {
     reason = "an encoded weight cannot be convolved";
     return false;
   }

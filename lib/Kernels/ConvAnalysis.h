@@ -19,8 +19,8 @@ struct Windows {
   /// One per spatial dim; `low` is the padding before the first element.
   llvm::SmallVector<int64_t, 3> kernel, strides, dilations, low;
 
-  /// The group argument that the root reads, and the way from there to (batch,
-  /// input.., channels).
+  /// The group argument that the root reads, widened if its type is narrower,
+  /// and the way from there to (batch, input.., channels).
   mlir::BlockArgument argument;
   graph::Access inputAccess;
   /// From the root's result, and from each result of the group, to (batch,
@@ -75,6 +75,11 @@ struct Convolution {
   llvm::SmallVector<int64_t, 5> weightDims;
   /// One input and one output channel per group.
   bool isDepthwise = false;
+
+  /// The packed weight, stored as `packing` says.
+  BufferRef getPackedWeight(graph::GroupOp group, Packing packing) const;
+  /// Its type there: narrower than the weight's if that has an encoding.
+  mlir::Type getStoredElement(graph::GroupOp group) const;
 
   mlir::AffineExpr getGroupChannels() const;
   mlir::AffineExpr getGroupOutputs() const;

@@ -44,7 +44,7 @@ static Value loadDepthwiseWeight(LaunchBuilder &launch, KernelBuilder &kernel,
     packing.blocks.assign(sizes.size(), 1);
     packing.outer.assign(conv.weightDims.begin(), conv.weightDims.end());
     packing.inner = packing.outer;
-    ref.packing = std::move(packing);
+    ref = conv.getPackedWeight(launch.getGroup(), std::move(packing));
   } else {
     view = *graph::applyAccess(
         StridedView::getContiguous(b.getContext(), dimsOf(argument)), access);

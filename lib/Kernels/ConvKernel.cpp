@@ -108,7 +108,7 @@ bool ConvKernel::multipliesNarrow() const {
   Type type = typeOf(windows.argument);
   return capability.kind == Capability::Kind::Gpu && capability.matrixUnit &&
          isPacked() && (type.isF16() || type.isBF16()) &&
-         type == typeOf(launch.getGroup().getOperand(*conv.packedOperand));
+         type == conv.getStoredElement(launch.getGroup());
 }
 
 /// [pixels, depth] of the input.
@@ -132,14 +132,13 @@ Value ConvKernel::loadInput(ArrayRef<Value> at, bool inBounds) {
 Value ConvKernel::loadPanel(ArrayRef<Value> at, bool inBounds) {
   MLIRContext *context = b.getContext();
   unsigned outputDim = weightOrder.back();
-  BufferRef ref = BufferRef::operand(*conv.packedOperand);
   Packing packing;
   packing.blocks.assign(weightOrder.size(), 1);
   packing.blocks[outputDim] = kPanelColumns;
   packing.outer.push_back(outputDim);
   packing.outer.append(weightOrder.begin(), weightOrder.end() - 1);
   packing.inner.assign(weightOrder.begin(), weightOrder.end());
-  ref.packing = std::move(packing);
+  BufferRef ref = conv.getPackedWeight(launch.getGroup(), std::move(packing));
 
   Dims stored{conv.outputs.ceilDiv(kPanelColumns)};
   llvm::append_range(stored, loops);

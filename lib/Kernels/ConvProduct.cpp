@@ -99,7 +99,7 @@ lathe::kernels::analyzeConvProduct(graph::GroupOp group,
     return std::nullopt;
   Type element = getElementTypeOrSelf(windows.argument.getType());
   if (!isUnitElement(element) ||
-      getElementTypeOrSelf(group.getOperand(*conv.packedOperand)) != element)
+      conv.getStoredElement(group) != element)
     return std::nullopt;
   ConvProduct product;
   product.rows = windows.batch;
@@ -362,7 +362,6 @@ Value ProductKernel::loadPixels(Value k) {
 /// [depth, columns] of a weight stored as [outputs][taps][channels].
 Value ProductKernel::loadWeight(Value k) {
   unsigned rank = conv.windows.getRank();
-  BufferRef ref = BufferRef::operand(*conv.packedOperand);
   Packing packing;
   packing.outer.push_back(conv.weightDims.back());
   packing.outer.append(conv.weightDims.begin(), conv.weightDims.end() - 1);
@@ -373,7 +372,7 @@ Value ProductKernel::loadWeight(Value k) {
         product.storedChannels / product.copiedChannels;
     packing.blocks[conv.weightDims[rank]] = product.copiedChannels;
   }
-  ref.packing = std::move(packing);
+  BufferRef ref = conv.getPackedWeight(launch.getGroup(), std::move(packing));
   int64_t stored = product.storedChannels, padded = getPaddedChannels();
   int64_t all = stored * product.countTaps();
   StridedView view = StridedView::getContiguous(

@@ -45,6 +45,7 @@ static bool canFilter(const Convolution &conv) {
   return windows.getRank() == 2 && is(windows.kernel, Winograd::kFilter) &&
          is(windows.strides, 1) && is(windows.dilations, 1) &&
          conv.groups == 1 && conv.packedOperand && isF32(conv.weight) &&
+         !cast<RankedTensorType>(conv.weight.getType()).getEncoding() &&
          isF32(windows.argument);
 }
 

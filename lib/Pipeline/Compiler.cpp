@@ -56,6 +56,7 @@ public:
 
 private:
   Error checkOptions();
+  bool runsOnThreads() const;
   Error importAndOptimize(std::vector<Finding> &findings);
   Error readTuningTable();
   kernels::Schedules getSchedules(const CompiledVariant &variant) const;
@@ -248,6 +249,14 @@ Error Compilation::checkOptions() {
   return Error::success();
 }
 
+/// Whether one of the targets runs programs on threads, as GPUs do.
+bool Compilation::runsOnThreads() const {
+  return llvm::any_of(options.targets, [](const TargetRequest &request) {
+    const Target *target = getTargets().lookup(request.name);
+    return target && target->getLevels().front().capabilities.threads > 0;
+  });
+}
+
 Error Compilation::importAndOptimize(std::vector<Finding> &findings) {
   begin("import", 0.0);
   Expected<OwningOpRef<ModuleOp>> imported =
@@ -272,7 +281,8 @@ Error Compilation::importAndOptimize(std::vector<Finding> &findings) {
   if (Error error = runPasses(*module, [&](OpPassManager &passes) {
         buildOptimizePipeline(passes, {options.weights, options.precision,
                                        options.attentionPattern,
-                                       options.uncheckedIndices});
+                                       options.uncheckedIndices,
+                                       runsOnThreads()});
       }))
     return error;
   if (Error error = dump(*module, "2-optimize"))

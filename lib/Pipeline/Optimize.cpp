@@ -66,12 +66,14 @@ void lathe::buildOptimizePipeline(OpPassManager &passes,
   functions.addPass(graph::createMergeQkvPass());
   bool isNarrow = asked.precision == "bf16" || asked.precision == "f16";
   if (isNarrow)
-    functions.addPass(graph::createNarrowWeightsPass({asked.precision}));
+    functions.addPass(graph::createNarrowWeightsPass(
+        {asked.precision, asked.narrowsConvolutions}));
   addCleanUp(functions);
   // Everything above matches single ops.
   functions.addPass(graph::createFormGroupsPass());
   if (isNarrow)
-    functions.addPass(graph::createNarrowActivationsPass({asked.precision}));
+    functions.addPass(graph::createNarrowActivationsPass(
+        {asked.precision, /*onlyQuantized=*/false, asked.narrowsConvolutions}));
   else if (!asked.weights.empty())
     functions.addPass(graph::createNarrowActivationsPass({"bf16", true}));
 }

@@ -31,6 +31,9 @@ struct OptimizeStageOptions : PassPipelineOptions<OptimizeStageOptions> {
   Option<std::string> attentionPattern{
       *this, "attention-pattern",
       llvm::cl::desc("Sparse pattern of self-attention")};
+  Option<bool> narrowsConvolutions{
+      *this, "narrow-convolutions",
+      llvm::cl::desc("The precision is that of convolutions, too")};
 };
 
 struct KernelsStageOptions : PassPipelineOptions<KernelsStageOptions> {
@@ -67,7 +70,8 @@ void lathe::registerStagePipelines() {
       [](OpPassManager &passes, const OptimizeStageOptions &options) {
         buildOptimizePipeline(passes, {options.weights, options.precision,
                                        options.attentionPattern,
-                                       /*uncheckedIndices=*/false});
+                                       /*uncheckedIndices=*/false,
+                                       options.narrowsConvolutions});
       });
   PassPipelineRegistration<KernelsStageOptions>(
       "lathe-kernels", "Stage 3: groups to tile kernels and a plan",

@@ -65,6 +65,9 @@ struct OptimizeOptions {
   std::string precision = "keep";
   std::string attentionPattern;
   bool uncheckedIndices = false;
+  /// Whether `precision` is that of convolutions, too: what GPUs gain by and
+  /// CPUs lose.
+  bool narrowsConvolutions = false;
 };
 
 void buildOptimizePipeline(mlir::OpPassManager &passes,

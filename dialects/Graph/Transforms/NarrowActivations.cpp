@@ -39,25 +39,26 @@ static bool dependsOn(Value value, BlockArgument argument) {
 
 /// Whether a group must read an operand as it is: a mask, since the lowest f32,
 /// which masks are made of, would become infinite; or what windows run over,
-/// since they are read in place.
-static bool needsWide(OpOperand &use) {
+/// since they are read in place, unless `narrowsWindows`.
+static bool needsWide(OpOperand &use, bool narrowsWindows) {
   auto group = cast<GroupOp>(use.getOwner());
   Operation *root = group.getRoot();
   Value wide;
   if (auto attention = dyn_cast_or_null<AttentionOp>(root))
     wide = attention.getMask();
-  else if (isa_and_nonnull<ConvOp, PoolOp>(root))
+  else if (!narrowsWindows && isa_and_nonnull<ConvOp, PoolOp>(root))
     wide = root->getOperand(0);
   return wide &&
          dependsOn(wide, group.getBody().getArgument(use.getOperandNumber()));
 }
 
 /// Whether groups are all that reads `value`, and take it rounded.
-static bool isNarrowable(Value value) {
+static bool isNarrowable(Value value, bool narrowsWindows) {
   return getElementTypeOrSelf(value).isF32() && !value.use_empty() &&
          llvm::all_of(value.getUses(),
-                      [](OpOperand &use) {
-                        return isa<GroupOp>(use.getOwner()) && !needsWide(use);
+                      [&](OpOperand &use) {
+                        return isa<GroupOp>(use.getOwner()) &&
+                               !needsWide(use, narrowsWindows);
                       }) &&
          !mustBeExact(value);
 }
@@ -166,7 +167,7 @@ void NarrowActivationsPass::runOnOperation() {
   Origins origins(getOperation());
   for (GroupOp group : getOperation().getOps<GroupOp>())
     for (OpResult value : group.getResults()) {
-      if (!isNarrowable(value) ||
+      if (!isNarrowable(value, convolutions) ||
           (onlyQuantized ? !isQuantizedTensor(value)
                          : !origins.carriesData(value))) {
         ++numKept;

@@ -56,16 +56,19 @@ void NarrowWeightsPass::runOnOperation() {
   if (failed(narrow))
     return signalPassFailure();
   Attribute encoding = NarrowAttr::get(&getContext(), *narrow);
+  auto narrowOperand = [&](OpOperand &weight) {
+    OpBuilder builder(weight.getOwner());
+    bool isExact = mustBeExact(weight.getOwner()->getResult(0));
+    Value encoded = isExact ? Value() : encode(weight.get(), encoding, builder);
+    if (encoded)
+      weight.set(encoded);
+    ++(encoded ? numNarrowed : numKept);
+  };
   getOperation().walk([&](ContractOp op) {
-    OpBuilder builder(op);
-    bool isExact = mustBeExact(op.getResult());
-    for (OpOperand &weight : op.getWeightsMutable()) {
-      Value encoded =
-          isExact ? Value() : encode(weight.get(), encoding, builder);
-      if (encoded)
-        weight.set(encoded);
-      ++(encoded ? numNarrowed : numKept);
-    }
+    for (OpOperand &weight : op.getWeightsMutable())
+      narrowOperand(weight);
   });
+  if (convolutions)
+    getOperation().walk([&](ConvOp op) { narrowOperand(op.getWeightMutable()); });
   eraseDeadOps(getOperation());
 }

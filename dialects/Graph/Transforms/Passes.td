@@ -358,16 +358,19 @@ def NarrowWeightsPass
     : Pass<"graph-narrow-weights", "::mlir::func::FuncOp"> {
   let summary = "Store the f32 weights of contractions in a narrower float";
   let description = [{
-    Constant f32 weights without an encoding get `#graph.narrow`. Nothing is
-    converted here: that happens when the bundle is written. Frequencies that
-    positions are multiplied with, and other weights whose products become
-    angles or are rounded, stay as they are.
+    Constant f32 weights without an encoding get `#graph.narrow`; with
+    `convolutions`, those of convolutions, too. Nothing is converted here: that
+    happens when the bundle is written. Frequencies that positions are
+    multiplied with, and other weights whose products become angles or are
+    rounded, stay as they are.
 
     Numeric contract: each weight is rounded once, to nearest even.
   }];
   let dependentDialects = ["::lathe::graph::GraphDialect"];
   let options = [Option<"type", "type", "std::string", "\"bf16\"",
-                        "bf16 or f16">];
+                        "bf16 or f16">,
+                 Option<"convolutions", "convolutions", "bool", "false",
+                        "Those of convolutions, too">];
   let statistics = [
     Statistic<"numNarrowed", "narrowed", "weights with the encoding">,
     Statistic<"numKept", "kept", "weights left as they are">
@@ -383,11 +386,12 @@ def NarrowActivationsPass
     first step of the latter. Groups compute as before, so that norms, softmax,
     residual sums and accumulators stay in f32; what shrinks is memory traffic,
     and products of two narrow operands become the machine's own. Inputs,
-    outputs, constants, attention masks and what convolutions and pools read
-    keep their types. So does what would not survive it: numbers that are made
-    of integers, sizes and constants alone (positions, angles, and their sines,
-    which cost nothing beside the layers), and any tensor that becomes an angle
-    or meets a step before it is summed up (Rounding.h).
+    outputs, constants, attention masks and, but with `convolutions`, what
+    convolutions and pools read keep their types. So does what would not survive
+    it: numbers that are made of integers, sizes and constants alone (positions,
+    angles, and their sines, which cost nothing beside the layers), and any
+    tensor that becomes an angle or meets a step before it is summed up
+    (Rounding.h).
 
     With `only-quantized`, only those that groups of integer products alone
     read, to quantize them, and queries, keys and values that are integer
@@ -401,7 +405,9 @@ def NarrowActivationsPass
   let options = [
     Option<"type", "type", "std::string", "\"bf16\"", "bf16 or f16">,
     Option<"onlyQuantized", "only-quantized", "bool", "false",
-           "Only what integer products read, or attention reads of them">
+           "Only what integer products read, or attention reads of them">,
+    Option<"convolutions", "convolutions", "bool", "false",
+           "What convolutions and pools read, too">
   ];
   let statistics = [
     Statistic<"numNarrowed", "narrowed", "tensors narrowed">,
