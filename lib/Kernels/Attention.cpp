@@ -21,6 +21,8 @@ using graph::ViewStep;
 /// Keys of a block on a matrix unit: the outputs so far are rescaled and added
 /// to once for each block.
 static constexpr int64_t kUnitKeys = 128;
+/// Rows that four warps of a GPU multiply together.
+static constexpr int64_t kWideRows = 64;
 /// Blocks of fewer keys are not worth a pass of their own.
 static constexpr int64_t kFewKeys = 32;
 /// Workgroups take no fewer keys or queries for want of memory.
@@ -228,16 +230,38 @@ bool lathe::kernels::takesRows(const Capability &capability,
          (!shape.list || shape.list.getBlock() % step == 0);
 }
 
+/// Keys of a block, at most `most`, of which as many cover a known number of
+/// keys with the least to spare: 197 are two blocks of 112.
+static int64_t cutEvenly(const AttentionShape &shape, int64_t most) {
+  constexpr int64_t step = 16;
+  auto keys = getConstantSize(shape.keys);
+  graph::AttentionOp op = shape.op;
+  if (!keys || *keys == 0 ||
+      !isa<graph::DenseSelectionAttr>(Attribute(op.getSelection())))
+    return most;
+  int64_t blocks = llvm::divideCeil(*keys, most);
+  return llvm::alignTo(llvm::divideCeil(*keys, blocks), step);
+}
+
+/// Whether keys end on both sides of a query: three loops take more registers.
+static bool slides(graph::AttentionOp op) {
+  auto window = dyn_cast<graph::WindowAttr>(Attribute(op.getSelection()));
+  return window && window.getLeft() >= 0;
+}
+
 /// Sixteen rows for a warp, or four times as many for four that multiply
 /// together; long heads take shorter blocks.
 static SmallVector<AttentionSchedule, 3> listRows(const Capability &capability,
                                                   const AttentionShape &shape) {
   int64_t longest = std::max(shape.size, shape.valueSize);
+  graph::AttentionOp op = shape.op;
   SmallVector<std::tuple<int64_t, int64_t, int64_t>, 3> sizes;
-  if (capability.unitRows < 64)
+  if (capability.unitRows < kWideRows)
     sizes = {{64, longest > 128 ? 32 : 64, 4}};
   else if (longest > 128)
-    sizes = {{128, 64, 8}};
+    sizes = {{128, slides(op) ? 32 : 64, 8}};
+  else if (op.getMask())
+    sizes = {{128, 128, 8}}; // Others lack registers for its places.
   else if (longest > 64 || shape.list)
     sizes = {{128, 128, 8}, {64, 128, 4}};
   else
@@ -253,12 +277,42 @@ static SmallVector<AttentionSchedule, 3> listRows(const Capability &capability,
       schedule.lanes /= 2;
     if (shape.list)
       schedule.keys = getBlockPart(shape.list.getBlock(), keys);
+    else if (capability.unitRows >= kWideRows)
+      schedule.keys = cutEvenly(shape, schedule.keys);
     schedule.edgeKeys = schedule.keys;
     schedules.push_back(schedule);
   }
   if (shape.list)
     schedules.truncate(1);
   return schedules;
+}
+
+/// How long a program of so many rows takes, in those of 128: four warps alone
+/// wait for themselves, twelve have the shortest waits.
+static double getTimeOfRows(int64_t rows) {
+  return rows <= 64 ? 0.65 : rows <= 128 ? 1.0 : 1.3;
+}
+
+/// The schedule first that a known number of queries takes the least time with:
+/// rows beyond the last one count, and programs that run beside each other.
+static void orderRows(const Capability &capability, const AttentionShape &shape,
+                      MutableArrayRef<AttentionSchedule> schedules) {
+  auto queries = getConstantSize(shape.queries);
+  if (!queries || shape.list)
+    return;
+  auto heads = getConstantSize(shape.heads * shape.batch);
+  auto getTime = [&](const AttentionSchedule &its) {
+    int64_t programs = llvm::divideCeil(*queries, its.lanes);
+    double time = getTimeOfRows(its.lanes);
+    if (!heads)
+      return programs * time;
+    double turns = double(programs * *heads) / capability.processors;
+    return std::max(turns, 1.0) * time;
+  };
+  auto *best = llvm::min_element(schedules, [&](const auto &x, const auto &y) {
+    return getTime(x) < getTime(y);
+  });
+  std::rotate(schedules.begin(), best, std::next(best));
 }
 
 /// Rows of one instruction for few queries.
@@ -280,18 +334,21 @@ static SmallVector<QueryClass, 2> getRowClasses(const Capability &capability,
   }
   // What few causal queries see ends within their first blocks: fewer rows
   // leave less of it hidden.
-  constexpr int64_t many = 2048;
   graph::AttentionOp op = shape.op;
+  bool isSigmoid = isa<graph::SigmoidAttr>(Attribute(op.getScore()));
+  int64_t many = isSigmoid ? 2048 : 4096;
   auto window = dyn_cast<graph::WindowAttr>(Attribute(op.getSelection()));
   bool isShort =
       window && window.getRight() >= 0 && schedules.front().lanes > kUnitKeys;
   if (isShort && (!queries || *queries < many)) {
     AffineExpr condition = queries ? AffineExpr() : many - 1 - shape.queries;
-    classes.push_back(
-        {"some queries", condition, {schedules.begin() + 1, schedules.end()}});
+    SmallVector<AttentionSchedule, 3> some(llvm::drop_begin(schedules));
+    orderRows(capability, shape, some);
+    classes.push_back({"some queries", condition, some});
     if (queries)
       return classes;
   }
+  orderRows(capability, shape, schedules);
   classes.push_back({"queries", AffineExpr(), schedules});
   return classes;
 }

@@ -185,10 +185,19 @@ KeyRange AttentionKernel::getKeyRange() {
   if (auto window = dyn_cast<graph::WindowAttr>(op.getSelection()))
     return getWindowRange(window);
   Value zero = kernel.getIndex(0), all = kernel.getSize(shape.keys);
-  if (form.isRows && !score->hidesBeyond())
+  AffineExpr whole = graph::canonicalizeSize(
+      shape.keys.floorDiv(schedule.keys) * schedule.keys);
+  if (!form.isRows)
+    return {zero, zero, kernel.getSize(whole), all};
+  // Loops stay loops, which a target may have a form for, even of one block.
+  AffineExpr keys = graph::canonicalizeSize(shape.keys);
+  all = kernel.getArgument(keys);
+  if (!score->hidesBeyond() || whole == keys)
     return {zero, zero, all, all};
-  AffineExpr whole = shape.keys.floorDiv(schedule.keys) * schedule.keys;
-  return {zero, zero, kernel.getSize(whole), all};
+  auto none = dyn_cast<AffineConstantExpr>(whole);
+  if (none && none.getValue() == 0)
+    return {zero, zero, zero, all};
+  return {zero, zero, kernel.getArgument(whole), all};
 }
 
 /// How far before and after its own key a query sees; negative: no limit.

@@ -89,6 +89,10 @@ Value KernelBuilder::getSize(AffineExpr size) {
                                      getSize(taken));
       });
   }
+  return getArgument(size);
+}
+
+Value KernelBuilder::getArgument(AffineExpr size) {
   LaunchBuilder &launch = *state->launch;
   unsigned position = launch.getScalarPosition(size);
   unsigned buffers = launch.reads.size() + launch.writes.size();

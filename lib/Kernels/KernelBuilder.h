@@ -53,6 +53,9 @@ public:
 
   /// A size or another scalar of the call: an `arith.constant` or an argument.
   mlir::Value getSize(mlir::AffineExpr size);
+  /// The same as an argument, known or not: the end of a loop that is to stay
+  /// one, whatever its trips.
+  mlir::Value getArgument(mlir::AffineExpr size);
   mlir::Value getIndex(int64_t value);
 
   /// `buffer` seen over the dims of `view` in `dims`, in that order. Views are

@@ -28,8 +28,8 @@ SIGMOID = "sigmoid<scale = {scale}, bias = -1.5>"
 
 
 def lower(types, result, score, select, mask):
-    """The tile kernel of an attention, its grid and what it reads: names of operands,
-    and tables."""
+    """The tile kernel of an attention, its grid, its scalars and what it reads: names
+    of operands, and tables."""
     operands = ", ".join(f'%{name}: {its} {{graph.name = "{name}"}}'
                          for name, its in types.items())
     masked = " mask %m" if mask else ""
@@ -52,8 +52,11 @@ def lower(types, result, score, select, mask):
         known[value] = np.broadcast_to(
             np.array(ast.literal_eval(numbers), np.int32), sizes).copy()
     reads = re.search(r"reads\((.*?)\)", plan)[1].split(", ")
+    used = re.search(r"scalars (#\w+|affine_map<.*?>) ", plan)[1]
+    scalars = re.search(re.escape(used) + r" = affine_map<\(\) -> \((.*?)\)>", plan)
+    numbers = lambda text: [int(number) for number in text.split(", ") if number]
     return (kernel, name, [int(number) for number in grid.groups()],
-            [known[read] for read in reads])
+            numbers(scalars[1]), [known[read] for read in reads])
 
 
 def visible(queries, keys, window):
@@ -81,8 +84,8 @@ def check(rng, queries, keys, size, value_size, element="f32", score=SOFTMAX,
     types = {name: "tensor<" + "x".join(map(str, (*shape, kinds[name]))) + ">"
              for name, shape in shapes.items()}
     result = f"tensor<1x{2 * group}x{queries}x{value_size}x{element}>"
-    text, name, grid, reads = lower(types, result, score.format(scale=scale),
-                                     select, mask)
+    text, name, grid, scalars, reads = lower(types, result, score.format(scale=scale),
+                                              select, mask)
     kernels = Kernels(text, "sm_80")
     _, shared = kernels.facts[name]
     assert shared <= MOST_BYTES, shared
@@ -98,7 +101,7 @@ def check(rng, queries, keys, size, value_size, element="f32", score=SOFTMAX,
         arrays["m"] = added = rng.standard_normal(shapes["m"]).astype(TYPES[mask])
         added = added.astype("f8")
     reads = [arrays[read] if isinstance(read, str) else read for read in reads]
-    kernels.run(name, [*reads, y], (), grid)
+    kernels.run(name, [*reads, y], scalars, grid)
     q, k, v = (arrays[name].astype("f8") for name in "qkv")
     k, v = (np.repeat(x, group, axis=1) for x in (k, v))
     logits = q @ k.swapaxes(2, 3) * scale
