@@ -289,6 +289,8 @@ private:
   void readAhead(tile::MmaOp op, unsigned dim, const MatrixKind &kind);
   Registers readMatrices(const Operand &operand, int64_t first, int64_t count);
   mlir::Value combine(tile::Combine kind, mlir::Value a, mlir::Value b);
+  Registers combineRegisters(tile::Combine kind, const Registers &values,
+                             llvm::ArrayRef<int64_t> resultOf, int64_t count);
   mlir::Value shuffle(mlir::Value value, int64_t lanes);
   void neutralizeBeyond(tile::ReduceOp op, const LinearLayout &layout,
                         Registers &values);

@@ -150,6 +150,23 @@ static LinearLayout getPartial(const LinearLayout &result, int64_t warpBits) {
   return partial;
 }
 
+/// Combines the values of each of `count` results, in two chains, since one
+/// would wait for each of its links, and more take registers.
+Registers Emitter::combineRegisters(tile::Combine kind, const Registers &values,
+                                    ArrayRef<int64_t> resultOf, int64_t count) {
+  SmallVector<std::array<Value, 2>> parts(count);
+  SmallVector<unsigned> numbers(count, 0);
+  for (auto [reg, value] : llvm::enumerate(values)) {
+    int64_t its = resultOf[reg];
+    Value &part = parts[its][numbers[its]++ % 2];
+    part = part ? combine(kind, part, value) : value;
+  }
+  Registers results;
+  for (auto [first, second] : parts)
+    results.push_back(second ? combine(kind, first, second) : first);
+  return results;
+}
+
 void Emitter::reduceLanes(tile::Combine kind, const LinearLayout &layout,
                           int64_t axis, Registers &values) {
   int64_t lanes = layout.getBitsAlong(LinearLayout::Lane, axis);
@@ -170,11 +187,8 @@ LogicalResult Emitter::emitReduce(tile::ReduceOp op) {
   LinearLayout result = layout.project(getOtherDims(type.getRank(), axis))
                             .withoutRepeatedRegisters(source);
 
-  Registers sums(result.getSize(LinearLayout::Register));
-  for (auto [reg, value] : llvm::enumerate(values)) {
-    Value &sum = sums[source[reg]];
-    sum = sum ? combine(op.getKind(), sum, value) : value;
-  }
+  Registers sums = combineRegisters(op.getKind(), values, source,
+                                    result.getSize(LinearLayout::Register));
   if (!partial.contains(op))
     reduceLanes(op.getKind(), layout, axis, sums);
 
