@@ -17,6 +17,13 @@ static constexpr int64_t kPair = 2 * kWarpgroupSize;
 
 namespace {
 
+/// Where the loops of a program begin and end, and which have a block: numbers
+/// of 32 bits, since registers are few.
+struct Ranges {
+  SmallVector<Value, 3> begins, ends, has;
+  Value isAny;
+};
+
 /// What one iteration leaves to the next.
 struct State {
   Registers sums;       ///< Outputs without the last block's.
@@ -74,11 +81,14 @@ private:
   // Products.
   void emitConsumer(Emitter &emitter);
   LogicalResult emitChain(Emitter &emitter);
+  State emitLoops(Emitter &emitter, const Ranges &ranges, Value &count);
+  void anchorResults(Emitter &emitter, const State &state);
+  Ranges getRanges(Emitter &emitter);
   Registers multiplyScores(Value count);
   Registers multiplyValues(const Registers &sums, const Registers &words,
                            Value count);
   State emitFirstOf(Emitter &emitter, size_t number, Registers scores,
-                    ArrayRef<std::pair<Value, Value>> ranges);
+                    const Ranges &ranges);
   State emitLoop(Emitter &emitter, const AttentionLoop &its, Value begin,
                  Value end, State state, Value &count);
   State getInitial(Emitter &emitter);
@@ -102,6 +112,7 @@ private:
             Registers(flat.drop_front(sums + words))};
   }
   int64_t countSums() const { return chain.getValueSize() / 2; }
+  int64_t countScores() const { return chain.getKeys() / 2; }
   int64_t getConsumerThreads() const {
     return chain.warpgroups * kWarpgroupSize;
   }
@@ -339,14 +350,15 @@ void AttentionLowering::emitLoader(Emitter &emitter) {
     Value count = carried[1];
     for (const AttentionLoop &its : chain.loops) {
       scf::ForOp loop = its.loop;
-      auto own = scf::ForOp::create(b, emitter.getScalar(loop.getLowerBound()),
-                                    emitter.getScalar(loop.getUpperBound()),
-                                    emitter.getScalar(loop.getStep()), count);
+      auto bound = [&](Value value) { return toI32(emitter.getScalar(value)); };
+      auto own = scf::ForOp::create(b, bound(loop.getLowerBound()),
+                                    bound(loop.getUpperBound()),
+                                    bound(loop.getStep()), count);
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToEnd(own.getBody());
       Value at = own.getRegionIterArg(0);
       LogicalResult body = emitter.emitBody(
-          loop, own.getInductionVar(), /*onlyScalars=*/true, [&] {
+          loop, toIndex(own.getInductionVar()), /*onlyScalars=*/true, [&] {
             emitLoad(emitter, Keys, its.keys, at);
             emitLoad(emitter, Values, its.values, at);
             return success();
@@ -419,7 +431,8 @@ State AttentionLowering::emitBody(
     llvm::function_ref<Registers(Registers &weights)> wait) {
   scf::ForOp loop = its.loop;
   tile::MmaOp scoresOp = its.scores, outputs = its.outputs;
-  emitter.anchor(scoresOp.getResult(), scoreLayout, scores);
+  emitter.anchor(scoresOp.getResult(), scoreLayout,
+                 toLayout(scores, chain.getKeys()));
   int64_t perTile = rowLayout.getSize(LinearLayout::Register), next = 0;
   for (auto [i, tile] : llvm::enumerate(loop.getRegionIterArgs()))
     if (i != chain.sums) {
@@ -428,8 +441,9 @@ State AttentionLowering::emitBody(
       next += perTile;
     }
   State after;
-  LogicalResult body = emitter.emitBody(loop, place, false, [&] {
+  LogicalResult body = emitter.emitBody(loop, toIndex(place), false, [&] {
     Registers weights = emitter.get(its.getWeights(), scoreLayout);
+    weights.truncate(countScores());
     for (auto [i, tile] : llvm::enumerate(loop.getYieldedValues()))
       if (i != chain.sums)
         llvm::append_range(after.statistics, emitter.get(tile, rowLayout));
@@ -463,22 +477,20 @@ State AttentionLowering::getInitial(Emitter &emitter) {
 
 /// The first block of keys: that of the first loop which has one.
 State AttentionLowering::emitFirstOf(Emitter &emitter, size_t number,
-                                     Registers scores,
-                                     ArrayRef<std::pair<Value, Value>> ranges) {
+                                     Registers scores, const Ranges &ranges) {
   State initial = getInitial(emitter);
   auto emit = [&] {
-    return emitBody(emitter, chain.loops[number], ranges[number].first, scores,
+    return emitBody(emitter, chain.loops[number], ranges.begins[number], scores,
                     initial.statistics,
                     [&](Registers &) { return initial.sums; });
   };
   if (number + 1 == chain.loops.size())
     return emit();
-  Value has = compare(arith::CmpIPredicate::slt, ranges[number].first,
-                      ranges[number].second);
   SmallVector<Type> types;
   for (Value value : flatten(initial))
     types.push_back(value.getType());
-  auto branch = scf::IfOp::create(b, types, has, /*withElseRegion=*/true);
+  auto branch = scf::IfOp::create(b, types, ranges.has[number],
+                                  /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToEnd(branch.thenBlock());
   scf::YieldOp::create(b, flatten(emit()));
@@ -496,8 +508,8 @@ State AttentionLowering::emitLoop(Emitter &emitter, const AttentionLoop &its,
   scf::ForOp source = its.loop;
   SmallVector<Value> carried = flatten(state);
   carried.push_back(count);
-  auto loop = scf::ForOp::create(b, begin, end,
-                                 emitter.getScalar(source.getStep()), carried);
+  Value step = toI32(emitter.getScalar(source.getStep()));
+  auto loop = scf::ForOp::create(b, begin, end, step, carried);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToEnd(loop.getBody());
   State old = unflatten(ValueRange(loop.getRegionIterArgs()).drop_back());
@@ -536,65 +548,82 @@ State AttentionLowering::emitLoop(Emitter &emitter, const AttentionLoop &its,
   return unflatten(ValueRange(loop.getResults()).drop_back());
 }
 
-/// All loops; anchors what they result in.
-LogicalResult AttentionLowering::emitChain(Emitter &emitter) {
-  SmallVector<std::pair<Value, Value>> ranges;
-  SmallVector<Value> has;
-  Value isAny;
+/// `emitter` is at the first loop.
+Ranges AttentionLowering::getRanges(Emitter &emitter) {
+  Ranges ranges;
   for (const AttentionLoop &its : chain.loops) {
     scf::ForOp loop = its.loop;
-    ranges.emplace_back(emitter.getScalar(loop.getLowerBound()),
-                        emitter.getScalar(loop.getUpperBound()));
-    has.push_back(compare(arith::CmpIPredicate::slt, ranges.back().first,
-                          ranges.back().second));
-    isAny =
-        isAny ? Value(arith::OrIOp::create(b, isAny, has.back())) : has.back();
+    Value begin = toI32(emitter.getScalar(loop.getLowerBound()));
+    Value end = toI32(emitter.getScalar(loop.getUpperBound()));
+    Value has = compare(arith::CmpIPredicate::slt, begin, end);
+    ranges.begins.push_back(begin);
+    ranges.ends.push_back(end);
+    ranges.has.push_back(has);
+    ranges.isAny =
+        ranges.isAny ? Value(arith::OrIOp::create(b, ranges.isAny, has)) : has;
   }
+  return ranges;
+}
+
+/// All blocks, of which there is one; `count` are before, and after.
+State AttentionLowering::emitLoops(Emitter &emitter, const Ranges &ranges,
+                                   Value &count) {
+  waitFull(Keys, count);
+  Registers scores = h.waitProducts(0, multiplyScores(count));
+  free(Keys, count);
+  State state = emitFirstOf(emitter, 0, scores, ranges);
+  count = h.add(count, h.constant(1));
+  Value isDone;
+  for (auto [number, its] : llvm::enumerate(chain.loops)) {
+    scf::ForOp loop = its.loop;
+    Value begin = ranges.begins[number];
+    Value second = h.add(begin, toI32(emitter.getScalar(loop.getStep())));
+    // Of the first loop that has a block, the first one is done.
+    Value start = isDone ? select(isDone, begin, second) : second;
+    isDone = isDone ? Value(arith::OrIOp::create(b, isDone, ranges.has[number]))
+                    : ranges.has[number];
+    state = emitLoop(emitter, its, start, ranges.ends[number], state, count);
+  }
+  Value last = sub(count, h.constant(1));
+  waitFull(Values, last);
+  Registers sums = multiplyValues(state.sums, state.words, last);
+  state.sums = h.waitProducts(0, sums, state.words);
+  free(Values, last);
+  return state;
+}
+
+/// All loops; anchors what they result in.
+LogicalResult AttentionLowering::emitChain(Emitter &emitter) {
+  Ranges ranges = getRanges(emitter);
   waitFull(Queries, queryCount);
   Value stage = getPosition(Queries, queryCount).stage;
   queryDescriptor = h.advance(first[Queries], h.mul(stage, getBytes(Queries)));
-
-  State initial = getInitial(emitter);
-  SmallVector<Value> none = flatten(initial);
+  SmallVector<Value> none = flatten(getInitial(emitter));
   none.push_back(keyCount);
   SmallVector<Type> types;
   for (Value value : none)
     types.push_back(value.getType());
-  auto branch = scf::IfOp::create(b, types, isAny, /*withElseRegion=*/true);
+  auto branch =
+      scf::IfOp::create(b, types, ranges.isAny, /*withElseRegion=*/true);
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToEnd(branch.elseBlock());
     scf::YieldOp::create(b, none);
     b.setInsertionPointToEnd(branch.thenBlock());
-    waitFull(Keys, keyCount);
-    Registers scores = h.waitProducts(0, multiplyScores(keyCount));
-    free(Keys, keyCount);
-    State state = emitFirstOf(emitter, 0, scores, ranges);
-    Value count = h.add(keyCount, h.constant(1)), isDone;
-    for (auto [number, its] : llvm::enumerate(chain.loops)) {
-      auto [begin, end] = ranges[number];
-      scf::ForOp loop = its.loop;
-      Value second =
-          arith::AddIOp::create(b, begin, emitter.getScalar(loop.getStep()));
-      // Of the first loop that has a block, the first one is done.
-      Value start = isDone ? select(isDone, begin, second) : second;
-      isDone = isDone ? Value(arith::OrIOp::create(b, isDone, has[number]))
-                      : has[number];
-      state = emitLoop(emitter, its, start, end, state, count);
-    }
-    Value last = sub(count, h.constant(1));
-    waitFull(Values, last);
-    Registers sums = multiplyValues(state.sums, state.words, last);
-    state.sums = h.waitProducts(0, sums, state.words);
-    free(Values, last);
-    SmallVector<Value> yields = flatten(state);
+    Value count = keyCount;
+    SmallVector<Value> yields = flatten(emitLoops(emitter, ranges, count));
     yields.push_back(count);
     scf::YieldOp::create(b, yields);
   }
   if (!chain.store)
     free(Queries, queryCount);
-  State state = unflatten(ValueRange(branch.getResults()).drop_back());
   keyCount = branch.getResults().back();
+  anchorResults(emitter,
+                unflatten(ValueRange(branch.getResults()).drop_back()));
+  return success();
+}
+
+void AttentionLowering::anchorResults(Emitter &emitter, const State &state) {
   scf::ForOp loop = chain.loops.back().loop;
   int64_t perTile = rowLayout.getSize(LinearLayout::Register), next = 0;
   for (auto [i, tile] : llvm::enumerate(loop.getResults())) {
@@ -609,7 +638,6 @@ LogicalResult AttentionLowering::emitChain(Emitter &emitter) {
     emitter.anchor(tile, rowLayout, own);
     next += perTile;
   }
-  return success();
 }
 
 /// Each warpgroup writes its rows over its own queries, as the copy engine has
@@ -686,7 +714,7 @@ void AttentionLowering::emitConsumer(Emitter &emitter) {
       if (total)
         emitter.keepPartial(total);
     bool isFirst = &each == chain.loops.begin();
-    emitter.replaceLoop(each.loop, [&emitter, isFirst, this](scf::ForOp) {
+    emitter.replaceLoop(each.loop, [&, isFirst](scf::ForOp) {
       return isFirst ? emitChain(emitter) : success();
     });
   }

@@ -49,6 +49,13 @@ static std::optional<AttentionLoop> matchLoop(scf::ForOp loop,
   return found;
 }
 
+/// Whether a loop takes what another one gave, and nothing else does.
+static bool follows(scf::ForOp loop, scf::ForOp before) {
+  return llvm::equal(loop.getInitArgs(), before.getResults()) &&
+         llvm::all_of(before->getUsers(),
+                      [&](Operation *user) { return user == loop; });
+}
+
 /// Loops of which each one takes what the last one gave.
 static bool matchLoops(AttentionChain &chain, std::string &reason) {
   for (Operation &op : chain.kernel.getBody().front()) {
@@ -61,8 +68,7 @@ static bool matchLoops(AttentionChain &chain, std::string &reason) {
     auto found = matchLoop(loop, reason);
     if (!found)
       return false;
-    if (!chain.loops.empty() &&
-        !llvm::equal(loop.getInitArgs(), chain.loops.back().loop.getResults()))
+    if (!chain.loops.empty() && !follows(loop, chain.loops.back().loop))
       return reason = "its loops are no chain", false;
     chain.loops.push_back(*found);
   }
@@ -188,14 +194,23 @@ static bool matchBounds(AttentionChain &chain, std::string &reason) {
   return true;
 }
 
+/// Whether `view`'s buffer is stored to once, and not loaded from: then it does
+/// not matter when copies write it.
+static bool isStoredOnce(tile::ViewOp view) {
+  unsigned count = 0;
+  for (Operation *user : view.getBuffer().getUsers())
+    for (Operation *access : user->getUsers())
+      count += isa<tile::StoreOp>(access) ? 1 : 2;
+  return count == 1;
+}
+
 /// Outputs that are rounded and stored alone leave as boxes.
 static void matchResults(AttentionChain &chain) {
   Value outputs = chain.loops.back().loop.getResult(chain.sums);
-  for (Operation &op : chain.kernel.getBody().front()) {
-    auto store = dyn_cast<tile::StoreOp>(op);
-    auto rounded =
-        store ? store.getTile().getDefiningOp<arith::TruncFOp>() : nullptr;
+  for (auto store : chain.kernel.getBody().front().getOps<tile::StoreOp>()) {
+    auto rounded = store.getTile().getDefiningOp<arith::TruncFOp>();
     if (!rounded || !getElementTypeOrSelf(rounded.getIn()).isF32() ||
+        !isStoredOnce(store.getView().getDefiningOp<tile::ViewOp>()) ||
         rounded.getType() != cast<RankedTensorType>(outputs.getType())
                                  .clone(chain.queries.map.element) ||
         chain.getValueSize() > chain.getSize())
@@ -219,16 +234,41 @@ int64_t cuda::getRingBytes(const AttentionChain &chain) {
          barriers;
 }
 
+/// Whether what follows the loops is computed from the outputs where they are,
+/// element by element or for each row. Other tiles would be laid out for a
+/// power of two of warps, of which some are not there.
+static bool isInPlace(const AttentionChain &chain) {
+  DenseSet<Value> inPlace;
+  scf::ForOp last = chain.loops.back().loop;
+  inPlace.insert(last->result_begin(), last->result_end());
+  for (Operation *op = last->getNextNode(); op; op = op->getNextNode()) {
+    bool isOf = llvm::any_of(op->getOperands(),
+                             [&](Value its) { return inPlace.contains(its); });
+    if (auto store = dyn_cast<tile::StoreOp>(op)) {
+      if (!inPlace.contains(store.getTile()))
+        return false;
+    } else if (isOf && (isElementwise(op) || isa<tile::BroadcastOp>(op))) {
+      inPlace.insert(op->result_begin(), op->result_end());
+    } else if (isOf || (!isAnywhere(*op) && op->getNumResults())) {
+      return false;
+    }
+  }
+  return true;
+}
+
 static bool matchSchedule(AttentionChain &chain, const Level &level,
                           std::string &reason) {
   int64_t warps = chain.kernel.getSchedule().getWarps();
   chain.warpgroups = warps / kWarpgroupWarps;
   int64_t keys = chain.getKeys();
+  if (!llvm::isPowerOf2_64(chain.warpgroups) && !isInPlace(chain))
+    return reason = "its warps are no power of two for what follows the loops",
+           false;
   if (warps % kWarpgroupWarps || chain.warpgroups > 4 ||
       chain.getRows() != chain.warpgroups * kWgmmaRows)
     return reason = "its schedule is no warpgroup for each 64 rows", false;
-  if (!llvm::isPowerOf2_64(keys) || keys < kWgmmaDepth || keys > 256 ||
-      chain.getValueSize() > 256)
+  if (keys % kWgmmaDepth || keys > 256 || chain.getSize() % kWgmmaDepth ||
+      chain.getValueSize() % 8 || chain.getValueSize() > 256)
     return reason = "its blocks are none that one product has", false;
   for (chain.queryStages = 2; chain.queryStages > 0; --chain.queryStages)
     if (getRingBytes(chain) <= int64_t(level.record.capabilities.sharedBytes))

@@ -145,7 +145,8 @@ static void matchStores(ProductLoop &product, const Level &level) {
     auto boxes = matchStore(store, kStoreLines, reason);
     Value buffer = store.getView().getDefiningOp<tile::ViewOp>().getBuffer();
     if (boxes && counts[buffer] == 1 && boxes->shape[0] == product.getRows() &&
-        boxes->shape[1] == product.getColumns())
+        boxes->shape[1] == product.getColumns() &&
+        product.getColumns() % SharedMatrix::kLineElements == 0)
       product.stores.emplace_back(store, *boxes);
   }
   for (int64_t count : {2, 1}) {

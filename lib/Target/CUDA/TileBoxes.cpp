@@ -53,6 +53,7 @@ public:
   }
 
 private:
+  bool isWholeDim(RankedTensorType type, unsigned lineDim) const;
   bool setBuffer();
   bool setDims();
   bool addDim(unsigned dim);
@@ -76,6 +77,15 @@ int Matcher::getLineDim() const {
     if (strides[dims[t]] == 1)
       return t;
   return -1;
+}
+
+/// Whether lines begin and end with the tensor's: then copies fill the rest of
+/// a box with zeros, and do not store it.
+bool Matcher::isWholeDim(RankedTensorType type, unsigned lineDim) const {
+  tile::ViewOp op = view;
+  unsigned dim = dims[lineDim];
+  return op.getStaticSizes()[dim] == type.getDimSize(lineDim) &&
+         getConstantIntValue(indices[dim]) == 0;
 }
 
 bool Matcher::setBuffer() {
@@ -132,9 +142,9 @@ std::optional<TileBoxes> Matcher::match(RankedTensorType type, unsigned lineDim,
   boxes.lineDim = lineDim;
   boxes.map.element = type.getElementType();
   int64_t length = boxes.getLineElements();
-  if (boxes.shape[lineDim] % length || lines > kMostLines ||
-      boxes.getLines() % lines) {
-    refuse("a tile is not whole lines of 128 bytes");
+  if ((boxes.shape[lineDim] % length && !isWholeDim(type, lineDim)) ||
+      lines > kMostLines || boxes.getLines() % lines) {
+    refuse("a tile is neither whole lines of 128 bytes nor all of a dim");
     return std::nullopt;
   }
   if (!setBuffer() || !setDims())

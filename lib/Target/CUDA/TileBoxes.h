@@ -24,8 +24,11 @@ struct TileBoxes {
   unsigned lineDim = 1;
 
   int64_t getLines() const { return shape[1 - lineDim]; }
-  /// Boxes of all lines, beside each other along them.
-  int64_t getBoxes() const { return shape[lineDim] / getLineElements(); }
+  /// Boxes of all lines, beside each other along them. The last one is partly
+  /// zeros where the tile, and the tensor, end within it.
+  int64_t getBoxes() const {
+    return llvm::divideCeil(shape[lineDim], getLineElements());
+  }
   int64_t getElementBytes() const {
     return map.element.getIntOrFloatBitWidth() / 8;
   }
@@ -40,8 +43,8 @@ struct TileBoxes {
 /// Sees whether a load can be made of boxes of all lines of the tile, a store
 /// of boxes of `lines` lines along its last dim. The copy engine wants at most
 /// five dims, strides and a start of whole 16 bytes, sizes and strides that the
-/// host knows; a tile is whole lines, a box at most 256 of them. Nothing, with
-/// the reason, if it cannot.
+/// host knows; a tile is whole lines or all that the tensor has of them, a box
+/// at most 256 lines. Nothing, with the reason, if it cannot.
 std::optional<TileBoxes> matchLoad(tile::LoadOp load, std::string &reason);
 std::optional<TileBoxes> matchStore(tile::StoreOp store, int64_t lines,
                                     std::string &reason);

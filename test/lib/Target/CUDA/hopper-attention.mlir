@@ -48,10 +48,34 @@
 // CHECK: nvvm.stmatrix
 // CHECK: nvvm.cp.async.bulk.tensor.global.shared.cta
 
-// Of 257 keys, the last one is multiplied outside of the loop.
+// 257 keys are three blocks of 96, of which the third one hides what is beyond:
+// two loops, though both have a known number of trips. Few programs have one
+// warpgroup each.
+// ROWS: tile.kernel @attention_softmax_64(
+// ROWS-SAME: tile = [64, 96, 96]
+// ROWS-COUNT-2: scf.for
+// ROWS: tile.store
+
 // CHECK-LABEL: llvm.func @attention_softmax_64(
-// CHECK-NOT: wgmma
-// CHECK: nvvm.mma.sync
+// CHECK-SAME: nvvm.reqntid = array<i32: 256>
+// CHECK-SAME: {box = array<i64: 64, 96, 1, 1>, buffer = 1 : i64
+// CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n96k16.f32.f16.f16
+// CHECK: wgmma.wait_group.sync.aligned 0;
+// CHECK: scf.for
+// CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n96k16.f32.f16.f16
+// CHECK-COUNT-6: wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16
+// CHECK: scf.for
+// CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n96k16.f32.f16.f16
+// CHECK-COUNT-6: wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16
+// CHECK: nvvm.cp.async.bulk.tensor.global.shared.cta
+
+// A head of 80 values is a box and a part of one, which reads as zeros; a list of
+// blocks gives each program its own keys.
+// CHECK-LABEL: llvm.func @attention_softmax_80_blocks(
+// CHECK-SAME: sizes = array<i64: 80, -1, 256, -1
+// CHECK: wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16
+// CHECK: wgmma.mma_async.sync.aligned.m64n80k16.f32.bf16.bf16
+// CHECK-NOT: nvvm.mma.sync
 func.func @sigmoid(%q: tensor<4x8x4096x64xbf16> {graph.name = "q"},
                    %k: tensor<4x8x4096x64xbf16> {graph.name = "k"},
                    %v: tensor<4x8x4096x64xbf16> {graph.name = "v"})
@@ -74,4 +98,19 @@ func.func @edge(%q: tensor<1x8x257x64xf16> {graph.name = "q"},
     : (tensor<1x8x257x64xf16>, tensor<1x8x257x64xf16>,
        tensor<1x8x257x64xf16>) -> tensor<1x8x257x64xf16>
   return %0 : tensor<1x8x257x64xf16>
+}
+
+func.func @blocks(%q: tensor<1x8x256x80xbf16> {graph.name = "q"},
+                  %k: tensor<1x8x256x80xbf16> {graph.name = "k"},
+                  %v: tensor<1x8x256x80xbf16> {graph.name = "v"})
+    -> (tensor<1x8x256x80xbf16> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %0 = graph.attention %q, %k, %v
+      score(#graph.softmax<scale = 0.125>)
+      select(#graph.block_list<block = 64, heads = 1, rows = 4,
+                               rowOffsets = [0, 1, 3, 5, 7],
+                               columns = [0, 0, 1, 0, 2, 0, 3]>)
+    : (tensor<1x8x256x80xbf16>, tensor<1x8x256x80xbf16>,
+       tensor<1x8x256x80xbf16>) -> tensor<1x8x256x80xbf16>
+  return %0 : tensor<1x8x256x80xbf16>
 }
