@@ -3,7 +3,8 @@
 
 import numpy as np
 
-ONNX_TYPES = {"f16": 10, "bf16": 16, "f32": 1, "f8e4m3": 17, "f8e5m2": 19}
+ONNX_TYPES = {"f16": 10, "bf16": 16, "f32": 1, "bool": 9,
+              "f8e4m3": 17, "f8e5m2": 19}
 
 
 def save(path, dtype, inputs, nodes, output, weights=(), kept=(), types=None):
