@@ -259,10 +259,10 @@ static SmallVector<AttentionSchedule, 3> listRows(const Capability &capability,
   if (capability.unitRows < kWideRows)
     sizes = {{64, longest > 128 ? 32 : 64, 4}};
   else if (longest > 128)
-    sizes = {{128, slides(op) ? 32 : 64, 8}};
-  else if (op.getMask())
-    sizes = {{128, 128, 8}}; // Others lack registers for its places.
-  else if (longest > 64 || shape.list)
+    sizes = {{128, slides(op) || op.getMask() ? 32 : 64, 8}};
+  else if (op.getMask() || (longest > 64 && slides(op)))
+    sizes = {{128, 64, 8}}; // Its places take registers.
+  else if (longest > 64 || shape.list || slides(op))
     sizes = {{128, 128, 8}, {64, 128, 4}};
   else
     sizes = {{192, 128, 12}, {128, 128, 8}, {64, 128, 4}};

@@ -731,10 +731,12 @@ void AttentionLowering::emitConsumer(Emitter &emitter) {
 }
 
 /// Registers of a thread that loads, and of one that multiplies: as many as the
-/// launch gave to all of them.
-static std::pair<int64_t, int64_t> getRegisters(int64_t warpgroups) {
-  switch (warpgroups) {
+/// launch gave to all of them. Places in three loops take more to load.
+static std::pair<int64_t, int64_t> getRegisters(const AttentionChain &chain) {
+  switch (chain.warpgroups) {
   case 2:
+    if (chain.loops.size() > 2)
+      return {40, 232};
     return {24, 240};
   case 3:
     return {32, 160};
@@ -761,7 +763,7 @@ FailureOr<bool> AttentionLowering::lower(std::string &reason) {
   if (level.overlaps)
     createOverlap(b, function);
   int64_t fewer, more;
-  std::tie(fewer, more) = getRegisters(chain.warpgroups);
+  std::tie(fewer, more) = getRegisters(chain);
   auto load = [&] {
     if (fewer)
       h.setRegisters(fewer, /*isMore=*/false);
