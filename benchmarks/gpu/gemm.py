@@ -98,7 +98,7 @@ def scaled(m, n, k, dtype):
     return Case(f"{dtype}-{m}x{n}x{k}",
                 lambda path: save(path, "f32", {"x": [m, k], "w": [n, k]}, nodes,
                                   [m, n], scales,
-                                  {"x": dtype, "w": dtype, "y": "bf16"}),
+                                  types={"x": dtype, "w": dtype, "y": "bf16"}),
                 inputs, peers, 2 * m * n * k, m * k + k * n + 2 * m * n,
                 is_cold=True)
 
