@@ -158,15 +158,18 @@ BufferRef Convolution::getPackedWeight(graph::GroupOp group,
   BufferRef ref = BufferRef::operand(*packedOperand);
   if (auto encoding = getEncoding(group, *this)) {
     Value dense = group.getInputs()[*packedOperand];
-    ref.encodedBuffer = encoding.getBuffers(graph::getDenseType(
-        cast<RankedTensorType>(dense.getType())))[0].name;
+    ref.encodedBuffer = encoding
+                            .getBuffers(graph::getDenseType(
+                                cast<RankedTensorType>(dense.getType())))[0]
+                            .name;
   }
   ref.packing = std::move(packing);
   return ref;
 }
 
 Type Convolution::getStoredElement(graph::GroupOp group) const {
-  auto type = cast<RankedTensorType>(group.getInputs()[*packedOperand].getType());
+  auto type =
+      cast<RankedTensorType>(group.getInputs()[*packedOperand].getType());
   if (auto encoding = getEncoding(group, *this))
     type = encoding.getBuffers(graph::getDenseType(type))[0].type;
   return type.getElementType();

@@ -98,8 +98,7 @@ lathe::kernels::analyzeConvProduct(graph::GroupOp group,
       conv.groups != 1 || !conv.packedOperand)
     return std::nullopt;
   Type element = getElementTypeOrSelf(windows.argument.getType());
-  if (!isUnitElement(element) ||
-      conv.getStoredElement(group) != element)
+  if (!isUnitElement(element) || conv.getStoredElement(group) != element)
     return std::nullopt;
   ConvProduct product;
   product.rows = windows.batch;

@@ -39,7 +39,9 @@ struct RowAnalysis {
   LogicalResult addLeaves(Value value, const graph::Access &access);
   LogicalResult collectViews();
   void chooseLoops(bool vertical);
+  bool gathers();
   void chooseGpuRows();
+  void chooseGpuColumns();
 };
 } // namespace
 
@@ -185,10 +187,47 @@ void RowAnalysis::chooseLoops(bool vertical) {
   AffineExpr size = problem.dims[problem.lane];
   problem.tile = chooseTileSize(context.capability, bits, kUnroll, size);
   std::optional<int64_t> row = getConstantSize(size);
-  if (context.capability.kind == Capability::Kind::Gpu)
-    chooseGpuRows();
-  else if (problem.isHorizontal() && row && *row > 0 && *row <= kMaxRowTile)
+  if (context.capability.kind == Capability::Kind::Gpu) {
+    if (!vertical && problem.lane + 1 == problem.boundary)
+      chooseGpuColumns();
+    else
+      chooseGpuRows();
+  } else if (problem.isHorizontal() && row && *row > 0 && *row <= kMaxRowTile)
     problem.tile = *row;
+}
+
+/// Where rows are gathered from is a scalar of the program.
+bool RowAnalysis::gathers() {
+  return llvm::any_of(group.getBody().front(),
+                      [](Operation &op) { return graph::isGather(&op); });
+}
+
+/// What is combined lies across: a program has a few neighbors of the last kept
+/// dim, as much as one access reads, and its threads share what is combined. So
+/// many programs that all processors have one, if the neighbors allow.
+void RowAnalysis::chooseGpuColumns() {
+  constexpr int64_t fewest = 8, most = kGpuRows;
+  if (gathers())
+    return;
+  int64_t programs = 1;
+  for (AffineExpr dim : ArrayRef(problem.dims).take_front(problem.lane))
+    programs *= getConstantSize(dim).value_or(1);
+  int64_t columns = getConstantSize(problem.dims[problem.lane]).value_or(most);
+  problem.rows = most;
+  while (problem.rows > fewest &&
+         (problem.rows / 2 >= columns ||
+          programs * int64_t(llvm::divideCeil(columns, problem.rows)) <
+              context.capability.processors))
+    problem.rows /= 2;
+  problem.lane = problem.dims.size() - 1;
+  // Half of a thread's registers have what was combined before.
+  int64_t perWarp = kGpuThreadBits / 2 / std::max<int64_t>(bits, 32) *
+                    kGpuWarpSize / problem.rows;
+  int64_t size = getConstantSize(problem.dims.back()).value_or(perWarp * 8);
+  problem.warps = std::clamp<int64_t>(
+      llvm::PowerOf2Ceil(llvm::divideCeil(std::max<int64_t>(size, 1), perWarp)),
+      problem.warps, kGpuWarps);
+  problem.tile = std::min(problem.warps * perWarp, std::max<int64_t>(size, 1));
 }
 
 /// A row stays in registers, of one warp or as many as it takes. Short ones
@@ -210,11 +249,7 @@ void RowAnalysis::chooseGpuRows() {
     problem.warps = padded / perWarp;
     return;
   }
-  // Where rows are gathered from is a scalar of the program.
-  bool gathers = llvm::any_of(group.getBody().front(), [](Operation &op) {
-    return graph::isGather(&op);
-  });
-  if (gathers)
+  if (gathers())
     return;
   problem.rows = std::min(problem.warps * perWarp / padded, kGpuRows);
   if (auto count = getConstantSize(problem.dims[problem.boundary - 1]))

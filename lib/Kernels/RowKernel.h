@@ -6,8 +6,9 @@
 // ones, each merged as far as all buffers allow. Vectors run along one of them:
 //
 //   horizontal: along a reduced dim. A program has one row, on a GPU several
-//               of the last kept dim; statistics are tiles of one element a row
-//               (tensor<1xf32>), combined across lanes.
+//               of the last kept dim, whichever of both lies without gaps;
+//               statistics are tiles of one element a row (tensor<1xf32>),
+//               combined across lanes.
 //   vertical:   along a kept dim. A program has as many rows as lanes;
 //               statistics are tiles of a vector, combined lane by lane.
 

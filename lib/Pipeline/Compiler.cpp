@@ -279,10 +279,10 @@ Error Compilation::importAndOptimize(std::vector<Finding> &findings) {
 
   begin("optimize", 0.2);
   if (Error error = runPasses(*module, [&](OpPassManager &passes) {
-        buildOptimizePipeline(passes, {options.weights, options.precision,
-                                       options.attentionPattern,
-                                       options.uncheckedIndices,
-                                       runsOnThreads()});
+        buildOptimizePipeline(passes,
+                              {options.weights, options.precision,
+                               options.attentionPattern,
+                               options.uncheckedIndices, runsOnThreads()});
       }))
     return error;
   if (Error error = dump(*module, "2-optimize"))

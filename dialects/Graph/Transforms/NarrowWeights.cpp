@@ -69,6 +69,7 @@ void NarrowWeightsPass::runOnOperation() {
       narrowOperand(weight);
   });
   if (convolutions)
-    getOperation().walk([&](ConvOp op) { narrowOperand(op.getWeightMutable()); });
+    getOperation().walk(
+        [&](ConvOp op) { narrowOperand(op.getWeightMutable()); });
   eraseDeadOps(getOperation());
 }

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Kernels that the strategies `reduce` and `pointwise` make for a GPU, on the
 emulator, against NumPy: rows that share a program, rows of several warps, rows
-longer than a program's registers, with columns that are wide or not; tiles that
-are transposed. f32 statistics of up to 40000 elements, of values and results of
+longer than a program's registers, with columns that are wide or not; columns that
+are combined; tiles that are transposed. f32 statistics of up to 40000 elements, of values and results of
 order 1: 2e-5; an f16 result is rounded, too: 1e-3."""
 
 import os
@@ -72,11 +72,19 @@ def check_layer_norm(rng, rows, columns, dtype):
     check("layer_norm", got, want, dtype)
 
 
-def check_softmax(rng, rows, columns, dtype):
+def check_softmax(rng, rows, columns, dtype, axis=1):
     x = draw(rng, (rows, columns), dtype)
-    got = run("%z = graph.softmax %x axis 1 : {x}", {"x": x}, x.shape, dtype)
-    want = np.exp(x.astype("f8") - x.max(1, keepdims=True))
-    check("softmax", got, want / want.sum(1, keepdims=True), dtype)
+    got = run(f"%z = graph.softmax %x axis {axis} : {{x}}", {"x": x}, x.shape, dtype)
+    want = np.exp(x.astype("f8") - x.max(axis, keepdims=True))
+    check("softmax", got, want / want.sum(axis, keepdims=True), dtype)
+
+
+def check_mean(rng, shape, dtype):
+    """Of columns: pixels, channels last."""
+    x = draw(rng, shape, dtype)
+    got = run("%z = graph.reduce mean %x axes [1] : {x} -> {z}", {"x": x},
+              (shape[0], shape[2]), dtype)
+    check("mean", got, x.astype("f8").mean(1), dtype)
 
 
 def check_add(rng, shape, permutation, dtype):
@@ -96,6 +104,11 @@ def main():
                               (5, 1000), (3, 2048), (2, 5000), (1, 40000)]:
             check_layer_norm(rng, rows, columns, dtype)
             check_softmax(rng, rows, columns, dtype)
+        for shape in [(1, 1, 1), (2, 49, 70), (1, 784, 24), (1, 5000, 8),
+                      (3, 7, 500)]:
+            check_mean(rng, shape, dtype)
+        for rows, columns in [(3, 5), (100, 33), (1, 7), (700, 16)]:
+            check_softmax(rng, rows, columns, dtype, axis=0)
         for shape, permutation in [((3, 5), (0, 1)), ((70, 130), (1, 0)),
                                    ((128, 192), (1, 0)), ((2, 9, 4, 64), (0, 2, 1, 3)),
                                    ((3, 40, 33), (0, 2, 1)), ((1, 4097), (0, 1)),
