@@ -2,6 +2,8 @@
 // RUN: lathe-opt %s --graph-narrow-weights | FileCheck %s
 // RUN: lathe-opt %s --graph-narrow-weights=type=f16 \
 // RUN:   | FileCheck %s --check-prefix=F16
+// RUN: lathe-opt %s --graph-narrow-weights=convolutions \
+// RUN:   | FileCheck %s --check-prefix=CONV
 // RUN: not lathe-opt %s --graph-narrow-weights=type=f8 2>&1 \
 // RUN:   | FileCheck %s --check-prefix=ERROR
 
@@ -56,4 +58,19 @@ func.func @frequencies(%x: tensor<3x1xf32>) -> tensor<3x6xf32> {
     : (tensor<3x1xf32>, tensor<1x6xf32>) -> tensor<3x6xf32>
   %1 = graph.sin %0 : tensor<3x6xf32>
   return %1 : tensor<3x6xf32>
+}
+
+// Weights of convolutions on demand.
+// CHECK-LABEL: func.func @conv(
+// CHECK-NOT: #graph.narrow
+// CONV-LABEL: func.func @conv(
+// CONV: graph.constant dense_resource<k> {{.*}} : tensor<3x3x8x16xf32, #graph.narrow<bf16>>
+// CONV: graph.conv
+func.func @conv(%x: tensor<1x9x9x8xf32>) -> tensor<1x7x7x16xf32> {
+  %w = graph.constant dense_resource<k> : tensor<3x3x8x16xf32>
+    : tensor<3x3x8x16xf32>
+  %0 = graph.conv %x, %w strides [1, 1] dilations [1, 1] pads [0, 0, 0, 0]
+      groups 1 channels_last
+    : (tensor<1x9x9x8xf32>, tensor<3x3x8x16xf32>) -> tensor<1x7x7x16xf32>
+  return %0 : tensor<1x7x7x16xf32>
 }

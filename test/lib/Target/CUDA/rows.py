@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Kernels that the strategies `reduce` and `pointwise` make for a GPU, on the
 emulator, against NumPy: rows that share a program, rows of several warps, rows
-longer than a program's registers, with columns that are wide or not; columns that
-are combined; tiles that are transposed. f32 statistics of up to 40000 elements, of values and results of
-order 1: 2e-5; an f16 result is rounded, too: 1e-3."""
+longer than a program's registers, with columns that are wide or not; columns that are
+combined; tiles that are transposed. f32 statistics of up to 40000 elements, of values
+and results of order 1: 2e-5; an f16 result is rounded, too: 1e-3."""
 
 import os
 import re
