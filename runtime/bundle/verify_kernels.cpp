@@ -103,8 +103,8 @@ static Status verifyNeeds(const Kernel &kernel, WorkBudget &budget) {
     return error(LATHE_CORRUPT, "it has no threads, and asks for %s",
                  numMaps ? "tensor maps" : "the grid");
   uint32_t words = kernel.buffers() + kernel.scalars() + (isPlain ? 0 : 3);
-  if (numMaps && words * sizeof(int64_t) + numMaps * mapBytes + mapBytes >
-                     maxParameterBytes)
+  uint32_t bytes = words * 8 + (numMaps ? (numMaps + 1) * mapBytes : 0);
+  if (kernel.threads() && bytes > maxParameterBytes)
     return error(LATHE_CORRUPT, "%u parameters and %u tensor maps", words,
                  numMaps);
   for (uint32_t i = 0; i < numMaps; ++i) {

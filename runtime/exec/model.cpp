@@ -214,8 +214,10 @@ Status lathe_model_t::noVariantFits(const lathe_model_options_t &options,
         "variant '%s' is not there%s%s%s or does not fit; there are: %s",
         options.variant, wanted ? " for device '" : "",
         wanted ? wanted->name : "", wanted ? "'" : "", there.c_str());
-  return error(LATHE_INCOMPATIBLE,
-               "no variant fits this machine; there are: %s", there.c_str());
+  return error(
+      LATHE_INCOMPATIBLE, "no variant fits this machine%s; there are: %s",
+      options.guard ? " and works in host memory, which 'guard' takes" : "",
+      there.c_str());
 }
 
 Status lathe_model_t::loadCode() {

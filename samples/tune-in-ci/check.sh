@@ -15,9 +15,11 @@ time_of() {
 
 for ((round = 0; round < ${ROUNDS:-9}; ++round)); do
   if ((round % 2)); then
-    a=$(time_of "$new") b=$(time_of "$old")
+    a=$(time_of "$new")
+    b=$(time_of "$old")
   else
-    b=$(time_of "$old") a=$(time_of "$new")
+    b=$(time_of "$old")
+    a=$(time_of "$new")
   fi
   echo "$a $b"
 done | awk '{ printf "%.4f %s %s\n", $1 / $2, $1, $2 }' | sort -n |

@@ -14,7 +14,7 @@ static cl::opt<std::string> model(cl::Positional, cl::desc("MODEL"),
                                   cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string>
     target("target", cl::init("x86"),
-           cl::value_desc("x86[,cuda,rocm,vulkan][:OPTION=V...]"),
+           cl::value_desc("x86[,cuda][:OPTION=V...]"),
            cl::desc("What it would run on (default: x86)"), cl::sub(parser),
            cl::cat(optionCategory));
 static cl::list<std::string>

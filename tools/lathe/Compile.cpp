@@ -20,7 +20,7 @@ static cl::opt<std::string> output("o", cl::value_desc("OUT.lathe"),
                                    cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string>
     target("target", cl::init("x86"),
-           cl::value_desc("x86[,cuda,rocm,vulkan][:OPTION=V...]"),
+           cl::value_desc("x86[,cuda][:OPTION=V...]"),
            cl::desc("What the bundle runs on (default: x86, every level; "
                     "x86:cpu=native is this machine's only)"),
            cl::sub(parser), cl::cat(optionCategory));
@@ -210,6 +210,7 @@ Examples:
   lathe compile model.onnx -o model.lathe --weights int8 -v
   lathe compile path/to/all-MiniLM-L6-v2 -o minilm.lathe --report minilm.html
   lathe compile model.onnx -o here.lathe --target x86:cpu=native
+  lathe compile model.onnx -o model.lathe --target x86,cuda
   lathe compile model.onnx -o fast.lathe --specialize seq=1,128 --dump-ir ir
   lathe compile long.onnx -o long.lathe --specialize seq=4096
       --attention-pattern window:block=64,local=7,sink=1

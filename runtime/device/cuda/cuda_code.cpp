@@ -239,7 +239,8 @@ Status CudaExecutable::launch(Queue *queue, uint32_t index,
   const Kernel &kernel = kernels[index];
   const bundle::Kernel &table = *kernel.table;
   unsigned grid[3];
-  LATHE_TRY(placeGrid(kernel, args.grid, grid));
+  LATHE_TRY(annotate(placeGrid(kernel, args.grid, grid), "kernel '%s'",
+                     table.symbol()->c_str()));
   Current current(gpu); // Encoding wants it, too.
   LATHE_TRY(current.status());
   // The driver wants the address of each parameter; it copies them.

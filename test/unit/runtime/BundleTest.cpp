@@ -376,6 +376,13 @@ TEST(Bundle, RefusesWrongGrids) {
          b.variant().kernels[1]->threads = 0;
          b.variant().kernels[1]->grid = GridKind::Given;
        }},
+      {"515 parameters and 0 tensor maps",
+       [](TestBundle &b) {
+         b.variant().kernels[1]->threads = 32;
+         b.variant().kernels[1]->grid = GridKind::Given;
+         b.variant().kernels[1]->buffers = 256;
+         b.variant().kernels[1]->scalars = 256;
+       }},
       {"17 tensor maps; 16 are allowed",
        [](TestBundle &b) {
          for (int i = 0; i < 17; ++i)

@@ -440,8 +440,8 @@ TEST_F(CudaTest, GridsBeyondTheDevice) {
   // The second run begins to record both; the third must not replay one.
   for (int run = 0; run < 3; ++run)
     EXPECT_EQ(runMessage(loaded, {}),
-              "launch 'step': grid dim 1 is 70000, and the device takes 65535 "
-              "at most");
+              "launch 'step': kernel 'iota': grid dim 1 is 70000, and the "
+              "device takes 65535 at most");
 }
 
 TEST_F(CudaTest, CodeIsReadWithCare) {
