@@ -66,9 +66,11 @@ llvm::Expected<Compensation> Compensation::create(llvm::ArrayRef<float> moments,
   if (!llvm::all_of(moments, [](float x) { return std::isfinite(x); }) ||
       trace < 0.0)
     return refuse("the moments of the inputs are no finite squares");
-  // Inputs that are always zero: any rounding will do.
-  if (trace == 0.0)
-    trace = 1.0;
+  // What was never seen is no reason to round it anyhow: in a group of such
+  // inputs all errors would weigh nothing.
+  double damping = trace == 0.0 ? 1.0 : 0.01 * trace / static_cast<double>(k);
+  for (float &weight : result.weights)
+    weight += static_cast<float>(damping);
   result.order.resize(k);
   std::iota(result.order.begin(), result.order.end(), 0);
   llvm::stable_sort(result.order, [&](int64_t a, int64_t b) {
@@ -78,7 +80,7 @@ llvm::Expected<Compensation> Compensation::create(llvm::ArrayRef<float> moments,
   for (int64_t i = 0; i < k; ++i) {
     for (int64_t j = 0; j < k; ++j)
       matrix[i * k + j] = moments[result.order[i] * k + result.order[j]];
-    matrix[i * k + i] += 0.01 * trace / static_cast<double>(k);
+    matrix[i * k + i] += damping;
   }
   if (!factorBackwards(matrix, k))
     return refuse("the moments of the inputs are not positive");

@@ -24,12 +24,13 @@ class Compensation {
 public:
   /// From the [k, k] moments, in row-major order. A hundredth of their mean
   /// diagonal is added to the diagonal, as GPTQ does, so that inputs that were
-  /// never seen do not make weights grow. Fails if they are no moments: if one
-  /// is not finite or the matrix is far from positive.
+  /// never seen do not make weights grow, and are rounded as without moments.
+  /// Fails if they are no moments: if one is not finite or the matrix is far
+  /// from positive.
   static llvm::Expected<Compensation> create(llvm::ArrayRef<float> moments,
                                              int64_t k);
 
-  /// E[x_k^2]: what an error in row k weighs.
+  /// E[x_k^2], with what is added: what an error in row k weighs. Positive.
   llvm::ArrayRef<float> getWeights() const { return weights; }
 
   /// What an error in row k weighs once later rows have made up for it: the

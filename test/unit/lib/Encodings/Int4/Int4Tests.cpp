@@ -138,6 +138,26 @@ TEST_F(Int4Test, MomentsGuideTheRounding) {
   EXPECT_LT(getSumError(), 0.1 * before);
 }
 
+TEST_F(Int4Test, InputsThatWereNeverSeenAreNoExcuse) {
+  for (bool zeros : {false, true}) {
+    RankedTensorType type = getType({64, 5}, 1, 32, zeros);
+    std::vector<float> weight = makeWeight(type), moments(64 * 64);
+    ASSERT_EQ(encode(type, weight), "");
+    auto plain = buffers;
+    ASSERT_EQ(encode(type, weight, moments), "");
+    EXPECT_EQ(buffers, plain);
+    // One group was seen, the other rounds as it did.
+    for (int i = 0; i < 32; ++i)
+      moments[i * 64 + i] = 100.0f; // Half of which is added to all.
+    ASSERT_EQ(encode(type, weight), "");
+    std::vector<float> nearest = unpack(type);
+    ASSERT_EQ(encode(type, weight, moments), "");
+    std::vector<float> dense = unpack(type);
+    for (int i = 32 * 5; i < 64 * 5; ++i)
+      EXPECT_EQ(dense[i], nearest[i]);
+  }
+}
+
 TEST_F(Int4Test, RefusesWhatItCannotHold) {
   EXPECT_EQ(encode(getType({1, 2}, 1, 8, false), {1.0f, NAN}),
             "#graph.int4: the weight holds NaN or infinity");

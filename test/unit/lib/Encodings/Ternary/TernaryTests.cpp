@@ -129,6 +129,15 @@ TEST_F(TernaryTest, WithoutGroupsItRoundsAsTrained) {
   EXPECT_TRUE(encodingOf(getType({96, 20}, 1, 16)).hasIndependentColumns());
 }
 
+TEST_F(TernaryTest, InputsThatWereNeverSeenAreNoExcuse) {
+  RankedTensorType type = getType({64, 5}, 1, 32);
+  std::vector<float> weight = makeWeight(64 * 5), moments(64 * 64);
+  ASSERT_EQ(encode(type, weight), "");
+  auto plain = buffers;
+  ASSERT_EQ(encode(type, weight, moments), "");
+  EXPECT_EQ(buffers, plain);
+}
+
 TEST_F(TernaryTest, RefusesWhatItCannotHold) {
   EXPECT_TRUE(pass(getType({1, 2}, 1, 16), {1.0f, NAN}).empty());
   EXPECT_EQ(message, "#graph.ternary: the weight holds NaN or infinity");
