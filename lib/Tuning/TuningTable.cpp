@@ -2,6 +2,8 @@
 
 #include "lib/Tuning/TuningTable.h"
 
+#include "lib/Support/Json.h"
+
 #include "llvm/Support/FileOutputBuffer.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/JSON.h"
@@ -30,7 +32,7 @@ static bool fromJSON(const json::Value &value, TuningEntry &entry,
 }
 
 Expected<TuningTable> TuningTable::parse(StringRef text, StringRef path) {
-  Expected<json::Value> value = json::parse(text);
+  Expected<json::Value> value = parseJson(text);
   if (!value)
     return tableError(path, toString(value.takeError()));
   const json::Object *object = value->getAsObject();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "lib/Frontend/HuggingFace/Json.h"
+#include "lib/Support/Json.h"
 #include "lib/Support/MappedFile.h"
 
 using namespace lathe;
@@ -10,37 +11,9 @@ using llvm::Expected;
 using llvm::StringRef;
 using llvm::Twine;
 
-/// Far above what any configuration nests, far below the stack.
-static constexpr int kMaxDepth = 64;
-
-/// The deepest nesting of brackets outside of strings.
-static int getDepth(StringRef text) {
-  int depth = 0, deepest = 0;
-  bool inString = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    char c = text[i];
-    if (inString) {
-      if (c == '\\')
-        ++i;
-      else if (c == '"')
-        inString = false;
-    } else if (c == '"') {
-      inString = true;
-    } else if (c == '{' || c == '[') {
-      deepest = std::max(deepest, ++depth);
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return deepest;
-}
-
 Expected<llvm::json::Object> huggingface::parseJsonObject(StringRef text,
                                                           StringRef path) {
-  if (getDepth(text) > kMaxDepth)
-    return makeError(path + ": JSON nests deeper than " + Twine(kMaxDepth) +
-                     " levels");
-  Expected<llvm::json::Value> value = llvm::json::parse(text);
+  Expected<llvm::json::Value> value = parseJson(text);
   if (!value)
     return makeError(path + ": " + toString(value.takeError()));
   llvm::json::Object *object = value->getAsObject();

@@ -75,6 +75,7 @@ def check_refusals(entry):
     message = lathe("compile", "m.onnx", "-o", "c.lathe", "--tuning", "none.json", code=1)
     assert "none.json: No such file" in message
     for text, what in [("{", "bad.json: [1:"), ("{}", 'no "lathe-tuning"'),
+                       ("[" * 200000, "bad.json: JSON nests deeper than 64 levels"),
                        ('{"lathe-tuning": 7}', "version 7; this build reads 1"),
                        ('{"lathe-tuning": 1, "workloads": [{}]}', "workloads[0]")]:
         with open("bad.json", "w") as file:
