@@ -508,7 +508,9 @@ public:
     auto shape = analyzeAttention(group, context.dimsOf, reason);
     if (!shape)
       return group.emitError("no attention: ") << reason;
-    std::string name = getName(group, *shape);
+    std::string name = getName(group, *shape), workload = name;
+    if (shape->valueSize != shape->size)
+      workload += "_to_" + std::to_string(shape->valueSize);
     LoweredGroup lowered;
     auto split = getAttentionSplit(context.capability, *shape);
     if (split &&
@@ -538,7 +540,7 @@ public:
         return buildAttentionKernel(launch, *shape, queries.schedules[index],
                                     kernel);
       };
-      if (failed(launch.addKernels(name + ", " + queries.name.str(), listed,
+      if (failed(launch.addKernels(workload + ", " + queries.name.str(), listed,
                                    build)))
         return group.emitError("cannot build a kernel for ") << *shape->op;
     }

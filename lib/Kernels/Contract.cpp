@@ -11,6 +11,7 @@
 #include "dialects/Graph/IR/Polynomial.h"
 #include "lib/Kernels/MicroTile.h"
 #include "lib/Kernels/UnitTile.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace lathe;
@@ -28,37 +29,62 @@ struct RowClass {
 
 } // namespace
 
-/// More rows leave less of a matrix unit empty; codes of four bits, which need
-/// many more steps there, and come from memory, are worth it later.
-static int64_t getFewRows(const Contraction &c) {
+/// More rows leave less of a matrix unit empty; codes that share a byte, which
+/// need many more steps there, and come from memory, are worth it later.
+static int64_t getFewRows(graph::GroupOp group, const Contraction &c) {
   constexpr int64_t few = 2, fewDecoded = 4;
   return llvm::any_of(c.branches,
-                      [](const ContractBranch &branch) {
-                        return isa_and_nonnull<graph::Int4Attr>(
-                            Attribute(branch.encoding));
+                      [&](const ContractBranch &branch) {
+                        return branch.getParts(group) > 1;
                       })
              ? fewDecoded
              : few;
 }
 
+/// Why a matrix unit of a CPU cannot take the products of a branch; "" if it
+/// can.
+static std::string getUnitProblem(graph::GroupOp group, const Contraction &c,
+                                  const ContractBranch &branch) {
+  constexpr int64_t step = Capability::kUnitBytes;
+  // Codes are decoded on their way to the product: of more to a byte, that
+  // takes longer than the product.
+  constexpr int64_t mostParts = 2;
+  int64_t k = getConstantSize(c.k).value_or(0);
+  if (branch.kind == ContractKind::BF16Pairs)
+    return k >= step / 2 ? "" : "of fewer inputs than one of its steps";
+  if (branch.kind != ContractKind::DynamicInt8)
+    return "of no type that it multiplies";
+  if (int64_t parts = branch.getParts(group); parts > mostParts)
+    return llvm::formatv("of {0} codes to a byte, which it would wait for",
+                         parts);
+  if (int64_t size = c.quantizer.getGroup(); size % step != 0)
+    return llvm::formatv("in groups of {0} inputs, no multiple of its {1}",
+                         size, step);
+  return k >= step ? "" : "of fewer inputs than one of its steps";
+}
+
 /// Whether a matrix unit takes all products of `rows` rows: there is enough of
 /// k, and more than the few rows that would leave most of the unit empty.
-static bool usesMatrixUnit(const Capability &capability, const Contraction &c,
-                           std::optional<int64_t> rows) {
-  auto k = getConstantSize(c.k);
+static bool usesMatrixUnit(const Capability &capability, graph::GroupOp group,
+                           const Contraction &c, std::optional<int64_t> rows) {
   if (!capability.matrixUnit || capability.kind != Capability::Kind::Cpu ||
-      (rows && *rows <= getFewRows(c)) || !k)
+      (rows && *rows <= getFewRows(group, c)))
     return false;
   return llvm::all_of(c.branches, [&](const ContractBranch &branch) {
-    if (branch.kind == ContractKind::BF16Pairs)
-      return *k >= Capability::kUnitBytes / 2;
-    // Others are decoded on their way to the product.
-    return branch.kind == ContractKind::DynamicInt8 &&
-           isa<graph::Int8Attr, graph::Int4Attr, graph::BlockAttr>(
-               Attribute(branch.encoding)) &&
-           *k >= Capability::kUnitBytes &&
-           c.quantizer.getGroup() % Capability::kUnitBytes == 0;
+    return getUnitProblem(group, c, branch).empty();
   });
+}
+
+/// What a user should know of 8-bit products that a matrix unit does not take.
+static std::string getUnitRemark(const Capability &capability,
+                                 graph::GroupOp group, const Contraction &c) {
+  if (!c.quantizer || !capability.matrixUnit ||
+      capability.kind != Capability::Kind::Cpu)
+    return "";
+  for (const ContractBranch &branch : c.branches)
+    if (std::string why = getUnitProblem(group, c, branch); !why.empty())
+      return "the matrix unit does not take weights " + why;
+  return "";
 }
 
 /// So many steps hide what a tile costs beside them; their panels are near.
@@ -66,12 +92,12 @@ static constexpr int64_t kFewSteps = 256;
 
 /// Shapes of the accumulator for `rows` rows, the preferred one first.
 static SmallVector<ContractSchedule>
-getMicroTiles(const Capability &capability, const Contraction &c,
-              std::optional<int64_t> rows) {
+getMicroTiles(const Capability &capability, graph::GroupOp group,
+              const Contraction &c, std::optional<int64_t> rows) {
   SmallVector<MicroTile, 3> listed;
   if (capability.kind == Capability::Kind::Gpu) {
     listed = listThreadTiles(rows, c.panelColumns);
-  } else if (usesMatrixUnit(capability, c, rows)) {
+  } else if (usesMatrixUnit(capability, group, c, rows)) {
     // Sums that are scaled group by group are not stored as they come.
     bool isOneGroup =
         !c.quantizer || c.quantizer.getGroup() >= *getConstantSize(c.k);
@@ -163,22 +189,24 @@ static SmallVector<RowClass> getUnitClasses(const Capability &capability,
 }
 
 static SmallVector<RowClass> getRowClasses(const Capability &capability,
+                                           graph::GroupOp group,
                                            const Contraction &c) {
   if (c.unitElement)
     return getUnitClasses(capability, c);
   SmallVector<ContractSchedule> micro =
-      getMicroTiles(capability, c, getConstantSize(c.m));
+      getMicroTiles(capability, group, c, getConstantSize(c.m));
   SmallVector<RowClass> classes;
   auto m = getConstantSize(c.m);
   // Pixels of an image times a batch are never a single row.
   if (!m && c.m.getLargestKnownDivisor() == 1) {
-    RowClass single{"one row", 1 - c.m, getMicroTiles(capability, c, 1)};
+    RowClass single{"one row", 1 - c.m, getMicroTiles(capability, group, c, 1)};
     classes.push_back(single);
   }
-  if (int64_t few = getFewRows(c);
-      !classes.empty() && few > 2 && usesMatrixUnit(capability, c, few + 1))
+  if (int64_t few = getFewRows(group, c);
+      !classes.empty() && few > 2 &&
+      usesMatrixUnit(capability, group, c, few + 1))
     classes.push_back(
-        {"few rows", few - c.m, getMicroTiles(capability, c, few)});
+        {"few rows", few - c.m, getMicroTiles(capability, group, c, few)});
   RowClass some{m ? std::to_string(*m) + " rows" : "rows", AffineExpr(), micro};
   int64_t tiles = getGroupTiles(capability, c, micro.front().rows);
   // The last group may be almost empty: worth it from three groups on.
@@ -307,8 +335,8 @@ public:
     if (!c)
       return group.emitError("no contraction: ") << reason;
     LoweredGroup lowered;
-    c->spreadsCodes =
-        c->quantizer && usesMatrixUnit(context.capability, *c, std::nullopt);
+    c->spreadsCodes = c->quantizer && usesMatrixUnit(context.capability, group,
+                                                     *c, std::nullopt);
     if (c->quantizer && failed(addQuantize(group, *c, context, lowered)))
       return failure();
     if (usesBlocks(context.capability, *c, lowered.remark)) {
@@ -321,10 +349,12 @@ public:
       useMatrixUnit(*c, context.dimsOf, context.capability);
     if (!c->unitElement && failed(addPanels(group, *c, context, lowered)))
       return failure();
+    if (lowered.remark.empty())
+      lowered.remark = getUnitRemark(context.capability, group, *c);
     LaunchBuilder launch(group, context);
     launch.setTemporaries(lowered.temporaries);
     std::string name = getName(group, *c);
-    for (const RowClass &rows : getRowClasses(context.capability, *c)) {
+    for (const RowClass &rows : getRowClasses(context.capability, group, *c)) {
       SmallVector<tile::ScheduleAttr> listed;
       for (const ContractSchedule &schedule : rows.schedules)
         listed.push_back(schedule.getAttr(group.getContext()));

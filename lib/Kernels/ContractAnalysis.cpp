@@ -31,6 +31,14 @@ ContractBranch::getBuffers(graph::GroupOp group) const {
       graph::getDenseType(cast<RankedTensorType>(outside.getType())));
 }
 
+int64_t ContractBranch::getParts(graph::GroupOp group) const {
+  int64_t parts = 1;
+  if (encoding)
+    for (const graph::EncodedBuffer &buffer : getBuffers(group))
+      parts = std::max(parts, buffer.parts);
+  return parts;
+}
+
 graph::BlockAttr ContractBranch::getBlocks() const {
   return dyn_cast_or_null<graph::BlockAttr>(Attribute(encoding));
 }

@@ -63,6 +63,8 @@ struct ContractBranch {
   /// The encoded weight's buffers.
   llvm::SmallVector<graph::EncodedBuffer>
   getBuffers(graph::GroupOp group) const;
+  /// Codes in an element of the encoded weight; 1 without an encoding.
+  int64_t getParts(graph::GroupOp group) const;
   /// The encoding if it is one of blocks, else null.
   graph::BlockAttr getBlocks() const;
 };

@@ -2,6 +2,7 @@
 
 #include "lib/Kernels/KernelBuilder.h"
 #include "dialects/Graph/IR/Polynomial.h"
+#include "lib/Kernels/Workload.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/Iterators.h"
 
@@ -481,16 +482,17 @@ LogicalResult LaunchBuilder::addKernels(
 LogicalResult LaunchBuilder::addKernels(
     StringRef workload, ArrayRef<tile::ScheduleAttr> listed,
     llvm::function_ref<LogicalResult(KernelBuilder &, unsigned)> build) {
+  std::string name = getWorkload(group, workload);
   bool isStale;
-  for (unsigned i : context.schedules.select(workload, listed, isStale)) {
+  for (unsigned i : context.schedules.select(name, listed, isStale)) {
     KernelBuilder kernel = addKernel(listed[i]);
-    kernel.state->choice.kernel.setWorkload(workload);
+    kernel.state->choice.kernel.setWorkload(name);
     if (failed(build(kernel, i)))
       return failure();
   }
   if (isStale)
     group.emitWarning("the tuning table names a schedule for '")
-        << workload << "' that there is no longer; " << listed.front()
+        << name << "' that there is no longer; " << listed.front()
         << " is used";
   return success();
 }
