@@ -58,6 +58,10 @@ static Error describe(bundle::ManifestT &manifest, StringRef model,
   if (!options.tuning.empty())
     if (Error error = addFile(manifest, "tuning-sha256", options.tuning))
       return error;
+  if (!options.calibration.empty())
+    if (Error error =
+            addFile(manifest, "calibration-sha256", options.calibration))
+      return error;
   if (options.plainSums)
     addProvenance(manifest, "plain-sums", "yes");
   if (options.uncheckedIndices)
@@ -119,7 +123,7 @@ static Error checkUse(const Calibration &calibration, bool hasWeights) {
 Error lathe::writeBundle(StringRef output,
                          MutableArrayRef<CompiledVariant> variants,
                          StringRef model, const CompileOptions &options,
-                         CompileReport &report) {
+                         Calibration *calibration, CompileReport &report) {
   Expected<std::unique_ptr<bundle::Writer>> writer =
       bundle::Writer::create(output);
   if (!writer)
@@ -137,18 +141,10 @@ Error lathe::writeBundle(StringRef output,
     tables.push_back(
         std::make_unique<ExpressionTable>(*manifest.entries.back()));
   }
-  std::unique_ptr<Calibration> calibration;
-  if (!options.calibration.empty()) {
-    auto read = Calibration::read(options.calibration,
-                                  *variants.front().plan->getContext());
-    if (!read)
-      return read.takeError();
-    calibration = std::move(*read);
-  }
   for (auto [rank, variant] : llvm::enumerate(variants)) {
     report.kernels += variant.kernels.size();
     if (Error error = writeVariant(variant, rank, manifest, tables, entries,
-                                   **writer, calibration.get()))
+                                   **writer, calibration))
       return error;
   }
   if (calibration)

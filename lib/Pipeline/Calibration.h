@@ -37,7 +37,9 @@ public:
   llvm::SetVector<mlir::Location> ignored;
 
   /// Weights that were encoded with moments, by value and encoding: that takes
-  /// long, and each variant asks.
+  /// long, and each variant asks. They stay until the bundle is written: with a
+  /// calibration, memory holds what it stores of them. A weight of several
+  /// layers is rounded by the moments of the first.
   llvm::DenseMap<std::pair<mlir::Attribute, mlir::Attribute>, Buffers> encoded;
 
 private:

@@ -5,6 +5,7 @@
 #include "lib/Pipeline/Compiler.h"
 #include "dialects/Graph/Transforms/AttentionPattern.h"
 #include "dialects/Graph/Transforms/WeightPlan.h"
+#include "lib/Pipeline/Calibration.h"
 #include "lib/Pipeline/Memory.h"
 #include "lib/Pipeline/Stages.h"
 #include "mlir/IR/Diagnostics.h"
@@ -59,6 +60,7 @@ private:
   bool runsOnThreads() const;
   Error importAndOptimize(std::vector<Finding> &findings);
   Error readTuningTable();
+  Error readCalibration();
   kernels::Schedules getSchedules(const CompiledVariant &variant) const;
   Error planVariant(CompiledVariant &variant,
                     const kernels::Schedules &schedules);
@@ -89,6 +91,7 @@ private:
   std::vector<Finding> errors; ///< By diagnostics, in order.
   OwningOpRef<ModuleOp> module;
   std::shared_ptr<const tuning::TuningTable> tuningTable;
+  std::unique_ptr<Calibration> calibration;
   std::list<CompiledVariant> planned; ///< Each level once.
   std::vector<CompiledVariant> variants;
   CompileReport result;
@@ -239,8 +242,12 @@ Error Compilation::checkOptions() {
         invalid, "precision '%s' is not known; there are: keep, bf16, f16",
         options.precision.c_str());
   if (!options.weights.empty())
-    if (auto plan = graph::WeightPlan::read(options.weights); !plan)
+    if (auto plan = graph::WeightPlan::read(options.weights); !plan) {
+      // What a file holds is input.
+      if (llvm::sys::fs::is_regular_file(options.weights))
+        return plan.takeError();
       return llvm::createStringError(invalid, toString(plan.takeError()));
+    }
   if (options.attentionPattern.empty())
     return Error::success();
   auto pattern = graph::AttentionPattern::parse(options.attentionPattern);
@@ -299,6 +306,16 @@ Error Compilation::readTuningTable() {
   if (!table)
     return table.takeError();
   tuningTable = std::make_shared<const tuning::TuningTable>(std::move(*table));
+  return Error::success();
+}
+
+Error Compilation::readCalibration() {
+  if (options.calibration.empty())
+    return Error::success();
+  auto read = Calibration::read(options.calibration, *context);
+  if (!read)
+    return read.takeError();
+  calibration = std::move(*read);
   return Error::success();
 }
 
@@ -428,6 +445,8 @@ Expected<CompileReport> Compilation::compile(StringRef output) {
     return failure(output + ": is the model, too; nothing is written");
   if (Error error = checkOptions())
     return std::move(error);
+  if (Error error = readCalibration())
+    return std::move(error);
   if (Error error = readTuningTable())
     return std::move(error);
   std::vector<Finding> findings;
@@ -438,7 +457,8 @@ Expected<CompileReport> Compilation::compile(StringRef output) {
   if (Error error = compileVariants())
     return std::move(error);
   begin("bundle", 0.9);
-  if (Error error = writeBundle(output, variants, model, options, result))
+  if (Error error = writeBundle(output, variants, model, options,
+                                calibration.get(), result))
     return std::move(error);
   end();
   return result;

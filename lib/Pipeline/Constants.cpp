@@ -2,6 +2,7 @@
 
 #include "lib/Pipeline/Constants.h"
 #include "dialects/Graph/IR/Graph.h"
+#include "lib/Encodings/Elements.h"
 #include "lib/Kernels/Winograd.h"
 #include "lib/Pipeline/Calibration.h"
 #include "mlir/IR/BuiltinAttributes.h"
@@ -197,19 +198,15 @@ static void sampleFilters(ArrayRef<char> dense, ArrayRef<int64_t> logical,
   }
 }
 
-/// |decoded - weight| / |weight|; nothing if the elements are not f32.
-static std::optional<double> getRelativeError(RankedTensorType type,
-                                              ArrayRef<char> before,
-                                              ArrayRef<char> after) {
-  if (!type.getElementType().isF32())
-    return std::nullopt;
+/// |decoded - weight| / |weight|.
+static double getRelativeError(Type element, ArrayRef<char> before,
+                               ArrayRef<char> after) {
   double difference = 0.0, norm = 0.0;
-  for (size_t i = 0; i < before.size(); i += sizeof(float)) {
-    float x, y;
-    std::memcpy(&x, &before[i], sizeof(x));
-    std::memcpy(&y, &after[i], sizeof(y));
-    difference += (double(y) - x) * (double(y) - x);
-    norm += double(x) * x;
+  for (size_t i = 0; i < before.size(); i += getElementBytes(element)) {
+    double x = loadElement(element, &before[i]);
+    double y = loadElement(element, &after[i]);
+    difference += (y - x) * (y - x);
+    norm += x * x;
   }
   return norm == 0.0 ? 0.0 : std::sqrt(difference / norm);
 }
@@ -246,14 +243,18 @@ void ConstantMaterializer::stateError(plan::ConstantOp op,
       RankedTensorType::get(shape.getShape(), shape.getElementType(), encoding);
   SmallVector<ArrayRef<char>> buffers(encoded.begin(), encoded.end());
   SmallVector<char, 0> decoded;
-  if (llvm::Error error = encoding.unpack(type, buffers, decoded))
-    return llvm::consumeError(std::move(error));
-  if (auto error = getRelativeError(type, bytes, decoded))
-    emitRemark(op.getLoc())
+  if (llvm::Error error = encoding.unpack(type, buffers, decoded)) {
+    emitWarning(op.getLoc())
         << "weight stored as " << encodedWith
-        << llvm::formatv(", {0:f2} bits an element, relative error {1:e2}",
-                         getStoredBits(op), *error)
-               .str();
+        << " does not unpack: " << llvm::toString(std::move(error));
+    return;
+  }
+  emitRemark(op.getLoc())
+      << "weight stored as " << encodedWith
+      << llvm::formatv(", {0:f2} bits an element, relative error {1:e2}",
+                       getStoredBits(op),
+                       getRelativeError(type.getElementType(), bytes, decoded))
+             .str();
 }
 
 /// Fills `encoded`, by the moments of the layer's inputs where there are any.

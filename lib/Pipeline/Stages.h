@@ -22,6 +22,8 @@
 
 namespace lathe {
 
+class Calibration;
+
 /// Every dialect that some stage creates ops of, encodings included.
 void registerPipelineDialects(mlir::DialectRegistry &registry);
 
@@ -122,11 +124,12 @@ timeKernels(llvm::StringRef kernels, const CompiledVariant &variant,
 //===-- 5: Bundle
 //-------------------------------------------------------------//
 
-/// Writes everything to `output`, which appears whole or not at all.
+/// Writes everything to `output`, which appears whole or not at all. Weights
+/// are rounded by `calibration`, if any.
 llvm::Error writeBundle(llvm::StringRef output,
                         llvm::MutableArrayRef<CompiledVariant> variants,
                         llvm::StringRef model, const CompileOptions &options,
-                        CompileReport &report);
+                        Calibration *calibration, CompileReport &report);
 
 } // namespace lathe
 

@@ -23,9 +23,11 @@ from safetensors.numpy import save_file
 
 def linear_layers(graph):
     """Node -> the name of its input, for products with a constant matrix."""
-    constants = {w.name: list(w.dims) for w in graph.initializer}
-    derived = dict(constants)
+    derived = {w.name: list(w.dims) for w in graph.initializer}
     for node in graph.node:  # exporters transpose and cast weights
+        if node.op_type == "Constant":
+            derived |= {node.output[0]: list(a.t.dims) for a in node.attribute
+                        if a.name == "value"}
         if node.op_type in ("Transpose", "Cast", "Identity", "DequantizeLinear"):
             if node.input[0] in derived:
                 derived[node.output[0]] = derived[node.input[0]]
@@ -61,7 +63,10 @@ def open_model(path):
 def read_sample(path, names):
     """The arrays of `names` in an .npz; what else it holds is left alone."""
     try:
-        with np.load(path) as arrays:
+        arrays = np.load(path)
+        if not isinstance(arrays, np.lib.npyio.NpzFile):
+            raise InputError(f"{path}: no .npz file: it holds one array")
+        with arrays:
             missing = sorted(set(names) - set(arrays.files))
             if missing:
                 raise InputError(f"{path}: no array named '{missing[0]}'; it has "
