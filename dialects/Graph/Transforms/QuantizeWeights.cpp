@@ -30,11 +30,12 @@ struct QuantizeWeightsPass
 
   void runOnOperation() override;
   void quantizeLayer(ContractOp op);
+  void checkRules();
   const WeightFormat *findFormat(Operation *op);
   Value quantize(ContractOp op, Value weight, const WeightFormat &format);
 
   std::optional<WeightPlan> plan;
-  SmallVector<bool> isMatched; ///< Per rule.
+  SmallVector<bool> isMatched, decides; ///< Per rule.
 };
 } // namespace
 
@@ -44,14 +45,16 @@ const WeightFormat *QuantizeWeightsPass::findFormat(Operation *op) {
   if (names.empty())
     names.push_back("");
   const WeightFormat *found = nullptr;
-  for (auto [rule, matched] : llvm::zip_equal(plan->getRules(), isMatched)) {
+  for (auto [i, rule] : llvm::enumerate(plan->getRules())) {
     if (!llvm::any_of(names, [&rule = rule](StringRef name) {
           return rule.pattern.match(name);
         }))
       continue;
-    matched = true;
-    if (!found)
-      found = &rule.format;
+    isMatched[i] = true;
+    if (found)
+      continue;
+    found = &rule.format;
+    decides[i] = true;
   }
   return found;
 }
@@ -165,6 +168,32 @@ void QuantizeWeightsPass::quantizeLayer(ContractOp op) {
   op.setBranchesAttr(ArrayAttr::get(&getContext(), branches));
 }
 
+/// Says which lines of the plan have no effect: those of a renamed model are
+/// errors.
+void QuantizeWeightsPass::checkRules() {
+  for (auto [i, rule] : llvm::enumerate(plan->getRules())) {
+    if (decides[i])
+      continue;
+    if (rule.line == 0) {
+      if (rule.format.kind != WeightFormat::Kind::Keep)
+        emitWarning(getOperation().getLoc())
+            << "the model has no linear layer to store in another format";
+      continue;
+    }
+    auto place =
+        FileLineColLoc::get(&getContext(), plan->getPath(), rule.line, 1);
+    if (isMatched[i]) {
+      emitWarning(place) << "pattern '" << rule.text
+                         << "' decides nothing: lines above it match all of "
+                            "its layers";
+      continue;
+    }
+    emitError(place) << "pattern '" << rule.text
+                     << "' matches no linear layer of the model";
+    signalPassFailure();
+  }
+}
+
 void QuantizeWeightsPass::runOnOperation() {
   auto read = WeightPlan::read(weights);
   if (!read) {
@@ -173,17 +202,12 @@ void QuantizeWeightsPass::runOnOperation() {
   }
   plan = std::move(*read);
   isMatched.assign(plan->getRules().size(), false);
+  decides = isMatched;
   getOperation().walk([&](ContractOp op) {
     if (isa<FloatType>(getElementTypeOrSelf(op.getInput().getType())))
       quantizeLayer(op);
   });
-  for (auto [rule, matched] : llvm::zip_equal(plan->getRules(), isMatched)) {
-    if (matched || rule.line == 0)
-      continue;
-    emitError(FileLineColLoc::get(&getContext(), plan->getPath(), rule.line, 1))
-        << "pattern '" << rule.text << "' matches no linear layer of the model";
-    signalPassFailure();
-  }
+  checkRules();
   for (auto function : getOperation().getOps<func::FuncOp>())
     eraseDeadOps(function);
 }

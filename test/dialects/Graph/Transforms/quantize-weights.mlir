@@ -41,6 +41,10 @@
 // RUN:   2>&1 | FileCheck %s --check-prefix=ODD
 // RUN: not lathe-opt %t/layers.mlir --graph-quantize-weights=weights=%t/few.txt \
 // RUN:   2>&1 | FileCheck %s --check-prefix=FEW
+// RUN: lathe-opt %t/layers.mlir --graph-quantize-weights=weights=%t/shadow.txt \
+// RUN:   2>&1 | FileCheck %s --check-prefix=SHADOW
+// RUN: lathe-opt %t/nothing.mlir --graph-quantize-weights 2>&1 \
+// RUN:   | FileCheck %s --check-prefix=NOTHING
 // RUN: not lathe-opt %t/model.mlir --graph-quantize-weights=weights=int5 2>&1 \
 // RUN:   | FileCheck %s --check-prefix=UNKNOWN
 // RUN: not lathe-opt %t/model.mlir --graph-quantize-weights=weights=%t/gone.txt \
@@ -65,6 +69,8 @@
 // LOST: lost.txt:2:1: error: pattern 'decoder/*' matches no linear layer of the model
 // ODD: odd.txt:1: weight format 'int3': 'int3' is no encoding; there are keep, int8[:GROUP][:float], int4[:GROUP][:zeros][:float], ternary[:GROUP][:float] and block4x1[:DENSITY][:float]
 // FEW: few.txt:3: a line holds a layer pattern and a weight format, not '*'
+// SHADOW: shadow.txt:2:1: warning: pattern 'encoder/0' decides nothing: lines above it match all of its layers
+// NOTHING: warning: the model has no linear layer to store in another format
 // UNKNOWN: weight format 'int5': 'int5' is no encoding; there are {{.*}}, or a file with a layer pattern
 // GONE: gone.txt' is no weight format, and there is no such file
 // GROUP: weight format 'int4:9': a group is a multiple of 8 in 8..1024, not 9
@@ -73,6 +79,16 @@
 // DENSITY: weight format 'block4x1:1.5': a density is in 0..1, not 1.5
 // BLOCK: weight format 'block5x1:0.5': 'block5x1' is no encoding
 // ZEROS: weight format 'int8:zeros': 'zeros' says nothing about int8
+
+//--- shadow.txt
+encoder/*  keep
+encoder/0  int8
+*          int8
+
+//--- nothing.mlir
+func.func @nothing(%x: tensor<4xf32>) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
 
 //--- plan.txt
 # The first line that matches decides.
