@@ -251,13 +251,13 @@ static Value lowerIota(DynamicIotaOp op, SizeBuilder &b,
   Value start = op.getStart(), delta = op.getDelta();
   Type type = b.typeOf(start);
   Value span = b.sub(op.getLimit(), start), count;
+  Value zero = b.create<SubOp>(type, delta, delta);
+  Value isZero = b.is(Compare::eq, delta, zero);
   if (isa<FloatType>(type)) {
     Value steps = b.create<CeilOp>(type, b.div(span, delta));
     count = b.create<CastOp>(b.i64, steps);
   } else {
     // Rounds up: C's division rounds to zero.
-    Value zero = b.create<SubOp>(type, delta, delta);
-    Value isZero = b.is(Compare::eq, delta, zero);
     Value unit = b.create<SignOp>(type, delta);
     Value one = b.create<CastOp>(type, b.number(1));
     count =
@@ -265,7 +265,9 @@ static Value lowerIota(DynamicIotaOp op, SizeBuilder &b,
     if (type != b.i64)
       count = b.create<CastOp>(b.i64, count);
   }
-  Value bound = b.bind(start, b.max(count, b.number(0)), dims);
+  // No size: the run says so, and which node computed it.
+  count = b.select(isZero, b.number(-1), b.max(count, b.number(0)));
+  Value bound = b.bind(start, count, dims);
   Value line =
       b.create<IotaOp>(type, b.builder.getI64IntegerAttr(0), b.map(dims));
   return b.add(b.mul(line, delta), bound);

@@ -120,7 +120,9 @@ def ranges():
                              (0, 40, 1)]]
     check(nodes, [info(k, I, []) for k in "abc"] +
           [info("f" + k, F, []) for k in "abc"],
-          [info("j", I, None), info("g", F, None)], {}, *feeds)
+          [info("j", I, None), info("g", F, None)], {}, *feeds,
+          refused=[(feeds[0] | {c: np.zeros((), feeds[0][c].dtype)}, "a size")
+                   for c in ("c", "fc")])
 
 
 def slices():
