@@ -67,6 +67,14 @@ typedef struct lathe_compile_options_t {
   /* Sparse pattern of self-attention, as in "window:block=64,local=8,sink=1";
    * NULL: as the model says. `lathe compile --help` has the patterns. */
   const char *attention_pattern;
+  /* Moments of layers' inputs, a safetensors file, by which weights of a few
+   * bits round (docs/Weights.md); NULL: they round to nearest. */
+  const char *calibration;
+  /* A table that `lathe tune` wrote (docs/Tuning.md); NULL: the cost model's
+   * schedules. */
+  const char *tuning;
+  /* Not 0: 3x3 convolutions as the sums that they are, not by Winograd. */
+  uint32_t plain_sums;
 } lathe_compile_options_t;
 
 /* Compiles `model`, the path of an .onnx file or of a Hugging Face folder, into

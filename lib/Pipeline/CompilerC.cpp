@@ -66,6 +66,11 @@ static lathe_status_t readOptions(const lathe_compile_options_t &given,
     options.weights = given.weights;
   if (given.attention_pattern)
     options.attentionPattern = given.attention_pattern;
+  if (given.calibration)
+    options.calibration = given.calibration;
+  if (given.tuning)
+    options.tuning = given.tuning;
+  options.plainSums = given.plain_sums != 0;
   for (size_t i = 0; i < given.num_specializations; ++i) {
     const lathe_specialization_t &item = given.specializations[i];
     if (!item.symbol || item.size < 0)

@@ -28,7 +28,9 @@ class _CompileOptions(c.Structure):
                 ("num_specializations", c.c_size_t),
                 ("dump_directory", c.c_char_p), ("num_jobs", c.c_uint32),
                 ("producer", c.c_char_p), ("progress", _PROGRESS),
-                ("message", _MESSAGE), ("context", c.c_void_p)]
+                ("message", _MESSAGE), ("context", c.c_void_p),
+                ("attention_pattern", c.c_char_p), ("calibration", c.c_char_p),
+                ("tuning", c.c_char_p), ("plain_sums", c.c_uint32)]
 
 
 def _run_program(program, model, output, targets, options, on_message):
@@ -57,7 +59,8 @@ def _load_compiler():
 
 
 def compile(model, output, *, targets=("x86",), precision=None, weights=None,
-            specialize=None, dump_ir=None, jobs=0, on_message=None):
+            specialize=None, attention_pattern=None, calibration=None, tuning=None,
+            plain_sums=False, dump_ir=None, jobs=0, on_message=None):
     """Compiles the ONNX file or Hugging Face folder `model` into the bundle
     `output`, with the options of `lathe compile` of these names; `specialize`
     maps names of dims to sizes. `on_message(severity, text)` hears remarks, warnings and
@@ -86,6 +89,10 @@ def compile(model, output, *, targets=("x86",), precision=None, weights=None,
     options.num_specializations = len(sizes)
     options.dump_directory = encode_path(dump_ir) if dump_ir else None
     options.num_jobs = jobs
+    options.attention_pattern = encode(attention_pattern)
+    options.calibration = encode_path(calibration) if calibration else None
+    options.tuning = encode_path(tuning) if tuning else None
+    options.plain_sums = bool(plain_sums)
     if on_message:
         options.message = _MESSAGE(
             lambda _, severity, text: on_message(_SEVERITIES[severity],
