@@ -5,7 +5,8 @@
 
 writes FOLDER/onnx from the texts below (a new op, attribute or way of storing
 deserves a line here), FOLDER/folders, and FOLDER/bundles, compiled from both by
-BUILD/bin/lathe, some with options (STORED). Models that it does not compile serve as ONNX files alone.
+BUILD/bin/lathe, some with options (STORED). Models that it does not compile serve as
+ONNX files alone.
 """
 
 import os

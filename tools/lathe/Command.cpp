@@ -84,6 +84,10 @@ Error checkOutput(StringRef path, ArrayRef<StringRef> inputs) {
   if (sys::fs::exists(path) && !sys::fs::is_regular_file(path))
     return failure(path +
                    ": exists and is no regular file; nothing is written");
+  StringRef folder = sys::path::parent_path(path);
+  if (!folder.empty() && !sys::fs::is_directory(folder))
+    return failure(path + ": there is no folder '" + folder +
+                   "'; nothing is written");
   for (StringRef input : inputs)
     if (!input.empty() && isSameFile(path, input))
       return failure(path + ": is " +
