@@ -26,8 +26,11 @@ static cl::opt<std::string>
            cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string> precision(
     "precision", cl::init("keep"), cl::value_desc("keep|bf16|f16"),
-    cl::desc("Type of f32 activations between kernels and of unencoded f32 "
-             "weights (default: keep, as the model says)"),
+    cl::desc(
+        "Type of f32 activations between kernels and of unencoded f32 "
+        "weights (default: keep, as the model says). Larger numbers become "
+        "the type's largest; positions and angles stay f32, and so does "
+        "what convolutions read, unless a GPU is among the targets"),
     cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string>
     weights("weights", cl::value_desc("FORMAT|FILE"),
