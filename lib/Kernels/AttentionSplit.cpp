@@ -9,6 +9,8 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
+#include <numeric>
+
 using namespace mlir;
 using namespace lathe;
 using namespace lathe::kernels;
@@ -18,9 +20,9 @@ using graph::ViewStep;
 static constexpr int64_t kMostQueries = 16, kLeastKeys = 256;
 /// Keys of a part are a multiple of this.
 static constexpr int64_t kPartStep = 64;
-/// Programs to make for each processor: several run there at once, and the last
-/// ones leave few processors idle.
-static constexpr int64_t kProgramsEach = 16;
+/// Programs for each processor: as many as run there at once. More would find
+/// no better balance, and write more states.
+static constexpr int64_t kProgramsEach = 4;
 
 static constexpr ScoreForm kForm{/*keepsQuery=*/true, /*isRows=*/true};
 
@@ -58,14 +60,24 @@ static bool require(AttentionSplit &split, AffineExpr expr) {
   return true;
 }
 
+/// `size`, or 1 for 0.
+static AffineExpr atLeastOne(AffineExpr size) {
+  AffineExpr one = getAffineConstantExpr(1, size.getContext());
+  return size + one.floorDiv(size + 1);
+}
+
+/// As many parts as give all programs a place at once, but at least one.
 static void setParts(const AttentionShape &shape, int64_t processors,
                      AttentionSplit &split) {
   AffineExpr programs = shape.batch * shape.keyHeads;
   if (split.areHeads)
     programs = programs * split.queries;
-  AffineExpr steps =
-      (programs * shape.keys).floorDiv(kPartStep * kProgramsEach * processors);
-  split.partKeys = graph::canonicalizeSize((steps + 1) * kPartStep);
+  AffineExpr places =
+      getAffineConstantExpr(kProgramsEach * processors, shape.op->getContext());
+  AffineExpr wanted = graph::canonicalizeSize(
+      atLeastOne(places.floorDiv(atLeastOne(programs))));
+  AffineExpr steps = shape.keys.ceilDiv(wanted * kPartStep);
+  split.partKeys = graph::canonicalizeSize(atLeastOne(steps) * kPartStep);
   split.parts = graph::canonicalizeSize(shape.keys.ceilDiv(split.partKeys));
 }
 
@@ -378,13 +390,20 @@ LogicalResult lathe::kernels::buildPartKernel(LaunchBuilder &launch,
 
 namespace {
 
-/// The second launch: one query of one head.
+/// What a program of the second launch computes: some columns of the outputs of
+/// some heads, of a step's parts.
+struct MergeTile {
+  int64_t heads, parts, columns;
+};
+
+/// The second launch.
 class MergeKernel {
 public:
   MergeKernel(LaunchBuilder &launch, const AttentionShape &shape,
-              const AttentionSplit &split, int64_t parts, KernelBuilder &kernel)
-      : launch(launch), shape(shape), split(split), parts(parts),
-        kernel(kernel), b(kernel.getBuilder()), op(shape.op),
+              const AttentionSplit &split, const MergeTile &its,
+              KernelBuilder &kernel)
+      : launch(launch), shape(shape), split(split), its(its), kernel(kernel),
+        b(kernel.getBuilder()), op(shape.op),
         score(createAttentionScore(shape.op, kForm)) {}
 
   LogicalResult build();
@@ -396,12 +415,12 @@ private:
   LaunchBuilder &launch;
   const AttentionShape &shape;
   const AttentionSplit &split;
-  int64_t parts; ///< Of one step.
+  MergeTile its;
   KernelBuilder &kernel;
   ImplicitLocOpBuilder &b;
   graph::AttentionOp op;
   std::unique_ptr<AttentionScore> score;
-  Value batch, head, query;
+  Value batch, head, query, column;
 };
 
 } // namespace
@@ -410,7 +429,8 @@ private:
 /// first key.
 SmallVector<Value> MergeKernel::loadParts(Value first,
                                           ArrayRef<Value> initial) {
-  RankedTensorType type = RankedTensorType::get({1, parts}, b.getF32Type());
+  RankedTensorType type =
+      RankedTensorType::get({its.heads, its.parts}, b.getF32Type());
   auto positions = type.clone(b.getI32Type());
   Value left = arith::IndexCastOp::create(
       b, b.getI32Type(),
@@ -421,11 +441,11 @@ SmallVector<Value> MergeKernel::loadParts(Value first,
   SmallVector<Value> loaded;
   for (auto [i, temporary] : llvm::enumerate(split.temporaries)) {
     TileWindow window{{batch, head, query, first},
-                      {{2, 1, true}, {3, parts, false}}};
+                      {{1, its.heads, true}, {3, its.parts, false}}};
     bool isOutput = i + 1 == split.temporaries.size();
     if (isOutput) {
-      window.bases.push_back(kernel.getIndex(0));
-      window.extents.push_back({4, shape.valueSize, true});
+      window.bases.push_back(column);
+      window.extents.push_back({4, its.columns, true});
     }
     Value tile = kernel.load(
         kernel.getBuffer(BufferRef::temporary(i)),
@@ -442,8 +462,8 @@ SmallVector<Value> MergeKernel::loadParts(Value first,
 }
 
 LogicalResult MergeKernel::buildEpilogue(Value output) {
-  TileWindow window{{batch, head, query, kernel.getIndex(0)},
-                    {{2, 1, true}, {3, shape.valueSize, true}}};
+  TileWindow window{{batch, head, query, column},
+                    {{1, its.heads, true}, {3, its.columns, true}}};
   graph::GroupOp group = launch.getGroup();
   TileEvaluator evaluator(kernel, group, launch.getContext(), window);
   evaluator.bind(op.getResult(), {}, output);
@@ -457,33 +477,58 @@ LogicalResult MergeKernel::buildEpilogue(Value output) {
 }
 
 LogicalResult MergeKernel::build() {
-  query = kernel.getProgramId(0);
-  head = kernel.getProgramId(1);
+  int64_t chunks = shape.valueSize / its.columns;
+  SmallVector<Value> places = kernel.delinearize(
+      kernel.getProgramId(0), {split.queries, b.getAffineConstantExpr(chunks)});
+  query = places[0];
+  column = kernel.mul(places[1], kernel.getIndex(its.columns));
+  head = kernel.mul(kernel.getProgramId(1), kernel.getIndex(its.heads));
   batch = kernel.getProgramId(2);
   SmallVector<Value> initial =
-      score->getInitialState(kernel, 1, shape.valueSize);
-  SmallVector<Value> state = kernel.forEach(
-      kernel.getIndex(0), kernel.getSize(split.parts), kernel.getIndex(parts),
-      initial, [&](Value first, ValueRange carried) {
-        SmallVector<Value> next(carried);
-        score->merge(kernel, loadParts(first, initial), next);
-        return next;
-      });
+      score->getInitialState(kernel, its.heads, its.columns);
+  SmallVector<Value> state =
+      kernel.forEach(kernel.getIndex(0), kernel.getSize(split.parts),
+                     kernel.getIndex(its.parts), initial,
+                     [&](Value first, ValueRange carried) {
+                       SmallVector<Value> next(carried);
+                       score->merge(kernel, loadParts(first, initial), next);
+                       return next;
+                     });
   if (failed(buildEpilogue(score->finish(kernel, state))))
     return failure();
-  kernel.setGrid({split.queries, shape.heads, shape.batch});
+  kernel.setGrid({split.queries * chunks,
+                  graph::canonicalizeSize(shape.heads.floorDiv(its.heads)),
+                  shape.batch});
   return success();
 }
 
 LogicalResult lathe::kernels::buildMergeKernel(LaunchBuilder &launch,
                                                const AttentionShape &shape,
                                                const AttentionSplit &split) {
-  // Outputs of a step are 32 registers of each thread.
-  constexpr int64_t warps = 8, elements = 32 * 32 * warps;
-  int64_t parts = elements / llvm::PowerOf2Ceil(shape.valueSize);
-  KernelBuilder kernel = launch.addKernel(tile::ScheduleAttr::get(
-      shape.op->getContext(), "attention", {1, parts}, /*stages=*/1, warps));
-  for (AffineExpr condition : split.conditions)
-    kernel.addCondition(condition);
-  return MergeKernel(launch, shape, split, parts, kernel).build();
+  // One warp, which meets nobody, loads all that it will need at once: 64
+  // registers of outputs, of one head's parts, or, where parts are few, of
+  // several heads'.
+  constexpr int64_t manyParts = 64, fewParts = 8, mostColumns = 32;
+  int64_t columns = std::gcd(shape.valueSize, mostColumns);
+  auto build = [&](int64_t heads, int64_t parts, AffineExpr fits) {
+    KernelBuilder kernel = launch.addKernel(tile::ScheduleAttr::get(
+        launch.getGroup().getContext(), "attention", {heads, parts, columns},
+        /*stages=*/1, /*warps=*/1));
+    for (AffineExpr condition : split.conditions)
+      kernel.addCondition(condition);
+    if (fits)
+      kernel.addCondition(fits);
+    return MergeKernel(launch, shape, split, {heads, parts, columns}, kernel)
+        .build();
+  };
+  auto all = getConstantSize(shape.heads);
+  int64_t heads = all ? std::gcd(*all, manyParts / fewParts) : 1;
+  AffineExpr areFew = graph::canonicalizeSize(fewParts - split.parts);
+  auto known = dyn_cast<AffineConstantExpr>(areFew);
+  bool isNever = heads == 1 || (known && known.getValue() < 0);
+  if (!isNever && failed(build(heads, fewParts, known ? AffineExpr() : areFew)))
+    return failure();
+  if (!isNever && known)
+    return success();
+  return build(1, manyParts, AffineExpr());
 }
