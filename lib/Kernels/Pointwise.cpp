@@ -271,6 +271,24 @@ findTransposed(ArrayRef<graph::StridedView> views, const Shape &shape) {
   return std::nullopt;
 }
 
+/// The dim beside the lane dim; another one where that is short, as the two
+/// halves are that rotary embeddings exchange.
+static unsigned chooseGpuBlock(const Shape &shape, int64_t most) {
+  constexpr int64_t fewTimes = 8;
+  unsigned rank = shape.dims.size();
+  unsigned nearest = shape.lane == rank - 1 ? shape.lane - 1 : rank - 1;
+  auto sizeOf = [&](unsigned dim) {
+    return std::min(getConstantSize(shape.dims[dim]).value_or(most), most);
+  };
+  if (sizeOf(nearest) * fewTimes > most)
+    return nearest;
+  unsigned best = nearest;
+  for (unsigned dim = rank; dim-- > 0;)
+    if (dim != shape.lane && sizeOf(dim) > sizeOf(best))
+      best = dim;
+  return best;
+}
+
 /// A tile of one or two dims for each program. Positions along which elements
 /// are gathered are one dim.
 static void chooseGpuTile(Shape &shape, ArrayRef<graph::StridedView> views,
@@ -288,9 +306,8 @@ static void chooseGpuTile(Shape &shape, ArrayRef<graph::StridedView> views,
     if (shape.block) {
       shape.tile = atMost(shape.lane, kGpuColumns);
     } else {
-      shape.block = shape.lane == shape.dims.size() - 1 ? shape.lane - 1
-                                                        : shape.dims.size() - 1;
       most = kGpuTile / shape.tile;
+      shape.block = chooseGpuBlock(shape, most);
     }
     shape.blockSize = atMost(*shape.block, most);
     shape.isBlockTiled = shape.blockSize > 1;
