@@ -3,6 +3,7 @@
 #include "dialects/Graph/IR/ConstantValues.h"
 #include "dialects/Graph/IR/Graph.h"
 #include "llvm/Support/Endian.h"
+#include <cstring>
 
 using namespace mlir;
 using namespace lathe::graph;
@@ -133,4 +134,19 @@ std::optional<double> lathe::graph::getSplatNumber(Value value) {
     return std::nullopt;
   auto numbers = getNumbers(elements, 1);
   return numbers ? std::optional<double>(numbers->front()) : std::nullopt;
+}
+
+std::optional<double> lathe::graph::getUniformNumber(Value value) {
+  if (auto number = getSplatNumber(value))
+    return number;
+  auto constant = value.getDefiningOp<ConstantOp>();
+  if (!constant)
+    return std::nullopt;
+  Type type = constant.getValue().getShapedType().getElementType();
+  auto bytes = getRawBytes(constant.getValue());
+  size_t width = type.isIntOrFloat() ? getElementBytes(type) : 0;
+  if (!bytes || width == 0 || bytes->size() < width ||
+      std::memcmp(bytes->data(), bytes->data() + width, bytes->size() - width))
+    return std::nullopt;
+  return toNumber(getBits(*bytes, type, 0), type);
 }

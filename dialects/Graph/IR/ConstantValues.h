@@ -28,6 +28,9 @@ std::optional<llvm::SmallVector<double>> getNumbers(mlir::ElementsAttr value,
 /// single element. Nothing if `value` is no constant.
 std::optional<double> getSplatNumber(mlir::Value value);
 
+/// The same, also of a constant that is stored in full: all bytes are compared.
+std::optional<double> getUniformNumber(mlir::Value value);
+
 /// Calls `visit` with the index of each element of `shape`, in row-major order.
 void forEachIndex(llvm::ArrayRef<int64_t> shape,
                   llvm::function_ref<void(llvm::ArrayRef<int64_t>)> visit);

@@ -40,8 +40,8 @@ void MaskCollector::addTerm(Value value, Kind kind, double fill) {
       return addAdditive(add.getRhs());
     }
     if (auto select = value.getDefiningOp<SelectOp>()) {
-      auto shown = getSplatNumber(select.getLhs());
-      auto hidden = getSplatNumber(select.getRhs());
+      auto shown = getUniformNumber(stripBroadcast(select.getLhs()));
+      auto hidden = getUniformNumber(stripBroadcast(select.getRhs()));
       if (shown == 0.0 && hidden && *hidden < 0)
         return addCondition(select.getCondition(), *hidden, false);
       if (hidden == 0.0 && shown && *shown < 0)
@@ -53,12 +53,54 @@ void MaskCollector::addTerm(Value value, Kind kind, double fill) {
   terms.push_back({value, kind, fill, 0});
 }
 
+static bool holds(Compare kind, double lhs, double rhs) {
+  switch (kind) {
+  case Compare::eq:
+    return lhs == rhs;
+  case Compare::ne:
+    return lhs != rhs;
+  case Compare::lt:
+    return lhs < rhs;
+  case Compare::le:
+    return lhs <= rhs;
+  case Compare::gt:
+    return lhs > rhs;
+  case Compare::ge:
+    return lhs >= rhs;
+  }
+  llvm_unreachable("all kinds are listed");
+}
+
+/// Where `value` compares one of two numbers, which a condition selects, with a
+/// third: that condition, and whether it holds where `value` does. So a
+/// triangle of ones is read by PyTorch's exporter.
+static std::optional<std::pair<Value, bool>> getSelecting(Value value) {
+  auto compare = value.getDefiningOp<CompareOp>();
+  auto select = compare
+                    ? stripBroadcast(compare.getLhs()).getDefiningOp<SelectOp>()
+                    : SelectOp();
+  if (!select)
+    return std::nullopt;
+  auto first = getUniformNumber(stripBroadcast(select.getLhs()));
+  auto second = getUniformNumber(stripBroadcast(select.getRhs()));
+  auto bound = getUniformNumber(stripBroadcast(compare.getRhs()));
+  if (!first || !second || !bound)
+    return std::nullopt;
+  bool isFirst = holds(compare.getKind(), *first, *bound);
+  if (isFirst == holds(compare.getKind(), *second, *bound))
+    return std::nullopt;
+  return std::pair(select.getCondition(), isFirst);
+}
+
 /// Splits a condition that is visible if all of its parts are.
 void MaskCollector::collectConditions(Value value, bool negate,
                                       SmallVectorImpl<Condition> &conditions) {
   value = stripBroadcast(value);
   if (auto inner = value.getDefiningOp<NotOp>())
     return collectConditions(inner.getInput(), !negate, conditions);
+  if (auto selecting = getSelecting(value))
+    return collectConditions(selecting->first, negate == selecting->second,
+                             conditions);
   Operation *op = value.getDefiningOp();
   if (op && (negate ? isa<OrOp>(op) : isa<AndOp>(op)) &&
       numSplits++ < kMaxSplits) {
@@ -247,13 +289,13 @@ bool MaskCollector::addBound(CompareOp compare, bool negate) {
   return true;
 }
 
-/// A constant lower triangle, maybe cut out of a larger one.
-bool MaskCollector::addConstantTriangle(Value condition, bool negate) {
+bool MaskCollector::addConstantTriangle(
+    Value value, function_ref<std::optional<bool>(double)> isVisible) {
   Access none;
   auto dimsOf = [&](Value v) { return shapes.getDims(v); };
-  Value leaf = traceViews(condition, none, dimsOf);
+  Value leaf = traceViews(value, none, dimsOf);
   auto constant = leaf.getDefiningOp<ConstantOp>();
-  auto position = constant ? getPositionOfView(leaf, condition) : std::nullopt;
+  auto position = constant ? getPositionOfView(leaf, value) : std::nullopt;
   if (!position)
     return false;
   ArrayRef<int64_t> shape = constant.getValue().getShapedType().getShape();
@@ -263,12 +305,12 @@ bool MaskCollector::addConstantTriangle(Value condition, bool negate) {
   int64_t columns = shape.back();
   if (position->query != columns || position->key != 1)
     return false;
-  auto values = getIntegers(constant.getValue(), /*limit=*/1 << 26);
+  auto values = getNumbers(constant.getValue(), /*limit=*/1 << 26);
   if (!values)
     return false;
-  for (auto [i, value] : llvm::enumerate(*values)) {
+  for (auto [i, number] : llvm::enumerate(*values)) {
     int64_t row = i / columns, column = i % columns;
-    if ((value != 0) != ((column <= row) != negate))
+    if (isVisible(number) != std::optional(column <= row))
       return false;
   }
   // Read from row `shift` on, query q sees the keys up to q + shift.
@@ -284,7 +326,8 @@ bool MaskCollector::addWindow(Value condition, bool negate) {
   if (auto compare = condition.getDefiningOp<CompareOp>())
     if (addBound(compare, negate))
       return true;
-  return addConstantTriangle(condition, negate);
+  return addConstantTriangle(
+      condition, [&](double value) { return (value != 0.0) != negate; });
 }
 
 //===-- Constants ---------------------------------------------------------===//
@@ -402,6 +445,14 @@ bool MaskCollector::addConstantCondition(Value condition, double fill,
 
 /// An additive constant of zeros and of numbers that hide.
 bool MaskCollector::addConstantTerm(Value term) {
+  bool isTriangle =
+      addConstantTriangle(term, [](double value) -> std::optional<bool> {
+        if (value != 0.0 && !(value <= kHidden))
+          return std::nullopt;
+        return value == 0.0;
+      });
+  if (isTriangle)
+    return true;
   auto mask = getConstantMask(term);
   if (!mask || !isa<FloatType>(getElementTypeOrSelf(term)))
     return false;

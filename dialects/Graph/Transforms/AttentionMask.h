@@ -68,7 +68,11 @@ private:
   bool addWindow(mlir::Value condition, bool negate);
   bool hidesNothing(Condition condition);
   bool addBound(CompareOp compare, bool negate);
-  bool addConstantTriangle(mlir::Value condition, bool negate);
+  /// A constant lower triangle, maybe cut out of a larger one. `isVisible` says
+  /// what an element means; nothing: no triangle.
+  bool addConstantTriangle(
+      mlir::Value value,
+      llvm::function_ref<std::optional<bool>(double)> isVisible);
   std::optional<ConstantMask> getConstantMask(mlir::Value value);
   /// Takes the blocks that `visible` shows; true if they are all it says.
   bool addBlocks(const ConstantMask &mask, double fill,

@@ -541,3 +541,81 @@ func.func @weak_fill_and_mask(
     : (tensor<1x2x4x4xf32>, tensor<1x2x4x8xf32>) -> tensor<1x2x4x8xf32>
   return %o : tensor<1x2x4x8xf32>
 }
+
+// -----
+
+// PyTorch's exporter: where a triangle of ones is zero, the lowest number is
+// added.
+// CHECK-LABEL: func.func @triangle_of_ones(
+// CHECK: graph.attention %arg0, %{{.*}}, %arg2 score(#graph.softmax<scale = 1.0
+// CHECK-SAME: select(#graph.window<left = -1, right = 0>)
+func.func @triangle_of_ones(%q: tensor<1x2x4x8xf16>, %kt: tensor<1x2x8x4xf16>,
+    %v: tensor<1x2x4x8xf16>) -> tensor<1x2x4x8xf16> {
+  %ones = graph.constant dense<1.0> : tensor<4x4xf32> : tensor<4x4xf32>
+  %none = graph.constant dense<0.0> : tensor<f32> : tensor<f32>
+  %zero = graph.constant dense<0.0> : tensor<f16> : tensor<f16>
+  %low = graph.constant dense<-65504.0> : tensor<f16> : tensor<f16>
+  %k = graph.constant dense<0> : tensor<i64> : tensor<i64>
+  %i = graph.iota 0 size affine_map<() -> (4)> : tensor<4xi64>
+  %row = graph.reshape %i to affine_map<() -> (4, 1)>
+    : tensor<4xi64> -> tensor<4x1xi64>
+  %column = graph.reshape %i to affine_map<() -> (1, 4)>
+    : tensor<4xi64> -> tensor<1x4xi64>
+  %d = graph.sub %column, %row
+    : (tensor<1x4xi64>, tensor<4x1xi64>) -> tensor<4x4xi64>
+  %keep = graph.compare le %d, %k
+    : (tensor<4x4xi64>, tensor<i64>) -> tensor<4x4xi1>
+  %tri = graph.select %keep, %ones, %none
+    : (tensor<4x4xi1>, tensor<4x4xf32>, tensor<f32>) -> tensor<4x4xf32>
+  %hidden = graph.compare eq %tri, %none
+    : (tensor<4x4xf32>, tensor<f32>) -> tensor<4x4xi1>
+  %m = graph.select %hidden, %low, %zero
+    : (tensor<4x4xi1>, tensor<f16>, tensor<f16>) -> tensor<4x4xf16>
+  %s = graph.matmul %q, %kt
+    : (tensor<1x2x4x8xf16>, tensor<1x2x8x4xf16>) -> tensor<1x2x4x4xf16>
+  %l = graph.add %s, %m
+    : (tensor<1x2x4x4xf16>, tensor<4x4xf16>) -> tensor<1x2x4x4xf16>
+  %p = graph.softmax %l axis 3 : tensor<1x2x4x4xf16>
+  %o = graph.matmul %p, %v
+    : (tensor<1x2x4x4xf16>, tensor<1x2x4x8xf16>) -> tensor<1x2x4x8xf16>
+  return %o : tensor<1x2x4x8xf16>
+}
+
+// -----
+
+// A constant that is added: zeros, and large negative numbers above the diagonal.
+// CHECK-LABEL: func.func @added_triangle(
+// CHECK: graph.attention %arg0, %{{.*}}, %arg2 score(#graph.softmax<scale = 1.0
+// CHECK-SAME: select(#graph.window<left = -1, right = 0>)
+func.func @added_triangle(%q: tensor<1x2x3x8xf16>, %kt: tensor<1x2x8x3xf16>,
+    %v: tensor<1x2x3x8xf16>) -> tensor<1x2x3x8xf16> {
+  %m = graph.constant dense<[[[[0.0, 0xFC00, -65504.0], [0.0, 0.0, 0xFC00],
+      [0.0, 0.0, 0.0]]]]> : tensor<1x1x3x3xf16> : tensor<1x1x3x3xf16>
+  %s = graph.matmul %q, %kt
+    : (tensor<1x2x3x8xf16>, tensor<1x2x8x3xf16>) -> tensor<1x2x3x3xf16>
+  %l = graph.add %s, %m
+    : (tensor<1x2x3x3xf16>, tensor<1x1x3x3xf16>) -> tensor<1x2x3x3xf16>
+  %p = graph.softmax %l axis 3 : tensor<1x2x3x3xf16>
+  %o = graph.matmul %p, %v
+    : (tensor<1x2x3x3xf16>, tensor<1x2x3x8xf16>) -> tensor<1x2x3x8xf16>
+  return %o : tensor<1x2x3x8xf16>
+}
+
+// -----
+
+// A smaller number below the diagonal is no rule about positions.
+// CHECK-LABEL: func.func @added_bias(
+// CHECK: graph.attention {{.*}} mask %{{.*}} select(#graph.dense)
+func.func @added_bias(%q: tensor<1x2x2x8xf16>, %kt: tensor<1x2x8x2xf16>,
+    %v: tensor<1x2x2x8xf16>) -> tensor<1x2x2x8xf16> {
+  %m = graph.constant dense<[[0.0, 0xFC00], [-1.0, 0.0]]> : tensor<2x2xf16>
+    : tensor<2x2xf16>
+  %s = graph.matmul %q, %kt
+    : (tensor<1x2x2x8xf16>, tensor<1x2x8x2xf16>) -> tensor<1x2x2x2xf16>
+  %l = graph.add %s, %m
+    : (tensor<1x2x2x2xf16>, tensor<2x2xf16>) -> tensor<1x2x2x2xf16>
+  %p = graph.softmax %l axis 3 : tensor<1x2x2x2xf16>
+  %o = graph.matmul %p, %v
+    : (tensor<1x2x2x2xf16>, tensor<1x2x2x8xf16>) -> tensor<1x2x2x8xf16>
+  return %o : tensor<1x2x2x8xf16>
+}
