@@ -17,7 +17,8 @@ def dtype_of(name):
     return torch.bfloat16 if name.startswith("llama") else torch.float16
 
 
-def make(name):
+def make(name, tokens):
+    """`tokens` of a model of fixed length."""
     import nets
     builders = {
         "bert-base": lambda: nets.Bert(),
@@ -26,8 +27,8 @@ def make(name):
         "resnet50": lambda: nets.ResNet50(),
         "mobilenet-v3-l": lambda: nets.MobileNetV3(),
         "efficientnet-b0": lambda: nets.EfficientNet(),
-        "llama-1b": lambda: nets.Llama(),
-        "llama-2-layers": lambda: nets.Llama(layers=2, words=4096),
+        "llama-1b": lambda: nets.Llama(tokens),
+        "llama-2-layers": lambda: nets.Llama(tokens, layers=2, words=4096),
     }
     return nets.fill(builders[name](), dtype_of(name))
 
@@ -45,16 +46,16 @@ def model(name, shape, flops):
     """`flops` of the matrix products of one item of the batch."""
     def write(path):
         import torch
-        torch.onnx.export(make(name), (example(name, shape, "cpu"), ), path,
+        torch.onnx.export(make(name, shape[-1]), (example(name, shape, "cpu"), ), path,
                           input_names=["x"], output_names=["y"], dynamo=True,
-                          external_data=False, verbose=False)
+                          external_data=True, verbose=False)
 
     def inputs():
         return {"x": example(name, shape, "cuda")}
 
     def peers(given):
         import torch
-        net = make(name).cuda()
+        net = make(name, shape[-1]).cuda()
         x = given["x"]
         if name in CONVOLUTIONAL:  # Vision transformers have one, too.
             net, x = (t.to(memory_format=torch.channels_last) for t in (net, x))
@@ -74,6 +75,12 @@ def encoder(layers, width, tokens):
     return layers * (24 * tokens * width**2 + 4 * tokens**2 * width)
 
 
+def llama(layers, tokens, words, width=2048):
+    """60,817,408 weights a layer; causal attention is half of it."""
+    layer = 2 * tokens * 60817408 + 2 * tokens**2 * width
+    return layers * layer + 2 * width * words
+
+
 CASES = [
     model("bert-base", (1, 128), encoder(12, 768, 128)),
     model("bert-base", (32, 128), encoder(12, 768, 128)),
@@ -88,10 +95,9 @@ CASES = [
     model("mobilenet-v3-l", (32, 3, 224, 224), 0.44e9),
     model("efficientnet-b0", (1, 3, 224, 224), 0.78e9),
     model("efficientnet-b0", (32, 3, 224, 224), 0.78e9),
-    model("llama-2-layers", (1, 2048), 2 * 2048 * (2 * 60817408) +
-          2 * 2 * 2048**2 * 2048),
-    model("llama-1b", (1, 2048), 16 * 2048 * (2 * 60817408) +
-          16 * 2 * 2048**2 * 2048),
+    model("llama-2-layers", (1, 2048), llama(2, 2048, 4096)),
+    *(model("llama-1b", (1, tokens), llama(16, tokens, 128256))
+      for tokens in (512, 2048)),
 ]
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 that are the same wherever they are made: what is exported for Lathe, and what
 PyTorch runs beside it."""
 
+import re
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -208,7 +210,8 @@ class LlamaLayer(nn.Module):
 
 class Llama(nn.Module):
     """The prefill of a model of the shape of Llama-3.2-1B, up to the last norm
-    and the logits of the last token."""
+    and the logits of the last token. All layers have equal weights, which are
+    more than a cache holds: a bundle stores them once."""
 
     def __init__(self, length=2048, layers=16, width=2048, heads=32, groups=8,
                  inside=8192, words=128256):
@@ -232,7 +235,11 @@ class Llama(nn.Module):
 
 def fill(net, dtype):
     """Gives all parameters their values; norms begin as they are."""
-    for seed, (name, value) in enumerate(net.named_parameters()):
+    seeds = {}
+    for name, value in net.named_parameters():
+        if isinstance(net, Llama):
+            name = re.sub(r"\.\d+\.", ".", name)
+        seed = seeds.setdefault(name, len(seeds))
         if "norm" in name:
             continue
         shape = tuple(value.shape) if value.dim() > 1 else (1, *value.shape)
