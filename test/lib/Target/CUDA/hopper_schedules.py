@@ -1,7 +1,7 @@
 # RUN: rm -rf %t && mkdir %t && cd %t && %python %s
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Every schedule of products on warpgroups, with an epilogue, and of attention:
-ptxas spills no register and serializes no product (its notes C75xx)."""
+"""Every schedule of products on warpgroups, with an epilogue, and of attention, of
+many queries and of one: ptxas spills no register and serializes no product (its notes C75xx)."""
 
 import os
 import re
@@ -103,6 +103,20 @@ def make_attention(path, score, size, dtype, form):
     onnx.save(model, path)
 
 
+def make_decode(path, size, dtype):
+    """One query of 32 heads over 4 heads of keys."""
+    kind = {"f16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}[dtype]
+    tensor = helper.make_tensor_value_info
+    query, keys = ["b", 32, 1, size], ["b", 4, 4096, size]
+    graph = helper.make_graph(
+        [helper.make_node("Attention", ["q", "k", "v"], ["y"])], "decode",
+        [tensor("q", kind, query), tensor("k", kind, keys), tensor("v", kind, keys)],
+        [tensor("y", kind, query)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)])
+    model.ir_version = 10
+    onnx.save(model, path)
+
+
 def record_notes(folder):
     """A toolkit whose ptxas keeps what the real one says with -v."""
     os.makedirs(os.path.join(folder, "bin"))
@@ -146,3 +160,6 @@ if os.path.exists(find_ptxas()):
                 dtype = "bf16" if score == "Sigmoid" else "f16"
                 make_attention("attention.onnx", score, size, dtype, form)
                 check("attention", 1, f"{score} {size} {form}")
+    for size in (64, 128, 256):
+        make_decode("decode.onnx", size, "f16")
+        check("decode", 5)
