@@ -104,7 +104,7 @@ bool lathe::kernels::analyzeWindows(graph::GroupOp group, Windows &windows,
   // What is loaded is computed in f32 anyway.
   if (auto cast = source.getDefiningOp<graph::CastOp>();
       cast && getElementTypeOrSelf(source).isF32() &&
-      getElementTypeOrSelf(cast.getInput()).getIntOrFloatBitWidth() == 16)
+      isa<Float16Type, BFloat16Type>(getElementTypeOrSelf(cast.getInput())))
     source = graph::traceViews(cast.getInput(), windows.inputAccess, dimsOf);
   windows.argument = dyn_cast<BlockArgument>(source);
   if (!windows.argument) {

@@ -118,6 +118,9 @@ lathe::kernels::analyzeConvProduct(graph::GroupOp group,
   product.yieldAccesses = std::move(*accesses);
   if (!readInPlace(product, conv, context.dimsOf) && !readCopy(product, conv))
     return std::nullopt;
+  for (AffineExpr pixels : {product.rows, product.pixels.dims[0]})
+    if (getConstantSize(pixels).value_or(0) > INT32_MAX)
+      return std::nullopt;
   return product;
 }
 
@@ -253,7 +256,7 @@ public:
   LogicalResult build(const std::optional<SplitK> &split);
 
 private:
-  // Positions are i32: there are fewer than 2^31 pixels.
+  // Positions are i32 (ConvProduct.h).
   Value toI32(Value index) {
     return arith::IndexCastOp::create(b, b.getI32Type(), index);
   }
@@ -373,20 +376,22 @@ Value ProductKernel::loadWeight(Value k) {
   }
   BufferRef ref = conv.getPackedWeight(launch.getGroup(), std::move(packing));
   int64_t stored = product.storedChannels, padded = getPaddedChannels();
-  int64_t all = stored * product.countTaps();
-  StridedView view = StridedView::getContiguous(
-      b.getContext(),
-      {product.columns, getAffineConstantExpr(all, b.getContext())});
-  if (padded != stored && product.countTaps() > 1) {
-    Value wide = kernel.getIndex(padded);
-    Value tap = arith::DivUIOp::create(b, k, wide);
-    Value channel = arith::RemUIOp::create(b, k, wide);
-    k = kernel.add(kernel.mul(tap, kernel.getIndex(stored)), channel);
-  }
+  Dims dims{product.columns, getConstant(conv, product.countTaps()),
+            getConstant(conv, stored)};
   TileWindow window;
-  window.bases = {column, k};
+  window.bases = {column, kernel.getIndex(0), k};
+  if (product.countTaps() == 1 || padded == stored) {
+    // Taps lie one after the other.
+    dims = {product.columns, dims[1] * dims[2]};
+    window.bases = {column, k};
+  } else {
+    Value wide = kernel.getIndex(padded);
+    window.bases[1] = arith::DivUIOp::create(b, k, wide);
+    window.bases[2] = arith::RemUIOp::create(b, k, wide);
+  }
+  StridedView view = StridedView::getContiguous(b.getContext(), dims);
   window.extents = {
-      {1, schedule.depth, stored % schedule.depth == 0},
+      {unsigned(dims.size()) - 1, schedule.depth, stored % schedule.depth == 0},
       {0, schedule.columns, dividesSize(schedule.columns, product.columns)}};
   return kernel.load(kernel.getBuffer(ref), view, window);
 }

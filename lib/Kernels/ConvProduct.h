@@ -51,6 +51,8 @@ struct ConvProduct {
   int64_t countTaps() const;
 };
 
+/// Pixels are numbered by 31 bits: that there are fewer is checked where sizes
+/// are constants, and up to the caller of the model where they are symbols.
 /// Nothing if the device has no such unit, or the convolution has groups, other
 /// elements than f16 or bf16, a weight that is no constant, or is not laid out
 /// so that pixels of all images are rows (channels last).

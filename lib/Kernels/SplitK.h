@@ -24,7 +24,7 @@ public:
   /// Of f32.
   Temporary getSums() const;
 
-  /// The first and the last but one k of `part`, of `steps` steps of `depth`.
+  /// The first k of `part`, and one past its last, of `steps` steps of `depth`.
   std::pair<mlir::Value, mlir::Value> getRange(KernelBuilder &kernel,
                                                mlir::Value part, int64_t steps,
                                                int64_t depth) const;
