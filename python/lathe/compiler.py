@@ -34,12 +34,10 @@ class _CompileOptions(c.Structure):
 
 
 def _run_program(program, model, output, targets, options, on_message):
-    """`options` are the command's, by name; None and empty ones are left out."""
+    """`options` are the command's; None, 0 and empty ones are left out."""
     command = [program, "compile", model, "-o", output,
                "--target", ",".join(targets)]
-    for name, value in options.items():
-        if value:
-            command += [f"--{name}", str(value)]
+    command += [f"--{name}={value}" for name, value in options if value]
     if on_message:
         command.append("-v")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -71,10 +69,13 @@ def compile(model, output, *, targets=("x86",), precision=None, weights=None,
     library = pathlib.Path(find_library("lathe_compiler"))
     program = library.parents[1] / "bin" / "lathe"
     if not library.exists() and program.exists():
-        _run_program(program, model, output, targets, {
-            "precision": precision, "weights": weights, "dump-ir": dump_ir,
-            "jobs": jobs, "specialize": ",".join(
-                f"{name}={size}" for name, size in sizes.items())}, on_message)
+        _run_program(program, model, output, targets, [
+            ("precision", precision), ("weights", weights), ("dump-ir", dump_ir),
+            ("jobs", jobs), ("attention-pattern", attention_pattern),
+            ("calibration", calibration), ("tuning", tuning),
+            ("plain-sums", "true" if plain_sums else None),
+            *(("specialize", f"{name}={size}") for name, size in sizes.items())
+        ], on_message)
         return
 
     def encode(text):

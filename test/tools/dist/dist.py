@@ -92,7 +92,8 @@ def use_libraries():
     environment.pop("LATHE_BUILD")
     subprocess.run(
         [sys.executable, "-c",
-         "import lathe, sys; lathe.compile(sys.argv[1], 'digits.lathe'); "
+         "import lathe, sys; lathe.compile(sys.argv[1], 'digits.lathe', jobs=1, "
+         "weights='int8', plain_sums=True, specialize={'batch': 1}); "
          "assert lathe.Model('digits.lathe').inputs",
          root / "digits_sigmoid_vit.onnx"], env=environment, check=True)
     subprocess.run(["cmake", "-S", SOURCE / "samples" / "embed-in-c", "-B", "build",
