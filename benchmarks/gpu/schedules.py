@@ -67,7 +67,8 @@ def prepare(folder):
     failed = 0
     for name, (_, schedule) in read_tiles().items():
         entries = [{"target": "cuda", "level": "sm_90a",
-                    "workload": f"matmul_nxn, {which}", "schedule": schedule,
+                    "workload": f"matmul_nxn, {which}, bf16",
+                    "schedule": schedule,
                     "instead-of": "", "speedup": 1.0, "sizes": "", "machine": ""}
                    for which in rows]
         with open(table, "w", encoding="ascii") as file:
