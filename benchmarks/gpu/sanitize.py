@@ -20,7 +20,7 @@ import zlib
 
 import numpy as np
 
-from harness import ROOT, print_table
+from harness import ROOT, print_table, random_weights
 
 TOOLS = ("memcheck", "racecheck", "synccheck")
 LEVELS = ("sm_80", "sm_90a")
@@ -65,11 +65,12 @@ class Case:
                 op, [last if name is None else name for name in operands],
                 results, **attributes))
             last = results[0]
-        generator, initializers = self.random("w"), []
+        initializers = []
         for name, value in self.weights.items():
             if isinstance(value, tuple):
-                value = (generator.standard_normal(value) *
-                         np.prod(value[1:])**-.5).astype(self.dtype)
+                seed = zlib.crc32(f"{self.name}{name}".encode())
+                value = random_weights(value, seed, np.prod(value[1:])**-.5).astype(
+                    self.dtype)
             initializers.append(numpy_helper.from_array(value, name))
         graph = helper.make_graph(
             made, self.name,
