@@ -18,6 +18,7 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "Inputs"))
+from attention_oracle import attend, most_error, visible  # noqa: E402
 from emulator import Kernels  # noqa: E402
 
 MOST_BYTES = 99 * 1024
@@ -59,14 +60,8 @@ def lower(types, result, score, select, mask):
             numbers(scalars[1]), [known[read] for read in reads])
 
 
-def visible(queries, keys, window):
-    distance = np.arange(keys) - (np.arange(queries)[:, None] + keys - queries)
-    left, right = window
-    return ((left < 0) | (distance >= -left)) & ((right < 0) | (distance <= right))
-
-
 def check(rng, queries, keys, size, value_size, element="f32", score=SOFTMAX,
-          window=None, mask=None, group=1, blocks=None, tolerance=None):
+          window=None, mask=None, group=1, blocks=None):
     scale = size ** -0.5
     select = "dense"
     sees = np.ones((queries, keys), bool)
@@ -102,27 +97,9 @@ def check(rng, queries, keys, size, value_size, element="f32", score=SOFTMAX,
         added = added.astype("f8")
     reads = [arrays[read] if isinstance(read, str) else read for read in reads]
     kernels.run(name, [*reads, y], scalars, grid)
-    q, k, v = (arrays[name].astype("f8") for name in "qkv")
-    k, v = (np.repeat(x, group, axis=1) for x in (k, v))
-    logits = q @ k.swapaxes(2, 3) * scale
-    if "cap" in score:
-        logits = 2.0 * np.tanh(logits / 2.0)
-    logits = logits + added
-    if "sigmoid" in score:
-        shares = sees / (1 + np.exp(1.5 - logits))
-    else:
-        logits = np.where(sees, logits, -np.inf)
-        most = np.maximum(logits.max(axis=-1, keepdims=True), -1e30)
-        shares = np.exp(logits - most)
-        total = shares.sum(axis=-1, keepdims=True)
-        shares = shares / np.where(total == 0, 1, total)
-    want = shares @ v
+    want = attend(arrays, group, score, sees, added)
     error = abs(y.astype("f8") - want).max()
-    if element == "f32":
-        most = 1e-4
-    else:
-        ulp = 2.0 ** -8 if element == "bf16" else 2.0 ** -11
-        most = 4 * ulp * max(abs(want).max(), 1)
+    most = most_error(element, want)
     assert error <= most, (queries, keys, size, value_size, element, score,
                            select, mask, error, most)
 

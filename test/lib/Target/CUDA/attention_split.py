@@ -14,6 +14,7 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "Inputs"))
+from attention_oracle import attend, most_error, visible  # noqa: E402
 from emulator import Kernels  # noqa: E402
 
 TYPES = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32}
@@ -80,24 +81,10 @@ def check(rng, queries, keys, size, value_size, element, score, group=1,
         added = arrays["m"].astype("f8")
     assert run_plan(plan, arrays.values(), y) == 2
     if window:
-        distance = np.arange(keys) - (np.arange(queries)[:, None] + keys - queries)
-        left, right = window
-        sees = sees & ((left < 0) | (distance >= -left)) & (distance <= right)
-    q, k, v = (arrays[name].astype("f8") for name in "qkv")
-    k, v = (np.repeat(x, group, axis=1) for x in (k, v))
-    logits = q @ k.swapaxes(2, 3) * scale + added
-    if score == "sigmoid":
-        shares = sees / (1 + np.exp(1.5 - logits))
-    else:
-        logits = np.where(sees, logits, -np.inf)
-        most = np.maximum(logits.max(axis=-1, keepdims=True), -1e30)
-        shares = np.exp(logits - most)
-        total = shares.sum(axis=-1, keepdims=True)
-        shares = shares / np.where(total == 0, 1, total)
-    want = shares @ v
+        sees = sees & visible(queries, keys, window)
+    want = attend(arrays, group, score, sees, added)
     error = abs(y.astype("f8") - want).max()
-    ulp = 2.0 ** -8 if element == "bf16" else 2.0 ** -11
-    most = 4 * ulp * max(abs(want).max(), 1)
+    most = most_error(element, want)
     assert error <= most, (queries, keys, size, value_size, element, score, group,
                            window, mask, error, most)
 
