@@ -11,7 +11,6 @@ TFLOP/s of Lathe, how many times faster it is than each peer, and its largest er
 over that of PyTorch's unfused form in the same type, both against f32, on one head.
 Scores are of N(0, 1) queries and keys over sqrt(d); the sigmoid's bias is -ln n."""
 
-import argparse
 import dataclasses
 import os
 import re
@@ -19,7 +18,7 @@ import sys
 
 import numpy as np
 
-from harness import Timing, bind, prepare, print_table
+from harness import Timing, bind, make_parser, prepare, print_table
 from onnx_models import save
 
 SCORES = ("sigmoid", "softmax")
@@ -300,11 +299,7 @@ def get_shapes():
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", help="of the bundles")
-    parser.add_argument("--prepare", action="store_true",
-                        help="write the bundles instead of running them")
+    parser = make_parser(__doc__)
     parser.add_argument("--only", default="",
                         help="shapes of which 'group/name' matches this regex")
     parser.add_argument("--budget", type=float, default=300,

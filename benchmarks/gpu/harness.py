@@ -299,13 +299,19 @@ def require_gpu():
         sys.exit("PyTorch finds no GPU here")
 
 
-def main(cases, doc, groups=None):
-    """`groups` maps names to patterns of cases that have means of their own."""
+def make_parser(doc, folder="of the bundles"):
+    """What every script here takes: a folder, to be written or read."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", help="of the bundles")
+    parser.add_argument("folder", help=folder)
     parser.add_argument("--prepare", action="store_true",
                         help="write the bundles instead of running them")
+    return parser
+
+
+def main(cases, doc, groups=None):
+    """`groups` maps names to patterns of cases that have means of their own."""
+    parser = make_parser(doc)
     parser.add_argument("--only", default="", help="cases that match this regex")
     arguments = parser.parse_args()
     cases = [case for case in cases if re.search(arguments.only, case.name)]

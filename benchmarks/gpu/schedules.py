@@ -9,7 +9,6 @@ lib/Kernels/UnitTiles.def knows of a device.
 One bundle of each schedule multiplies bf16 of any size. Prints times beside
 cuBLAS's for people, and then the lines of the file."""
 
-import argparse
 import json
 import os
 import re
@@ -17,7 +16,7 @@ import subprocess
 import sys
 
 import harness
-from harness import ROOT, Timing, Turns, bind
+from harness import ROOT, Timing, Turns, bind, make_parser
 from onnx_models import save
 
 TILES = os.path.join(ROOT, "lib", "Kernels", "UnitTiles.def")
@@ -111,11 +110,7 @@ def measure(folder, models, sizes):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", help="of the bundles")
-    parser.add_argument("--prepare", action="store_true",
-                        help="write the bundles instead of running them")
+    parser = make_parser(__doc__)
     arguments = parser.parse_args()
     if arguments.prepare:
         sys.exit(prepare(arguments.folder))
