@@ -131,6 +131,11 @@ CASES = [
            bound=2e-2),
     linear("int4, odd tiles", 5, 512, 4224, F32, options=("--weights", "int4"),
            bound=2e-2),
+    Case("linear of 8-bit floats", [
+        ("Cast", ["x"], {"to": 17}), ("Cast", [None], {"to": 10}),
+        ("Cast", ["w"], {"to": 17}), ("Cast", [None], {"to": 10}),
+        ("Transpose", [None], {"perm": [1, 0]}), ("MatMul", ["t1", None], {})],
+        {"x": [130, 256]}, {"w": (136, 256)}),
     Case("matmul", [("MatMul", ["x", "z"], {})], {"x": [3, 65, 72],
                                                   "z": [3, 72, 136]}),
     attention("softmax 64", [1, 4, 130, 64], [1, 4, 190, 64]),

@@ -14,7 +14,7 @@ public:
   ~CudaQueue();
 
   Status create();
-  Stream getStream() const { return stream; }
+  Stream getStream() const { return launched; }
 
   Status allocate(uint64_t size, void **memory) override;
   void deallocate(void *memory) override;
@@ -36,12 +36,14 @@ public:
 
 private:
   Status event(uint32_t number, Event *result);
+  Status order(void *before, void *after);
 
   Allocator allocator;
   const Gpu &gpu;
   Stream stream = nullptr;
-  Event others = nullptr; ///< between this stream and others
-  Array<Event> events;    ///< by mark; NULL: not made yet
+  Stream launched = nullptr; ///< where work goes: `stream`, or a capture's
+  Event others = nullptr;    ///< between this stream and others
+  Array<Event> events;       ///< by mark; NULL: not made yet
 };
 } // namespace
 
@@ -54,6 +56,7 @@ Status CudaQueue::create() {
   LATHE_TRY(current.status());
   LATHE_TRY(gpu.driver.check(
       gpu.driver.createStream(&stream, streamNonBlocking), "cuStreamCreate"));
+  launched = stream;
   return gpu.driver.check(gpu.driver.createEvent(&others, eventWithoutTime),
                           "cuEventCreate");
 }
@@ -122,17 +125,17 @@ Status CudaQueue::copy(void *to, const void *from, uint64_t size, Copy way) {
   switch (way) {
   case Copy::ToDevice:
     return gpu.driver.check(
-        gpu.driver.copyToDevice(addressOf(to), from, size, stream),
+        gpu.driver.copyToDevice(addressOf(to), from, size, launched),
         "cuMemcpyHtoDAsync");
   case Copy::ToHost:
     return gpu.driver.check(
-        gpu.driver.copyToHost(to, addressOf(from), size, stream),
+        gpu.driver.copyToHost(to, addressOf(from), size, launched),
         "cuMemcpyDtoHAsync");
   case Copy::OnDevice:
     break;
   }
   return gpu.driver.check(
-      gpu.driver.copyOnDevice(addressOf(to), addressOf(from), size, stream),
+      gpu.driver.copyOnDevice(addressOf(to), addressOf(from), size, launched),
       "cuMemcpyDtoDAsync");
 }
 
@@ -147,22 +150,38 @@ Status CudaQueue::wait() {
                           "cuStreamSynchronize");
 }
 
+/// A run in a capture of the host program is launched into its stream: the
+/// kernels of runs in a row overlap there, with nothing to wait for in between.
+/// This stream becomes a part of the capture all the same, which says how long
+/// that takes, and is joined before it has anything to do.
 Status CudaQueue::follow(void *other) {
-  Current current(gpu);
-  LATHE_TRY(current.status());
-  LATHE_TRY(
-      gpu.driver.check(gpu.driver.recordEvent(others, other), "cuEventRecord"));
-  return gpu.driver.check(gpu.driver.waitForEvent(stream, others, 0),
-                          "cuStreamWaitEvent");
+  bool isCaptured = false;
+  LATHE_TRY(isCapturing(other, &isCaptured));
+  LATHE_TRY(order(other, stream));
+  if (!isCaptured)
+    return ok();
+  LATHE_TRY(order(stream, other));
+  launched = static_cast<Stream>(other);
+  return ok();
 }
 
 Status CudaQueue::lead(void *other) {
+  if (launched == stream)
+    return order(stream, other);
+  launched = stream;
+  return ok();
+}
+
+/// What comes to `after` waits for what is in `before`.
+Status CudaQueue::order(void *before, void *after) {
   Current current(gpu);
   LATHE_TRY(current.status());
-  LATHE_TRY(gpu.driver.check(gpu.driver.recordEvent(others, stream),
-                             "cuEventRecord"));
-  return gpu.driver.check(gpu.driver.waitForEvent(other, others, 0),
-                          "cuStreamWaitEvent");
+  LATHE_TRY(gpu.driver.check(
+      gpu.driver.recordEvent(others, static_cast<Stream>(before)),
+      "cuEventRecord"));
+  return gpu.driver.check(
+      gpu.driver.waitForEvent(static_cast<Stream>(after), others, 0),
+      "cuStreamWaitEvent");
 }
 
 Status CudaQueue::isCapturing(void *other, bool *answer) {
