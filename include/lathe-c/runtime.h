@@ -115,7 +115,8 @@ LATHE_API const char *lathe_dtype_name(lathe_dtype_t dtype);
  * the memory of the process, which DLPack calls 1. */
 typedef enum lathe_memory_t {
   LATHE_MEMORY_HOST = 0,
-  LATHE_MEMORY_CUDA = 2 /* an address of the CUDA driver (CUdeviceptr) */
+  LATHE_MEMORY_CUDA = 2, /* an address of the CUDA driver (CUdeviceptr) */
+  LATHE_MEMORY_ROCM = 10 /* an address of HIP */
 } lathe_memory_t;
 
 /* A tensor in memory, row-major and without gaps. It owns nothing: `data` and

@@ -188,7 +188,7 @@ class DeviceArray:
         self.shape = tuple(tensor.dims[i] for i in range(tensor.rank))
 
     def __dlpack_device__(self):
-        return _dlpack.CUDA, self._tensor.device_index
+        return self._tensor.memory, self._tensor.device_index
 
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None,
                    copy=None):
@@ -196,7 +196,7 @@ class DeviceArray:
         if copy or dl_device not in (None, self.__dlpack_device__()):
             raise BufferError("an output is lent where it is, without a copy")
         return _dlpack.lend(self, self._tensor.data, self._tensor.dtype,
-                            self.shape, self._tensor.device_index)
+                            self.shape, self.__dlpack_device__())
 
 
 class _Results:
@@ -324,5 +324,5 @@ class _Binding:
         self._arrays.append((borrowed, array))
         dims = (c.c_int64 * len(borrowed.shape))(*borrowed.shape)
         return _Tensor(borrowed.data, borrowed.number, len(borrowed.shape),
-                       c.cast(dims, c.POINTER(c.c_int64)), _dlpack.CUDA,
+                       c.cast(dims, c.POINTER(c.c_int64)), borrowed.memory,
                        borrowed.index)

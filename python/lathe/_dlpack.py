@@ -6,7 +6,8 @@ import ctypes as c
 
 from ._library import LatheError
 
-CPU, CUDA = 1, 2
+# Of DLDeviceType, and of lathe_memory_t: memory of GPUs.
+GPUS = (2, 10)  # CUDA, ROCm
 # (code, bits) of DLDataType by the numbers of lathe_dtype_t.
 _TYPES = {1: (6, 8), 2: (0, 8), 3: (1, 8), 4: (0, 16), 5: (1, 16), 6: (0, 32),
           7: (1, 32), 8: (0, 64), 9: (1, 64), 10: (2, 16), 11: (4, 16),
@@ -60,13 +61,13 @@ class Borrowed:
                     raise LatheError(f"{name!r} is not contiguous")
                 expected *= size
         self.data = (tensor.data or 0) + tensor.byte_offset
-        self.index = tensor.device_id
+        self.memory, self.index = tensor.device_type, tensor.device_id
 
 
 def is_on_device(array):
     """Is it in memory of a GPU? Arrays of NumPy and lists are not."""
     where = getattr(array, "__dlpack_device__", None)
-    return where is not None and int(where()[0]) == CUDA
+    return where is not None and int(where()[0]) in GPUS
 
 
 def borrow(name, array, stream):
@@ -90,13 +91,13 @@ def _end_capsule(capsule):
         _give_back(_api.PyCapsule_GetPointer(capsule, _NAME))
 
 
-def lend(owner, data, number, shape, index):
+def lend(owner, data, number, shape, where):
     """A capsule for a tensor that lives as long as `owner`."""
     managed = _DLManagedTensor()
     dims = (c.c_int64 * max(1, len(shape)))(*shape)
     code, bits = _TYPES[number]
-    managed.tensor = _DLTensor(data, CUDA, index, len(shape), code, bits, 1,
-                               dims, None, 0)
+    managed.tensor = _DLTensor(data, *where, len(shape), code, bits, 1, dims,
+                               None, 0)
     managed.deleter = _give_back
     address = c.addressof(managed)
     _lent[address] = (managed, dims, owner)

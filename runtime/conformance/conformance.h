@@ -41,6 +41,9 @@ struct Machine {
   /// Of what programs with threads do beyond buffers and scalars; NULL: that
   /// is not there.
   const Bytes &(*gridKernels)();
+  /// Blocks run in clusters, overlap with the next kernel's, and copy by tensor
+  /// maps.
+  bool hasClusters;
 };
 
 std::vector<Machine> getMachines();

@@ -53,6 +53,15 @@ protected:
   }
 };
 
+class Clusters : public Grids {
+protected:
+  void SetUp() override {
+    Grids::SetUp();
+    if (!IsSkipped() && !GetParam().hasClusters)
+      GTEST_SKIP() << "it has no clusters and no tensor maps";
+  }
+};
+
 TEST_P(Grids, OfAnySize) {
   EXPECT_EQ(run("position", GridKind::Given, 1, {3, 2, 5}), numbers(30, 30));
   // More than devices take in y and z.
@@ -71,7 +80,7 @@ TEST_P(Grids, ByProgramsThatStay) {
   EXPECT_EQ(many, numbers(21000, many.back()));
 }
 
-TEST_P(Grids, InClusters) {
+TEST_P(Clusters, InClusters) {
   for (GridKind kind : {GridKind::Given, GridKind::Persistent}) {
     // One block more than programs, which does nothing.
     std::vector<int64_t> found = run("rank", kind, 2, {5, 1, 1});
@@ -133,7 +142,7 @@ TestBundle copyBoxes(int64_t skipped, uint32_t swizzle = 0) {
   return b;
 }
 
-TEST_P(Grids, TensorMapsOfAnyShape) {
+TEST_P(Clusters, TensorMapsOfAnyShape) {
   for (int64_t skipped : {0, 4}) {
     LoadedModel loaded = loadGrid(copyBoxes(skipped));
     // A shape comes again, elsewhere and after others.
@@ -159,7 +168,7 @@ TEST_P(Grids, TensorMapsOfAnyShape) {
   }
 }
 
-TEST_P(Grids, TensorMapsThatCannotBe) {
+TEST_P(Clusters, TensorMapsThatCannotBe) {
   auto refuse = [&](TestBundle b, int64_t rows, int64_t columns) {
     Tensor<float> x = {{rows, columns},
                        std::vector<float>(size_t(rows * columns))};
@@ -179,10 +188,14 @@ TEST_P(Grids, TensorMapsThatCannotBe) {
             "tensor map 0: it ends at byte 384 of a buffer of 192");
 }
 
+std::string nameMachine(const testing::TestParamInfo<Machine> &info) {
+  return info.param.device;
+}
+
 INSTANTIATE_TEST_SUITE_P(Devices, Grids, testing::ValuesIn(getMachines()),
-                         [](const testing::TestParamInfo<Machine> &info) {
-                           return std::string(info.param.device);
-                         });
+                         nameMachine);
+INSTANTIATE_TEST_SUITE_P(Devices, Clusters, testing::ValuesIn(getMachines()),
+                         nameMachine);
 
 } // namespace
 } // namespace lathe::test

@@ -7,15 +7,18 @@
 
 namespace lathe::test {
 
-/// "cuda" is a GPU if LATHE_TEST_GPU is set, and else a driver that is none.
+/// "cuda" is a GPU if LATHE_TEST_GPU is set, and else a driver that is none, as
+/// "hip" is always.
 std::vector<Machine> getMachines() {
-  Machine cpu = {"cpu", "x86", commonKernels, 0, true, nullptr};
-  Machine cuda = {"cuda", "cuda", ptxKernels, 16, false, ptxGridKernels};
+  Machine cpu = {"cpu", "x86", commonKernels, 0, true, nullptr, false};
+  Machine cuda = {"cuda", "cuda", ptxKernels, 16, false, ptxGridKernels, true};
   if (!getenv("LATHE_TEST_GPU")) {
-    FakeDriver::get();
+    FakeDriver::cuda();
     cuda.kernels = cuda.gridKernels = fakeKernels;
   }
-  return {cpu, cuda};
+  FakeDriver::hip();
+  Machine hip = {"hip", "rocm", fakeKernels, 64, false, fakeKernels, false};
+  return {cpu, cuda, hip};
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, Conformance, testing::ValuesIn(getMachines()),

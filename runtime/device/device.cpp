@@ -5,12 +5,13 @@
 #include "runtime/base/options.h"
 #include "runtime/device/cpu/cpu_device.h"
 #include "runtime/device/cuda/cuda_device.h"
+#include "runtime/device/hip/hip_device.h"
 
 #include <cstring>
 
 namespace lathe::rt {
 
-static const DeviceType *const types[] = {&cudaDevice, &cpuDevice};
+static const DeviceType *const types[] = {&cudaDevice, &hipDevice, &cpuDevice};
 
 Span<const DeviceType *const> deviceTypes() {
   return {types, sizeof(types) / sizeof(types[0])};

@@ -1,7 +1,10 @@
 # RUN: rm -rf %t && mkdir %t
 # RUN: %build_root/test/runtime/write-test-bundle %t/m.lathe fake-gpu
+# RUN: %build_root/test/runtime/write-test-bundle %t/hip.lathe fake-hip
 # RUN: cd %t && env LD_LIBRARY_PATH=%build_root/test/runtime/fake-driver \
-# RUN:   %python %s
+# RUN:   %python %s m.lathe cuda 2
+# RUN: cd %t && env LD_LIBRARY_PATH=%build_root/test/runtime/fake-hip \
+# RUN:   %python %s hip.lathe hip 10
 # UNSUPPORTED: sanitize
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Model.run and bind on tensors in a device's memory, which here is none
@@ -17,7 +20,8 @@ sys.path.insert(0, os.path.join(os.environ["LATHE_SOURCE"], "python"))
 import lathe  # noqa: E402
 from lathe import _dlpack  # noqa: E402
 
-model = lathe.Model("m.lathe", device="cuda")
+bundle, device, memory = sys.argv[1:]
+model = lathe.Model(bundle, device=device)
 x = np.arange(10, dtype=np.float32) / 2**100
 want = np.arange(10, dtype=np.float32) + 1
 
@@ -38,7 +42,7 @@ def refuse(text, function, *arguments, **options):
 # An output that stays is an input as good as an array of the host's.
 np.testing.assert_array_equal(run(x), want)
 kept = model.run({"x": x}, on_device=True)["y"]
-assert kept.shape == (10, ) and kept.__dlpack_device__() == (2, 0)
+assert kept.shape == (10, ) and kept.__dlpack_device__() == (int(memory), 0)
 np.testing.assert_array_equal(run(kept), run(want))
 
 # Into tensors of the caller's, at once and queued.

@@ -12,7 +12,8 @@ SessionArguments::SessionArguments(cl::SubCommand &parser, StringRef positional)
     : bundle(cl::Positional, cl::desc(positional), cl::sub(parser),
              cl::cat(optionCategory)),
       device("device", cl::value_desc("DEVICE"),
-             cl::desc("cpu, cuda or cuda:N, as 'lathe devices' lists them "
+             cl::desc("cpu, cuda, cuda:N or hip, as 'lathe devices' lists "
+                      "them "
                       "(default: the first that the bundle has code for)"),
              cl::sub(parser), cl::cat(optionCategory)),
       entry("entry", cl::value_desc("NAME"),

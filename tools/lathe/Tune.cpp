@@ -37,7 +37,7 @@ static cl::list<std::string>
 static cl::opt<std::string>
     target("target", cl::value_desc("TARGET"),
            cl::desc("MODEL: what to compile for (default: x86:cpu=native, or "
-                    "cuda with --device cuda)"),
+                    "cuda with --device cuda, rocm with --device hip)"),
            cl::sub(parser), cl::cat(optionCategory));
 static cl::opt<std::string> weights("weights", cl::value_desc("ENCODING"),
                                     cl::desc("MODEL: as in 'lathe compile'"),
@@ -63,7 +63,9 @@ static Expected<double> parseBudget(StringRef text) {
 static std::string getTarget(StringRef device) {
   if (!target.empty())
     return target;
-  return device.starts_with("cuda") ? "cuda" : "x86:cpu=native";
+  return device.starts_with("cuda")  ? "cuda"
+         : device.starts_with("hip") ? "rocm"
+                                     : "x86:cpu=native";
 }
 
 /// Compiles a model with all schedules, in a process of its own.

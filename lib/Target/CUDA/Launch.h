@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The parameters of a lowered kernel beyond its buffers and scalars, and what a
-// launch of it needs (runtime/device/cuda/cuda_device.h has the other side):
+// launch of it needs (runtime/device/gpu/gpu_device.h has the other side):
 //
 //   llvm.func @f(buffers..., scalars...,
 //                %x: i64, %y: i64, %z: i64    the true grid, if asked for

@@ -2,122 +2,132 @@
 
 #include "runtime/device/cuda/cuda_device.h"
 
+#include "runtime/device/gpu/gpu_device.h"
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 namespace lathe::rt {
 
-using namespace cuda;
+using namespace gpu;
 
-namespace {
-/// What is known of a device without using it.
-struct Facts {
-  char name[96] = "";
-  int major = 0, minor = 0;
-  int multiprocessorCount = 0;
-  size_t memory = 0;
+static const char *const libraries[] = {"libcuda.so.1"};
+
+static constexpr Symbol symbols[] = {
+    LATHE_GPU_FUNCTION(initialize, "cuInit"),
+    LATHE_GPU_FUNCTION(getVersion, "cuDriverGetVersion"),
+    LATHE_GPU_FUNCTION(getErrorName, "cuGetErrorName"),
+    LATHE_GPU_FUNCTION(getErrorString, "cuGetErrorString"),
+    LATHE_GPU_FUNCTION(getDeviceCount, "cuDeviceGetCount"),
+    LATHE_GPU_FUNCTION(getDevice, "cuDeviceGet"),
+    LATHE_GPU_FUNCTION(getDeviceName, "cuDeviceGetName"),
+    LATHE_GPU_FUNCTION(getDeviceAttribute, "cuDeviceGetAttribute"),
+    LATHE_GPU_FUNCTION(getCurrentDevice, "cuCtxGetDevice"),
+    LATHE_GPU_FUNCTION(getDeviceMemory, "cuDeviceTotalMem_v2"),
+    LATHE_GPU_FUNCTION(retainPrimaryContext, "cuDevicePrimaryCtxRetain"),
+    LATHE_GPU_FUNCTION(releasePrimaryContext, "cuDevicePrimaryCtxRelease_v2"),
+    LATHE_GPU_FUNCTION(getCurrentContext, "cuCtxGetCurrent"),
+    LATHE_GPU_FUNCTION(pushContext, "cuCtxPushCurrent_v2"),
+    LATHE_GPU_FUNCTION(popContext, "cuCtxPopCurrent_v2"),
+    LATHE_GPU_FUNCTION(loadModule, "cuModuleLoadDataEx"),
+    LATHE_GPU_FUNCTION(unloadModule, "cuModuleUnload"),
+    LATHE_GPU_FUNCTION(getFunction, "cuModuleGetFunction"),
+    LATHE_GPU_FUNCTION(getFunctionAttribute, "cuFuncGetAttribute"),
+    LATHE_GPU_FUNCTION(setFunctionAttribute, "cuFuncSetAttribute"),
+    LATHE_GPU_FUNCTION(launch, "cuLaunchKernel"),
+    LATHE_GPU_FUNCTION(countResident,
+                       "cuOccupancyMaxActiveBlocksPerMultiprocessor"),
+    LATHE_GPU_FUNCTION(createStream, "cuStreamCreate"),
+    LATHE_GPU_FUNCTION(destroyStream, "cuStreamDestroy_v2"),
+    LATHE_GPU_FUNCTION(synchronizeStream, "cuStreamSynchronize"),
+    LATHE_GPU_FUNCTION(waitForEvent, "cuStreamWaitEvent"),
+    LATHE_GPU_FUNCTION(createEvent, "cuEventCreate"),
+    LATHE_GPU_FUNCTION(destroyEvent, "cuEventDestroy_v2"),
+    LATHE_GPU_FUNCTION(recordEvent, "cuEventRecord"),
+    LATHE_GPU_FUNCTION(synchronizeEvent, "cuEventSynchronize"),
+    LATHE_GPU_FUNCTION(elapsedTime, "cuEventElapsedTime"),
+    LATHE_GPU_FUNCTION(allocate, "cuMemAlloc_v2"),
+    LATHE_GPU_FUNCTION(deallocate, "cuMemFree_v2"),
+    LATHE_GPU_FUNCTION(allocateAsync, "cuMemAllocAsync"),
+    LATHE_GPU_FUNCTION(deallocateAsync, "cuMemFreeAsync"),
+    LATHE_GPU_FUNCTION(allocateHost, "cuMemHostAlloc"),
+    LATHE_GPU_FUNCTION(deallocateHost, "cuMemFreeHost"),
+    LATHE_GPU_FUNCTION(copyToDevice, "cuMemcpyHtoDAsync_v2"),
+    LATHE_GPU_FUNCTION(copyToHost, "cuMemcpyDtoHAsync_v2"),
+    LATHE_GPU_FUNCTION(copyOnDevice, "cuMemcpyDtoDAsync_v2"),
+    LATHE_GPU_FUNCTION(beginCapture, "cuStreamBeginCapture_v2"),
+    LATHE_GPU_FUNCTION(isCapturing, "cuStreamIsCapturing"),
+    LATHE_GPU_FUNCTION(endCapture, "cuStreamEndCapture"),
+    LATHE_GPU_FUNCTION(instantiateGraph, "cuGraphInstantiateWithFlags"),
+    LATHE_GPU_FUNCTION(launchGraph, "cuGraphLaunch"),
+    LATHE_GPU_FUNCTION(destroyGraphExec, "cuGraphExecDestroy"),
+    LATHE_GPU_FUNCTION(destroyGraph, "cuGraphDestroy"),
+    LATHE_GPU_OPTIONAL(launchWith, "cuLaunchKernelEx"),
+    LATHE_GPU_OPTIONAL(countClusters, "cuOccupancyMaxActiveClusters"),
+    LATHE_GPU_OPTIONAL(encodeMap, "cuTensorMapEncodeTiled"),
 };
 
-class CudaDevice final : public Device {
-public:
-  explicit CudaDevice(const Allocator &allocator) : allocator(allocator) {}
-  ~CudaDevice() {
-    if (isRetained)
-      gpu.driver.releasePrimaryContext(gpu.device);
-  }
-
-  Status open(const DeviceOptions &options);
-
-  bool hasFeature(const char *feature) const override;
-  Status enableFeature(const char *) override { return ok(); }
-  Status load(Span<const uint8_t> code, size_t numKernels,
-              Executable **executable) override {
-    // Not before: a context costs a good part of a second and of a gigabyte.
-    LATHE_TRY(useContext());
-    return loadCode(allocator, gpu, code, numKernels, executable);
-  }
-  Status createQueue(Queue **queue) override {
-    return cuda::createQueue(allocator, gpu, queue);
-  }
-  void destroy() override { deleteObject(allocator, this); }
-
-private:
-  Status useContext();
-
-  Allocator allocator;
-  Gpu gpu;
-  Facts facts;
-  bool isRetained = false;
-  bool adopt = false;
-};
-} // namespace
-
-//===----------------------------------------------------------------------===//
-// The current context
-//===----------------------------------------------------------------------===//
-
-Current::Current(const Gpu &gpu) : gpu(gpu) {
-  GpuContext now = nullptr;
-  isPushed =
-      gpu.driver.getCurrentContext(&now) != success || now != gpu.context;
-  if (isPushed)
-    result = gpu.driver.pushContext(gpu.context);
+/// Graphs as they are made here, and memory pools, came with 11.4.
+static Status checkVersion(int version) {
+  constexpr int oldest = 11040;
+  if (version >= oldest)
+    return ok();
+  return error(LATHE_INCOMPATIBLE,
+               "the NVIDIA driver is too old: it is for CUDA %d.%d, and %d.%d "
+               "is needed",
+               version / 1000, version % 1000 / 10, oldest / 1000,
+               oldest % 1000 / 10);
 }
 
-Current::~Current() {
-  GpuContext popped;
-  if (isPushed && result == success)
-    gpu.driver.popContext(&popped);
+static bool isLost(int result) {
+  switch (result) {
+  case 214: // CUDA_ERROR_ECC_UNCORRECTABLE
+  case 220: // CUDA_ERROR_NVLINK_UNCORRECTABLE
+  case 226: // CUDA_ERROR_CONTAINED
+  case 700: // CUDA_ERROR_ILLEGAL_ADDRESS
+  case 702: // CUDA_ERROR_LAUNCH_TIMEOUT
+  case 709: // CUDA_ERROR_CONTEXT_IS_DESTROYED
+  case 710: // CUDA_ERROR_ASSERT
+  case 714: // CUDA_ERROR_HARDWARE_STACK_ERROR
+  case 715: // CUDA_ERROR_ILLEGAL_INSTRUCTION
+  case 716: // CUDA_ERROR_MISALIGNED_ADDRESS
+  case 717: // CUDA_ERROR_INVALID_ADDRESS_SPACE
+  case 718: // CUDA_ERROR_INVALID_PC
+  case 719: // CUDA_ERROR_LAUNCH_FAILED
+  case 721: // CUDA_ERROR_TENSOR_MEMORY_LEAK
+    return true;
+  default:
+    return false;
+  }
 }
 
-Status Current::status() const {
-  return gpu.driver.check(result, "cuCtxPushCurrent");
-}
-
-//===----------------------------------------------------------------------===//
-// Devices that there are
-//===----------------------------------------------------------------------===//
-
-static Status countDevices(const LoadedDriver &driver, int *count) {
-  LATHE_TRY(driver.check(driver.getDeviceCount(count), "cuDeviceGetCount"));
-  if (*count == 0)
-    return error(LATHE_INCOMPATIBLE, "the NVIDIA driver has no device");
+static Status readArchitecture(const LoadedDriver &driver, int device,
+                               Facts &facts) {
+  constexpr int capabilityMajor = 75, capabilityMinor = 76;
+  LATHE_TRY(driver.call(&Driver::getDeviceAttribute, &facts.major,
+                        capabilityMajor, device));
+  LATHE_TRY(driver.call(&Driver::getDeviceAttribute, &facts.minor,
+                        capabilityMinor, device));
+  snprintf(facts.architecture, sizeof(facts.architecture), "sm_%d%d",
+           facts.major, facts.minor);
   return ok();
 }
 
-static Status readFacts(const LoadedDriver &driver, int device, Facts &facts) {
-  LATHE_TRY(
-      driver.check(driver.getDeviceName(facts.name, sizeof(facts.name), device),
-                   "cuDeviceGetName"));
-  LATHE_TRY(driver.check(driver.getDeviceMemory(&facts.memory, device),
-                         "cuDeviceTotalMem"));
-  const struct {
-    int attribute;
-    int *value;
-  } wanted[] = {{capabilityMajor, &facts.major},
-                {capabilityMinor, &facts.minor},
-                {multiprocessors, &facts.multiprocessorCount}};
-  for (const auto &item : wanted)
-    LATHE_TRY(driver.check(
-        driver.getDeviceAttribute(item.value, item.attribute, device),
-        "cuDeviceGetAttribute"));
-  return ok();
+/// "sm_80": this capability or a later one. "sm_90a": exactly this one, since
+/// what the letter stands for is not in later devices.
+static bool hasFeature(const Facts &facts, const char *feature) {
+  if (strncmp(feature, "sm_", 3) != 0)
+    return false;
+  if (feature[3] < '0' || feature[3] > '9')
+    return false;
+  char *end;
+  long wanted = strtol(feature + 3, &end, 10);
+  long found = facts.major * 10 + facts.minor;
+  return *end ? strcmp(end, "a") == 0 && found == wanted : found >= wanted;
 }
 
-/// An attribute that a driver may have stopped telling: 0 then.
-static uint64_t attributeOr0(const LoadedDriver &driver, int device,
-                             int attribute) {
-  int value = 0;
-  return driver.getDeviceAttribute(&value, attribute, device) == success &&
-                 value > 0
-             ? static_cast<uint64_t>(value)
-             : 0;
-}
-
-/// Floating-point operations of a multiprocessor's tensor cores in a clock, on
-/// 16-bit floats with f32 sums ("CUDA C++ Programming Guide", and the vendor's
-/// papers on each architecture).
+/// "CUDA C++ Programming Guide", and the vendor's papers on each architecture.
 static uint64_t matrixFlopsPerClock(const Facts &facts) {
   switch (facts.major * 10 + facts.minor) {
   case 80:
@@ -134,128 +144,44 @@ static uint64_t matrixFlopsPerClock(const Facts &facts) {
   }
 }
 
-static Status findDevice(const LoadedDriver &driver, int32_t index,
-                         int *device) {
-  int count = 0;
-  LATHE_TRY(countDevices(driver, &count));
-  if (index >= count)
-    return error(LATHE_NOT_FOUND,
-                 "no device cuda:%d; this machine has %d, from cuda:0 on",
-                 index, count);
-  return driver.check(driver.getDevice(device, index), "cuDeviceGet");
+static uint64_t transfersPerClock(const Facts &) { return 2; }
+
+static bool hasClusters(const Facts &facts) { return facts.major >= 9; }
+
+static void nameVersion(int version, char *text, size_t size) {
+  snprintf(text, size, "CUDA %d.%d", version / 1000, version % 1000 / 10);
 }
 
-static Status count(uint32_t *result) {
-  LoadedDriver driver;
-  LATHE_TRY(driver.load());
-  int found = 0;
-  LATHE_TRY(countDevices(driver, &found));
-  *result = static_cast<uint32_t>(found);
-  return ok();
-}
-
-static Status describe(uint32_t index, lathe_device_info_t *info) {
-  LoadedDriver driver;
-  LATHE_TRY(driver.load());
-  int device, version = 0;
-  LATHE_TRY(findDevice(driver, static_cast<int32_t>(index), &device));
-  Facts facts;
-  LATHE_TRY(readFacts(driver, device, facts));
-  LATHE_TRY(driver.check(driver.getVersion(&version), "cuDriverGetVersion"));
-  info->memory = LATHE_MEMORY_CUDA;
-  info->memory_bytes = facts.memory;
-  // Two transfers a clock.
-  info->memory_bandwidth = attributeOr0(driver, device, memoryClockKHz) * 1000 *
-                           2 * attributeOr0(driver, device, memoryBusBits) / 8;
-  info->matrix_flops = attributeOr0(driver, device, clockKHz) * 1000 *
-                       matrixFlopsPerClock(facts) *
-                       static_cast<uint64_t>(facts.multiprocessorCount);
-  snprintf(info->description, sizeof(info->description),
-           "%s, sm_%d%d, %d multiprocessors; its driver is for CUDA %d.%d",
-           facts.name, facts.major, facts.minor, facts.multiprocessorCount,
-           version / 1000, version % 1000 / 10);
-  return ok();
-}
-
-//===----------------------------------------------------------------------===//
-// One device
-//===----------------------------------------------------------------------===//
-
-/// "sm_80": this capability or a later one. "sm_90a": exactly this one, since
-/// what the letter stands for is not in later devices.
-bool CudaDevice::hasFeature(const char *feature) const {
-  if (strncmp(feature, "sm_", 3) != 0)
-    return false;
-  if (feature[3] < '0' || feature[3] > '9')
-    return false;
-  char *end;
-  long wanted = strtol(feature + 3, &end, 10);
-  long found = facts.major * 10 + facts.minor;
-  return *end ? strcmp(end, "a") == 0 && found == wanted : found >= wanted;
-}
-
-/// Takes the current context if that is asked for, or the primary one.
-Status CudaDevice::useContext() {
-  if (gpu.context)
-    return ok();
-  if (!adopt) {
-    LATHE_TRY(gpu.driver.check(
-        gpu.driver.retainPrimaryContext(&gpu.context, gpu.device),
-        "cuDevicePrimaryCtxRetain"));
-    isRetained = true;
-    return ok();
-  }
-  LATHE_TRY(gpu.driver.check(gpu.driver.getCurrentContext(&gpu.context),
-                             "cuCtxGetCurrent"));
-  if (!gpu.context)
-    return error(LATHE_INVALID_ARGUMENT,
-                 "adopt_context: no context is current in this thread");
-  int device;
-  LATHE_TRY(
-      gpu.driver.check(gpu.driver.getContextDevice(&device), "cuCtxGetDevice"));
-  if (device != gpu.device)
-    return error(LATHE_INVALID_ARGUMENT,
-                 "adopt_context: the current context is of device %d, and the "
-                 "model is for device %d",
-                 device, gpu.device);
-  return ok();
-}
-
-Status CudaDevice::open(const DeviceOptions &options) {
-  LATHE_TRY(gpu.driver.load());
-  LATHE_TRY(findDevice(gpu.driver, options.index, &gpu.device));
-  LATHE_TRY(readFacts(gpu.driver, gpu.device, facts));
-  for (int d = 0; d < 3; ++d) {
-    int value = 0;
-    LATHE_TRY(gpu.driver.check(
-        gpu.driver.getDeviceAttribute(&value, maxGridX + d, gpu.device),
-        "cuDeviceGetAttribute"));
-    gpu.maxGrid[d] = value;
-  }
-  int pools = 0;
-  LATHE_TRY(gpu.driver.check(
-      gpu.driver.getDeviceAttribute(&pools, memoryPools, gpu.device),
-      "cuDeviceGetAttribute"));
-  gpu.hasPools = pools != 0;
-  gpu.processors = facts.multiprocessorCount;
-  gpu.major = facts.major;
-  memory = LATHE_MEMORY_CUDA;
-  index = options.index;
-  adopt = options.adoptContext;
-  description.add("%s", facts.name);
-  return ok();
-}
+static const Vendor nvidia = {
+    "cuda",
+    "NVIDIA driver",
+    LATHE_MEMORY_CUDA,
+    {libraries, 1},
+    {symbols, sizeof(symbols) / sizeof(symbols[0])},
+    checkVersion,
+    isLost,
+    {/*clockKHz=*/13, /*processors=*/16, /*memoryClockKHz=*/36,
+     /*memoryBusBits=*/37, /*maxGrid=*/{5, 6, 7}, /*memoryPools=*/115},
+    /*maxThreads=*/0,
+    "cubin",
+    /*takesText=*/true,
+    readArchitecture,
+    hasFeature,
+    matrixFlopsPerClock,
+    transfersPerClock,
+    hasClusters,
+    nameVersion,
+};
 
 static Status open(const Allocator &allocator, const DeviceOptions &options,
-                   Device **result) {
-  CudaDevice *device;
-  LATHE_TRY(newObject(allocator, &device));
-  Status status = device->open(options);
-  if (status.failed())
-    device->destroy();
-  else
-    *result = device;
-  return status;
+                   Device **device) {
+  return openDevice(nvidia, allocator, options, device);
+}
+
+static Status count(uint32_t *count) { return countDevices(nvidia, count); }
+
+static Status describe(uint32_t index, lathe_device_info_t *info) {
+  return describeDevice(nvidia, index, info);
 }
 
 const DeviceType cudaDevice = {"cuda", "cuda", LATHE_MEMORY_CUDA,

@@ -1,10 +1,11 @@
 # RUN: rm -rf %t && mkdir %t
 # RUN: %build_root/test/runtime/write-test-bundle %t/m.lathe fake-gpu
+# RUN: %build_root/test/runtime/write-test-bundle %t/hip.lathe fake-hip
 # RUN: %build_root/test/runtime/write-test-bundle %t/cpu.lathe
 # RUN: cd %t && %python %s
 # UNSUPPORTED: sanitize
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""lathe devices, and --device cuda: with a driver that is none, with one that
+"""lathe devices, --device cuda and hip: with a driver that is none, with one that
 is too old or has no device, and without one."""
 
 import json
@@ -13,13 +14,15 @@ import subprocess
 
 import numpy as np
 
-FAKE = os.path.join(os.environ["LATHE_BUILD"], "test", "runtime", "fake-driver")
+FAKES = os.path.join(os.environ["LATHE_BUILD"], "test", "runtime")
+FAKE = os.path.join(FAKES, "fake-driver")
+FAKE_HIP = os.path.join(FAKES, "fake-hip")
 
 
-def lathe(*arguments, code=0, driver=True, **variables):
+def lathe(*arguments, code=0, driver=FAKE, **variables):
     env = dict(os.environ, **variables)
     if driver:
-        env["LD_LIBRARY_PATH"] = FAKE
+        env["LD_LIBRARY_PATH"] = driver
     done = subprocess.run(["lathe", *arguments], capture_output=True, text=True,
                           env=env)
     assert done.returncode == code, (done.args, done.stdout, done.stderr)
@@ -28,8 +31,8 @@ def lathe(*arguments, code=0, driver=True, **variables):
 
 def check_list():
     devices = json.loads(lathe("devices", "--json", LATHE_FAKE_DEVICES="2"))
-    assert [d["device"] for d in devices] == ["cuda:0", "cuda:1", "cpu"]
-    assert all(d["usable"] for d in devices)
+    assert [d["device"] for d in devices] == ["cuda:0", "cuda:1", "hip", "cpu"]
+    assert [d["usable"] for d in devices] == [True, True, False, True]
     assert devices[0]["memory_bytes"] == 1 << 30
     text = lathe("devices")
     assert "Fake GPU 0, sm_90, 132 multiprocessors; its driver is for CUDA " \
@@ -92,32 +95,64 @@ def check_refusals():
             "(CUDA_ERROR_NO_DEVICE)") in text, text
     text = lathe(*cuda, "--guard", code=1)
     assert "launches can be guarded in host memory only" in text, text
-    text = lathe(*cuda, code=1, LATHE_FAKE_FAIL="cuLaunchKernel:5:700")
+    text = lathe(*cuda, code=1, LATHE_FAKE_FAIL="launch:5:700")
     assert "an illegal memory access was encountered" in text, text
     text = lathe(*cuda, code=1, LATHE_FAKE_MEMORY="4000")
     assert "weights: 4194304 bytes on the device: cuMemAllocAsync: out of " \
         "memory" in text, text
 
 
+def check_hip():
+    """The same on a driver of AMD's."""
+    both = f"{FAKE}:{FAKE_HIP}"
+    devices = json.loads(lathe("devices", "--json", driver=both))
+    assert [d["device"] for d in devices] == ["cuda:0", "hip:0", "cpu"]
+    text = lathe("devices", driver=FAKE_HIP)
+    assert "Fake GPU 0, gfx942, 132 multiprocessors; its driver is for HIP " \
+        "6.3" in text, text
+    run = ["run", "hip.lathe", "--inputs", "in.npz", "--outputs", "hip.npz"]
+    for more in ([], ["--device", "hip"], ["--device", "hip:0"]):
+        lathe(*run, *more, driver=both)
+        with np.load("hip.npz") as out, np.load("out.npz") as want:
+            np.testing.assert_array_equal(out["y"], want["y"])
+    result = json.loads(lathe("bench", "hip.lathe", "--shape", "n=4000",
+                              "--iterations", "5", "--json", driver=FAKE_HIP))
+    assert result["device"] == "hip" and result["variant"] == "gfx942"
+    for variables, said in [
+            ({"LATHE_FAKE_ARCHITECTURE": "gfx90a:sramecc+:xnack-"},
+             "there are: rocm 'gfx942' (lacking here: gfx942)"),
+            ({"LATHE_FAKE_VERSION": "50631061"},
+             "the AMD driver is too old: it is for HIP 5.6, and 6.0 is needed"),
+            ({"LATHE_FAKE_DEVICES": "0"},
+             "hipInit: no ROCm-capable device is detected (hipErrorNoDevice)"),
+            ({"LATHE_FAKE_FAIL": "launch:5:700"},
+             "an illegal memory access was encountered (hipErrorIllegalAddress)")]:
+        text = lathe(*run, code=1, driver=FAKE_HIP, **variables)
+        assert said in text, text
+
+
 def check_without_driver():
     """Where there is one, nothing can be said here."""
-    devices = json.loads(lathe("devices", "--json", driver=False))
+    devices = json.loads(lathe("devices", "--json", driver=None))
     if devices[0]["usable"] and devices[0]["device"] != "cpu":
         return
     assert devices[0]["device"] == "cuda" and not devices[0]["usable"]
     assert "no NVIDIA driver: libcuda.so.1" in devices[0]["description"]
+    if not devices[1]["usable"]:
+        assert "no AMD driver: libamdhip64.so" in devices[1]["description"]
     run = ["run", "m.lathe", "--inputs", "in.npz", "--outputs", "out.npz"]
     for more in ([], ["--device", "cuda"]):
-        text = lathe(*run, *more, code=1, driver=False)
+        text = lathe(*run, *more, code=1, driver=None)
         assert "no NVIDIA driver: libcuda.so.1" in text, text
-    text = lathe("inspect", "m.lathe", driver=False)
+    text = lathe("inspect", "m.lathe", driver=None)
     assert "lacks a device (no NVIDIA driver" in text, text
     lathe("bench", "cpu.lathe", "--shape", "n=4", "--iterations", "1",
-          driver=False)
+          driver=None)
 
 
 check_list()
 check_run()
 check_bench()
 check_refusals()
+check_hip()
 check_without_driver()

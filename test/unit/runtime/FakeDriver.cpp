@@ -6,28 +6,60 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <dlfcn.h>
+#include <type_traits>
 
 namespace lathe::test {
 
-FakeDriver::FakeDriver() {
-  // Whoever asks for libcuda.so.1 later gets what has that SONAME already.
-  library = dlopen(LATHE_TEST_FAKE_DRIVER, RTLD_NOW | RTLD_GLOBAL);
+FakeDriver::FakeDriver(const char *path, bool isHip) : isHip(isHip) {
+  // Whoever asks for the library later gets what has that SONAME already.
+  library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!library) {
     fprintf(stderr, "%s\n", dlerror());
     abort();
   }
-  resetCalls = function<void (*)()>("fakeReset");
-  failCall = function<void (*)(const char *, int, int)>("fakeFail");
-  countCalls = function<int (*)(const char *)>("fakeCount");
-  liveBytes = function<size_t (*)()>("fakeLive");
-  limitMemory = function<void (*)(size_t)>("fakeLimit");
+  auto load = [&](const char *symbol, auto &function) {
+    function = reinterpret_cast<std::decay_t<decltype(function)>>(
+        dlsym(library, symbol));
+  };
+  load("fakeReset", resetCalls);
+  load("fakeFail", failCall);
+  load("fakeCount", countCalls);
+  load("fakeLive", liveBytes);
+  load("fakeLimit", limitMemory);
 }
 
-void *FakeDriver::find(const char *symbol) { return dlsym(library, symbol); }
+void *FakeDriver::find(const char *name) {
+  static const struct {
+    const char *name, *cuda, *hip;
+  } functions[] = {
+      {"pushContext", "cuCtxPushCurrent_v2", nullptr},
+      {"popContext", "cuCtxPopCurrent_v2", nullptr},
+      {"getCurrentContext", "cuCtxGetCurrent", nullptr},
+      {"getCurrentDevice", "cuCtxGetDevice", "hipGetDevice"},
+      {"setDevice", nullptr, "hipSetDevice"},
+      {"createStream", "cuStreamCreate", "hipStreamCreateWithFlags"},
+      {"destroyStream", "cuStreamDestroy_v2", "hipStreamDestroy"},
+      {"beginCapture", "cuStreamBeginCapture_v2", "hipStreamBeginCapture"},
+      {"endCapture", "cuStreamEndCapture", "hipStreamEndCapture"},
+      {"destroyGraph", "cuGraphDestroy", "hipGraphDestroy"},
+      {"copyToDevice", "cuMemcpyHtoDAsync_v2", "hipMemcpyHtoDAsync"},
+  };
+  for (const auto &its : functions)
+    if (strcmp(its.name, name) == 0)
+      return dlsym(library, isHip ? its.hip : its.cuda);
+  fprintf(stderr, "the fake driver has no '%s' for tests\n", name);
+  abort();
+}
 
-FakeDriver &FakeDriver::get() {
-  static FakeDriver driver;
+FakeDriver &FakeDriver::cuda() {
+  static FakeDriver driver(LATHE_TEST_FAKE_CUDA, /*isHip=*/false);
+  return driver;
+}
+
+FakeDriver &FakeDriver::hip() {
+  static FakeDriver driver(LATHE_TEST_FAKE_HIP, /*isHip=*/true);
   return driver;
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A libcuda.so.1 for machines without a GPU: just enough of the driver for
-// runtime/device/cuda, and stricter. Memory of the device cannot be touched
-// through its addresses; nothing queued happens before somebody waits for it;
-// calls can be made to fail.
+// A libcuda.so.1 and a libamdhip64.so.7 for machines without a GPU: just enough
+// of the drivers for runtime/device/gpu, and stricter. Memory of the device
+// cannot be touched through its addresses; nothing queued happens before
+// somebody waits for it; calls can be made to fail.
 //
-// Its "cubins" are shared objects of this machine. A kernel `name` is a
+// Their code objects are shared objects of this machine. A kernel `name` is a
 // function void name(const uint64_t *parameters, const uint32_t *grid), which
 // runs all programs, with its number of parameters in `uint32_t
 // name_parameters`. If there is a `uint32_t name_maps`, so many more follow,
@@ -21,17 +21,19 @@
 
 namespace lathe::test {
 
-/// The fake driver in this process: found before any other libcuda.so.1.
+/// A fake driver in this process: found before any other of its name. Functions
+/// have the names of gpu::Driver's members: "launch".
 class FakeDriver {
 public:
   /// Loads it; it stays. Aborts the test program if it is not there.
-  static FakeDriver &get();
+  static FakeDriver &cuda();
+  static FakeDriver &hip();
 
   /// As at the start: no calls counted, none to fail. Memory stays.
   void reset() { resetCalls(); }
   /// The call number `after` (1: the next) of a function returns `result`, as
   /// do all calls from then on if that is a fault of a kernel. Of
-  /// cuLaunchKernel, faults come when the kernel runs.
+  /// launch, faults come when the kernel runs.
   void fail(const char *function, int after, int result) {
     failCall(function, after, result);
   }
@@ -42,14 +44,15 @@ public:
   void limit(size_t bytes) { limitMemory(bytes); }
 
   /// One of the driver's own functions, for what host programs do.
-  template <typename T> T function(const char *symbol) {
-    return reinterpret_cast<T>(find(symbol));
+  template <typename T> T function(const char *name) {
+    return reinterpret_cast<T>(find(name));
   }
 
 private:
-  FakeDriver();
-  void *find(const char *symbol);
+  FakeDriver(const char *path, bool isHip);
+  void *find(const char *name);
   void *library;
+  bool isHip;
   void (*resetCalls)();
   void (*failCall)(const char *, int, int);
   int (*countCalls)(const char *);

@@ -26,7 +26,8 @@ TEST(Model, SaysWhyNoVariantFits) {
   auto options = LATHE_INIT(lathe_model_options_t);
   options.device = "abacus";
   EXPECT_EQ(take(createModel(opened, &options)),
-            "bundle: no device 'abacus'; there are: 'cuda', 'cpu'");
+            "bundle: no device 'abacus'; there are: 'cuda', 'hip', "
+            "'cpu'");
 }
 
 TEST(Model, PicksTheHighestRankOrTheOneAskedFor) {

@@ -6,6 +6,7 @@
 //   write-test-bundle OUT.lathe everything    something of everything
 //   write-test-bundle OUT.lathe fake-gpu      y = x * 2^100 + w over f32 [n] by
 //                                             101 launches on FakeDriver.h
+//   write-test-bundle OUT.lathe fake-hip      the same for AMD
 //   write-test-bundle OUT.lathe gpu           the same on a GPU, as PTX
 //   write-test-bundle OUT.lathe gpu-overlap   the same, kernels overlap (9.0)
 
@@ -97,6 +98,13 @@ static TestBundle make(const std::string &what) {
     return makeEverything();
   if (what == "fake-gpu")
     return makeForGpu(fakeKernels());
+  if (what == "fake-hip") {
+    TestBundle b = makeForGpu(fakeKernels());
+    b.variant().target = "rocm";
+    b.variant().level = "gfx942";
+    b.variant().features = {"gfx942"};
+    return b;
+  }
   if (what == "gpu")
     return makeForGpu(ptxKernels());
   if (what == "gpu-overlap")

@@ -5,7 +5,8 @@
 //   LATHE_FAKE_DEVICES=N           how many devices there are (1)
 //   LATHE_FAKE_CAPABILITY=M.N      of each (9.0), or of the first, the second
 //                                  and so on, with commas between them
-//   LATHE_FAKE_VERSION=NNNN        as cuDriverGetVersion says it (12080)
+//   LATHE_FAKE_ARCHITECTURE=NAME   the same for AMD (gfx942:sramecc+:xnack-)
+//   LATHE_FAKE_VERSION=NNNN        as the driver says it (12080; 60342134)
 //   LATHE_FAKE_MEMORY=BYTES        of the device (1 GiB)
 //   LATHE_FAKE_FAIL=FUNCTION:N:RESULT   as FakeDriver::fail
 
@@ -78,6 +79,12 @@ Calls &calls() {
 
 bool isFault(int result) { return result >= illegalAddress; }
 
+#ifdef LATHE_FAKE_HIP
+constexpr bool isHip = true;
+#else
+constexpr bool isHip = false;
+#endif
+
 #define ENTER(name)                                                            \
   if (int result = calls().enter(name))                                        \
   return result
@@ -94,7 +101,7 @@ public:
   static constexpr size_t gap = 256; // Between allocations: to be left alone.
 
   Memory() {
-    int file = memfd_create("fake-cuda", 0);
+    int file = memfd_create("fake-gpu", 0);
     if (ftruncate(file, extent) != 0)
       abort();
     base = view(file, PROT_NONE);
@@ -132,7 +139,7 @@ public:
     size_t stop = (end + 255) / 256 * 256 + gap;
     for (size_t i = end; i < stop; ++i)
       if (real[i] != 0xC9) {
-        fprintf(stderr, "fake CUDA: a byte behind %zu was written\n",
+        fprintf(stderr, "fake driver: a byte behind %zu was written\n",
                 block->second);
         abort();
       }
@@ -208,13 +215,19 @@ struct Graph {
   std::vector<Stream *> joined;
 };
 
+/// Of HIP: work for a device is queued while it is current.
+thread_local int currentDevice = 0;
+
 struct Stream {
   std::mutex mutex;
+  int device = -1; ///< any
   std::deque<Operation> queue;
   Graph *capture = nullptr;
 
   int add(Operation operation, bool canCapture) {
     std::lock_guard<std::mutex> lock(mutex);
+    if (device >= 0 && device != currentDevice)
+      return invalidHandle;
     if (capture && !canCapture)
       return captureUnsupported;
     if (capture)
@@ -291,15 +304,27 @@ int loadLibrary(Module &module, const char *image) {
 thread_local std::vector<void *> contexts;
 int context;
 
+/// May the thread call? HIP has a device in each thread.
+bool isReady() { return isHip || !contexts.empty(); }
+
 } // namespace
 
-#define API extern "C" __attribute__((visibility("default")))
+#define EXPORT extern "C" __attribute__((visibility("default")))
+#ifdef LATHE_FAKE_HIP
+#define API(cuda, hip) EXPORT int hip
+#define CUDA_API(name) [[maybe_unused]] static int name
+#define HIP_API(name) EXPORT int name
+#else
+#define API(cuda, hip) EXPORT int cuda
+#define CUDA_API(name) EXPORT int name
+#define HIP_API(name) [[maybe_unused]] static int name
+#endif
 
 //===----------------------------------------------------------------------===//
 // For tests
 //===----------------------------------------------------------------------===//
 
-API void fakeReset() {
+EXPORT void fakeReset() {
   std::lock_guard<std::mutex> lock(calls().mutex);
   calls().counts.clear();
   calls().failing.clear();
@@ -307,20 +332,20 @@ API void fakeReset() {
   memory().limit = size_t(1) << 30;
 }
 
-API void fakeFail(const char *function, int after, int result) {
+EXPORT void fakeFail(const char *function, int after, int result) {
   std::lock_guard<std::mutex> lock(calls().mutex);
   calls().failing = function;
   calls().failAt = calls().counts[function] + after;
   calls().result = result;
 }
 
-API int fakeCount(const char *function) {
+EXPORT int fakeCount(const char *function) {
   std::lock_guard<std::mutex> lock(calls().mutex);
   return calls().counts[function];
 }
 
-API size_t fakeLive() { return memory().live; }
-API void fakeLimit(size_t bytes) { memory().limit = bytes; }
+EXPORT size_t fakeLive() { return memory().live; }
+EXPORT void fakeLimit(size_t bytes) { memory().limit = bytes; }
 
 //===----------------------------------------------------------------------===//
 // Devices and contexts
@@ -330,29 +355,35 @@ static int numDevices() {
   return atoi(variable("LATHE_FAKE_DEVICES", "1").c_str());
 }
 
-API int cuInit(unsigned) {
-  ENTER("cuInit");
+API(cuInit, hipInit)(unsigned) {
+  ENTER("initialize");
   return numDevices() ? success : noDevice;
 }
 
-API int cuDriverGetVersion(int *version) {
-  *version = atoi(variable("LATHE_FAKE_VERSION", "12080").c_str());
+API(cuDriverGetVersion, hipDriverGetVersion)(int *version) {
+  *version = atoi(
+      variable("LATHE_FAKE_VERSION", isHip ? "60342134" : "12080").c_str());
   return success;
 }
 
 struct ErrorText {
   int result;
-  const char *name, *text;
+  const char *cuda, *hip, *text;
 };
 static const ErrorText errorTexts[] = {
-    {outOfMemory, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
-    {noDevice, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
-    {invalidImage, "CUDA_ERROR_INVALID_IMAGE",
+    {outOfMemory, "CUDA_ERROR_OUT_OF_MEMORY", "hipErrorOutOfMemory",
+     "out of memory"},
+    {noDevice, "CUDA_ERROR_NO_DEVICE", "hipErrorNoDevice",
+     isHip ? "no ROCm-capable device is detected"
+           : "no CUDA-capable device is detected"},
+    {invalidImage, "CUDA_ERROR_INVALID_IMAGE", "hipErrorInvalidImage",
      "device kernel image is invalid"},
-    {invalidPtx, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
-    {illegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS",
+    {invalidPtx, "CUDA_ERROR_INVALID_PTX", "hipErrorInvalidKernelFile",
+     "a PTX JIT compilation failed"},
+    {illegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS", "hipErrorIllegalAddress",
      "an illegal memory access was encountered"},
     {captureUnsupported, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
+     "hipErrorStreamCaptureUnsupported",
      "operation not permitted when stream is capturing"},
 };
 
@@ -367,103 +398,109 @@ static int describeError(int result, const char *ErrorText::*what,
   return invalidValue;
 }
 
-API int cuGetErrorName(int result, const char **name) {
-  return describeError(result, &ErrorText::name, name);
+API(cuGetErrorName, hipDrvGetErrorName)(int result, const char **name) {
+  return describeError(result, isHip ? &ErrorText::hip : &ErrorText::cuda,
+                       name);
 }
 
-API int cuGetErrorString(int result, const char **text) {
+API(cuGetErrorString, hipDrvGetErrorString)(int result, const char **text) {
   return describeError(result, &ErrorText::text, text);
 }
 
-API int cuDeviceGetCount(int *count) {
-  ENTER("cuDeviceGetCount");
+API(cuDeviceGetCount, hipGetDeviceCount)(int *count) {
+  ENTER("getDeviceCount");
   *count = numDevices();
   return success;
 }
 
-API int cuDeviceGet(int *device, int ordinal) {
+API(cuDeviceGet, hipDeviceGet)(int *device, int ordinal) {
   *device = ordinal;
   return ordinal < numDevices() ? success : 101;
 }
 
-API int cuDeviceGetName(char *name, int size, int device) {
+API(cuDeviceGetName, hipDeviceGetName)(char *name, int size, int device) {
   snprintf(name, size_t(size), "Fake GPU %d", device);
   return success;
 }
 
-API int cuDeviceGetAttribute(int *value, int attribute, int device) {
-  int major = 9, minor = 0;
-  std::string capabilities = variable("LATHE_FAKE_CAPABILITY", "9.0");
-  const char *its = capabilities.c_str();
+/// The part of a variable's list that is a device's.
+static std::string itsPart(const std::string &list, int device) {
+  const char *its = list.c_str();
   for (; device > 0 && strchr(its, ','); --device)
     its = strchr(its, ',') + 1;
-  sscanf(its, "%d.%d", &major, &minor);
-  switch (attribute) {
-  case 5:
-    *value = INT32_MAX;
-    return success;
-  case 6:
-  case 7:
-    *value = 65535;
-    return success;
-  case 13:
-    *value = 1980000;
-    return success;
-  case 36:
-    *value = 2619000;
-    return success;
-  case 37:
-    *value = 5120;
-    return success;
-  case 16:
-    *value = 132;
-    return success;
-  case 75:
-    *value = major;
-    return success;
-  case 76:
-    *value = minor;
-    return success;
-  case 115:
-    *value = 1;
-    return success;
-  default:
-    return invalidValue;
-  }
+  return std::string(its, strcspn(its, ","));
 }
 
-API int cuDeviceTotalMem_v2(size_t *bytes, int) {
+/// By CUDA's numbers, with HIP's beside them.
+API(cuDeviceGetAttribute, hipDeviceGetAttribute)(int *value, int attribute,
+                                                 int device) {
+  int major = 9, minor = 0;
+  sscanf(itsPart(variable("LATHE_FAKE_CAPABILITY", "9.0"), device).c_str(),
+         "%d.%d", &major, &minor);
+  const struct {
+    int cuda, hip, value;
+  } attributes[] = {{5, 29, INT32_MAX}, {6, 30, 65535},    {7, 31, 65535},
+                    {13, 5, 1980000},   {36, 60, 2619000}, {37, 59, 5120},
+                    {16, 63, 132},      {115, 88, 1},      {75, -1, major},
+                    {76, -1, minor}};
+  for (const auto &its : attributes)
+    if (attribute == (isHip ? its.hip : its.cuda)) {
+      *value = its.value;
+      return success;
+    }
+  return invalidValue;
+}
+
+/// As hipDeviceProp_tR0600: 1472 bytes, with the architecture at 1160.
+HIP_API(hipGetDevicePropertiesR0600)(char *properties, int device) {
+  ENTER("getProperties");
+  memset(properties, 0, 1472);
+  std::string name = itsPart(
+      variable("LATHE_FAKE_ARCHITECTURE", "gfx942:sramecc+:xnack-"), device);
+  snprintf(properties + 1160, 256, "%s", name.c_str());
+  return success;
+}
+
+HIP_API(hipSetDevice)(int device) {
+  ENTER("setDevice");
+  if (device >= numDevices())
+    return 101;
+  currentDevice = device;
+  return success;
+}
+
+API(cuDeviceTotalMem_v2, hipDeviceTotalMem)(size_t *bytes, int) {
   *bytes = memory().limit;
   return success;
 }
 
-API int cuDevicePrimaryCtxRetain(void **result, int) {
-  ENTER("cuDevicePrimaryCtxRetain");
+CUDA_API(cuDevicePrimaryCtxRetain)(void **result, int) {
+  ENTER("retainPrimaryContext");
   *result = &context;
   return success;
 }
 
-API int cuDevicePrimaryCtxRelease_v2(int) {
-  ENTER("cuDevicePrimaryCtxRelease");
+CUDA_API(cuDevicePrimaryCtxRelease_v2)(int) {
+  ENTER("releasePrimaryContext");
   return success;
 }
 
-API int cuCtxGetCurrent(void **result) {
+CUDA_API(cuCtxGetCurrent)(void **result) {
   *result = contexts.empty() ? nullptr : contexts.back();
   return success;
 }
 
-API int cuCtxGetDevice(int *device) {
-  *device = 0;
-  return contexts.empty() ? 201 : success;
+API(cuCtxGetDevice, hipGetDevice)(int *device) {
+  *device = currentDevice;
+  return isReady() ? success : 201;
 }
 
-API int cuCtxPushCurrent_v2(void *handle) {
+CUDA_API(cuCtxPushCurrent_v2)(void *handle) {
   contexts.push_back(handle);
   return success;
 }
 
-API int cuCtxPopCurrent_v2(void **handle) {
+CUDA_API(cuCtxPopCurrent_v2)(void **handle) {
   if (contexts.empty())
     return 201;
   *handle = contexts.back();
@@ -475,10 +512,11 @@ API int cuCtxPopCurrent_v2(void **handle) {
 // Code
 //===----------------------------------------------------------------------===//
 
-API int cuModuleLoadDataEx(void **result, const void *image,
-                           unsigned numOptions, int *options, void **values) {
-  ENTER("cuModuleLoadDataEx");
-  if (contexts.empty())
+API(cuModuleLoadDataEx, hipModuleLoadDataEx)(void **result, const void *image,
+                                             unsigned numOptions, int *options,
+                                             void **values) {
+  ENTER("loadModule");
+  if (!isReady())
     return 201;
   const char *bytes = static_cast<const char *>(image);
   if (memcmp(bytes, ELFMAG, SELFMAG) != 0) {
@@ -497,15 +535,16 @@ API int cuModuleLoadDataEx(void **result, const void *image,
   return success;
 }
 
-API int cuModuleUnload(void *handle) {
+API(cuModuleUnload, hipModuleUnload)(void *handle) {
   auto *module = static_cast<Module *>(handle);
   dlclose(module->library);
   delete module;
   return success;
 }
 
-API int cuModuleGetFunction(void **result, void *handle, const char *name) {
-  ENTER("cuModuleGetFunction");
+API(cuModuleGetFunction, hipModuleGetFunction)(void **result, void *handle,
+                                               const char *name) {
+  ENTER("getFunction");
   auto *module = static_cast<Module *>(handle);
   void *kernel = dlsym(module->library, name);
   auto *count = static_cast<const uint32_t *>(
@@ -520,24 +559,27 @@ API int cuModuleGetFunction(void **result, void *handle, const char *name) {
   return success;
 }
 
-API int cuFuncGetAttribute(int *value, int attribute, void *) {
-  *value = attribute == 0 ? 1024 : 0;
+API(cuFuncGetAttribute, hipFuncGetAttribute)(int *value, int attribute,
+                                             void *) {
+  // CUDA's kernels ask for what they need of it, HIP's have it.
+  *value = attribute == 0 ? 1024 : isHip ? 65536 : 0;
   return attribute == 0 || attribute == 8 ? success : invalidValue;
 }
 
-API int cuFuncSetAttribute(void *, int attribute, int value) {
-  ENTER("cuFuncSetAttribute");
+CUDA_API(cuFuncSetAttribute)(void *, int attribute, int value) {
+  ENTER("setFunctionAttribute");
   return attribute == 8 && value <= 232448 ? success : invalidValue;
 }
 
-API int cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *, int,
-                                                    size_t) {
-  ENTER("cuOccupancyMaxActiveBlocksPerMultiprocessor");
+API(cuOccupancyMaxActiveBlocksPerMultiprocessor,
+    hipModuleOccupancyMaxActiveBlocksPerMultiprocessor)(int *blocks, void *,
+                                                        int, size_t) {
+  ENTER("countResident");
   *blocks = 2;
   return success;
 }
 
-/// As runtime/device/cuda/driver.h has it, with one attribute: its kind, 4
+/// As runtime/device/gpu/driver.h has it, with one attribute: its kind, 4
 /// bytes that say nothing, its value.
 struct LaunchConfig {
   unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
@@ -547,9 +589,9 @@ struct LaunchConfig {
 };
 
 /// As if clusters left 4 of 132 processors alone.
-API int cuOccupancyMaxActiveClusters(int *clusters, void *,
-                                     const LaunchConfig *config) {
-  ENTER("cuOccupancyMaxActiveClusters");
+CUDA_API(cuOccupancyMaxActiveClusters)
+(int *clusters, void *, const LaunchConfig *config) {
+  ENTER("countClusters");
   if (config->numAttributes != 1 || config->attributes[0] != 4)
     return invalidValue;
   *clusters = 2 * 128 / config->attributes[2];
@@ -557,13 +599,13 @@ API int cuOccupancyMaxActiveClusters(int *clusters, void *,
 }
 
 /// Refuses all that a driver refuses, and notes down the rest.
-API int cuTensorMapEncodeTiled(void *result, int dtype, uint32_t rank,
-                               uint64_t address, const uint64_t *sizes,
-                               const uint64_t *strides, const uint32_t *box,
-                               const uint32_t *steps, int interleave,
-                               int swizzle, int promotion, int outside) {
-  ENTER("cuTensorMapEncodeTiled");
-  if (contexts.empty())
+CUDA_API(cuTensorMapEncodeTiled)
+(void *result, int dtype, uint32_t rank, uint64_t address,
+ const uint64_t *sizes, const uint64_t *strides, const uint32_t *box,
+ const uint32_t *steps, int interleave, int swizzle, int promotion,
+ int outside) {
+  ENTER("encodeMap");
+  if (!isReady())
     return 201;
   const int elementSizes[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2};
   if (reinterpret_cast<uintptr_t>(result) % 64 || dtype < 0 || dtype > 9 ||
@@ -595,13 +637,14 @@ API int cuTensorMapEncodeTiled(void *result, int dtype, uint32_t rank,
   return success;
 }
 
-API int cuLaunchKernel(void *handle, unsigned gridX, unsigned gridY,
-                       unsigned gridZ, unsigned blockX, unsigned, unsigned,
-                       unsigned, void *stream, void **parameters, void **) {
-  int fault = calls().enter("cuLaunchKernel");
+API(cuLaunchKernel,
+    hipModuleLaunchKernel)(void *handle, unsigned gridX, unsigned gridY,
+                           unsigned gridZ, unsigned blockX, unsigned, unsigned,
+                           unsigned, void *stream, void **parameters, void **) {
+  int fault = calls().enter("launch");
   if (fault && (!isFault(fault) || calls().sticky))
     return fault;
-  if (contexts.empty() || !gridX || !gridY || !gridZ || !blockX)
+  if (!isReady() || !gridX || !gridY || !gridZ || !blockX)
     return invalidValue;
   auto &function = *static_cast<Function *>(handle);
   std::vector<uint64_t> values(function.numParameters);
@@ -624,9 +667,10 @@ API int cuLaunchKernel(void *handle, unsigned gridX, unsigned gridY,
   return streamOf(stream)->add(run, /*canCapture=*/true);
 }
 
-API int cuLaunchKernelEx(const LaunchConfig *config, void *function,
-                         void **parameters, void **extra) {
-  ENTER("cuLaunchKernelEx");
+#ifndef LATHE_FAKE_HIP
+CUDA_API(cuLaunchKernelEx)
+(const LaunchConfig *config, void *function, void **parameters, void **extra) {
+  ENTER("launchWith");
   // Programmatic serialization, on.
   if (config->numAttributes != 1 || config->attributes[0] != 6 ||
       config->attributes[2] != 1)
@@ -635,44 +679,47 @@ API int cuLaunchKernelEx(const LaunchConfig *config, void *function,
                         config->blockX, config->blockY, config->blockZ,
                         config->sharedBytes, config->stream, parameters, extra);
 }
+#endif
 
 //===----------------------------------------------------------------------===//
 // Streams, events, graphs
 //===----------------------------------------------------------------------===//
 
-API int cuStreamCreate(void **stream, unsigned) {
-  ENTER("cuStreamCreate");
-  if (contexts.empty())
+API(cuStreamCreate, hipStreamCreateWithFlags)(void **stream, unsigned) {
+  ENTER("createStream");
+  if (!isReady())
     return 201;
-  *stream = new Stream;
+  auto *made = new Stream;
+  made->device = isHip ? currentDevice : -1;
+  *stream = made;
   return success;
 }
 
-API int cuStreamDestroy_v2(void *stream) {
+API(cuStreamDestroy_v2, hipStreamDestroy)(void *stream) {
   streamOf(stream)->run();
   delete static_cast<Stream *>(stream);
   return success;
 }
 
-API int cuStreamSynchronize(void *stream) {
-  int failed = calls().enter("cuStreamSynchronize");
+API(cuStreamSynchronize, hipStreamSynchronize)(void *stream) {
+  int failed = calls().enter("synchronizeStream");
   int result = streamOf(stream)->run();
   return failed ? failed : result;
 }
 
-API int cuEventCreate(void **event, unsigned) {
-  ENTER("cuEventCreate");
+API(cuEventCreate, hipEventCreateWithFlags)(void **event, unsigned) {
+  ENTER("createEvent");
   *event = new Event;
   return success;
 }
 
-API int cuEventDestroy_v2(void *event) {
+API(cuEventDestroy_v2, hipEventDestroy)(void *event) {
   delete static_cast<Event *>(event);
   return success;
 }
 
-API int cuEventRecord(void *handle, void *stream) {
-  ENTER("cuEventRecord");
+API(cuEventRecord, hipEventRecord)(void *handle, void *stream) {
+  ENTER("recordEvent");
   auto *event = static_cast<Event *>(handle);
   event->stream = streamOf(stream);
   event->capture = event->stream->capture;
@@ -685,13 +732,14 @@ API int cuEventRecord(void *handle, void *stream) {
   return event->stream->add(run, /*canCapture=*/false);
 }
 
-API int cuEventSynchronize(void *handle) {
-  ENTER("cuEventSynchronize");
+API(cuEventSynchronize, hipEventSynchronize)(void *handle) {
+  ENTER("synchronizeEvent");
   return static_cast<Event *>(handle)->stream->run();
 }
 
-API int cuStreamWaitEvent(void *stream, void *handle, unsigned) {
-  ENTER("cuStreamWaitEvent");
+API(cuStreamWaitEvent, hipStreamWaitEvent)(void *stream, void *handle,
+                                           unsigned) {
+  ENTER("waitForEvent");
   auto *event = static_cast<Event *>(handle);
   if (!event->capture)
     return event->stream->run();
@@ -701,56 +749,58 @@ API int cuStreamWaitEvent(void *stream, void *handle, unsigned) {
   return success;
 }
 
-API int cuEventElapsedTime(float *milliseconds, void *from, void *to) {
+API(cuEventElapsedTime, hipEventElapsedTime)(float *milliseconds, void *from,
+                                             void *to) {
   std::chrono::duration<float, std::milli> time =
       *static_cast<Event *>(to)->time - *static_cast<Event *>(from)->time;
   *milliseconds = time.count();
   return success;
 }
 
-API int cuStreamBeginCapture_v2(void *stream, int) {
-  ENTER("cuStreamBeginCapture");
+API(cuStreamBeginCapture_v2, hipStreamBeginCapture)(void *stream, int) {
+  ENTER("beginCapture");
   streamOf(stream)->capture = new Graph;
   return success;
 }
 
-API int cuStreamIsCapturing(void *stream, int *status) {
-  ENTER("cuStreamIsCapturing");
+API(cuStreamIsCapturing, hipStreamIsCapturing)(void *stream, int *status) {
+  ENTER("isCapturing");
   *status = streamOf(stream)->capture ? 1 : 0;
   return success;
 }
 
-API int cuStreamEndCapture(void *stream, void **graph) {
+API(cuStreamEndCapture, hipStreamEndCapture)(void *stream, void **graph) {
   Graph *captured = std::exchange(streamOf(stream)->capture, nullptr);
   for (Stream *joined : captured->joined)
     joined->capture = nullptr;
   *graph = captured;
-  int result = calls().enter("cuStreamEndCapture");
+  int result = calls().enter("endCapture");
   if (result)
     delete captured;
   return result;
 }
 
-API int cuGraphInstantiateWithFlags(void **executable, void *graph,
-                                    unsigned long long) {
-  ENTER("cuGraphInstantiate");
+API(cuGraphInstantiateWithFlags,
+    hipGraphInstantiateWithFlags)(void **executable, void *graph,
+                                  unsigned long long) {
+  ENTER("instantiateGraph");
   *executable = new Graph(*static_cast<Graph *>(graph));
   return success;
 }
 
-API int cuGraphLaunch(void *handle, void *stream) {
-  ENTER("cuGraphLaunch");
+API(cuGraphLaunch, hipGraphLaunch)(void *handle, void *stream) {
+  ENTER("launchGraph");
   for (const Operation &operation : static_cast<Graph *>(handle)->operations)
     streamOf(stream)->add(operation, /*canCapture=*/false);
   return success;
 }
 
-API int cuGraphExecDestroy(void *graph) {
+API(cuGraphExecDestroy, hipGraphExecDestroy)(void *graph) {
   delete static_cast<Graph *>(graph);
   return success;
 }
 
-API int cuGraphDestroy(void *graph) {
+API(cuGraphDestroy, hipGraphDestroy)(void *graph) {
   delete static_cast<Graph *>(graph);
   return success;
 }
@@ -759,37 +809,40 @@ API int cuGraphDestroy(void *graph) {
 // Memory
 //===----------------------------------------------------------------------===//
 
-API int cuMemAlloc_v2(uint64_t *address, size_t size) {
-  ENTER("cuMemAlloc");
+API(cuMemAlloc_v2, hipMalloc)(uint64_t *address, size_t size) {
+  ENTER("allocate");
   return memory().allocate(address, size);
 }
 
-API int cuMemFree_v2(uint64_t address) { return memory().deallocate(address); }
+API(cuMemFree_v2, hipFree)(uint64_t address) {
+  return memory().deallocate(address);
+}
 
-API int cuMemAllocAsync(uint64_t *address, size_t size, void *stream) {
-  ENTER("cuMemAllocAsync");
-  if (contexts.empty())
+API(cuMemAllocAsync, hipMallocAsync)(uint64_t *address, size_t size,
+                                     void *stream) {
+  ENTER("allocateAsync");
+  if (!isReady())
     return 201;
   if (streamOf(stream)->capture)
     return captureUnsupported;
   return memory().allocate(address, size);
 }
 
-API int cuMemFreeAsync(uint64_t address, void *stream) {
+API(cuMemFreeAsync, hipFreeAsync)(uint64_t address, void *stream) {
   return streamOf(stream)->add(
       [address] { return memory().deallocate(address); },
       /*canCapture=*/false);
 }
 
-API int cuMemAllocHost_v2(void **result, size_t size) {
-  ENTER("cuMemAllocHost");
+API(cuMemHostAlloc, hipHostMalloc)(void **result, size_t size, unsigned) {
+  ENTER("allocateHost");
   *result = aligned_alloc(4096, (size + 4095) / 4096 * 4096);
   std::lock_guard<std::mutex> lock(stagingMutex);
   staging[reinterpret_cast<uintptr_t>(*result)] = size;
   return success;
 }
 
-API int cuMemFreeHost(void *address) {
+API(cuMemFreeHost, hipHostFree)(void *address) {
   std::lock_guard<std::mutex> lock(stagingMutex);
   if (!staging.erase(reinterpret_cast<uintptr_t>(address)))
     return invalidHandle;
@@ -797,9 +850,9 @@ API int cuMemFreeHost(void *address) {
   return success;
 }
 
-API int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size,
-                             void *stream) {
-  ENTER("cuMemcpyHtoDAsync");
+API(cuMemcpyHtoDAsync_v2, hipMemcpyHtoDAsync)(uint64_t to, const void *from,
+                                              size_t size, void *stream) {
+  ENTER("copyToDevice");
   uint8_t *target = memory().range(to, size);
   if (!target)
     return invalidValue;
@@ -819,9 +872,9 @@ API int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t size,
   return streamOf(stream)->add(run, /*canCapture=*/false);
 }
 
-API int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size,
-                             void *stream) {
-  ENTER("cuMemcpyDtoHAsync");
+API(cuMemcpyDtoHAsync_v2, hipMemcpyDtoHAsync)(void *to, uint64_t from,
+                                              size_t size, void *stream) {
+  ENTER("copyToHost");
   uint8_t *source = memory().range(from, size);
   if (!source)
     return invalidValue;
@@ -832,9 +885,9 @@ API int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size,
   return streamOf(stream)->add(run, /*canCapture=*/false);
 }
 
-API int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t size,
-                             void *stream) {
-  ENTER("cuMemcpyDtoDAsync");
+API(cuMemcpyDtoDAsync_v2, hipMemcpyDtoDAsync)(uint64_t to, uint64_t from,
+                                              size_t size, void *stream) {
+  ENTER("copyOnDevice");
   uint8_t *target = memory().range(to, size);
   uint8_t *source = memory().range(from, size);
   if (!target || !source)

@@ -2,16 +2,16 @@
 //
 // A stream, memory in its order, events, and graphs captured from it.
 
-#include "runtime/device/cuda/cuda_device.h"
+#include "runtime/device/gpu/gpu_device.h"
 
-namespace lathe::rt::cuda {
+namespace lathe::rt::gpu {
 
 namespace {
-class CudaQueue final : public Queue {
+class GpuQueue final : public Queue {
 public:
-  CudaQueue(const Allocator &allocator, const Gpu &gpu)
+  GpuQueue(const Allocator &allocator, const Gpu &gpu)
       : allocator(allocator), gpu(gpu) {}
-  ~CudaQueue();
+  ~GpuQueue();
 
   Status create();
   Stream getStream() const { return launched; }
@@ -51,17 +51,15 @@ static Address addressOf(const void *memory) {
   return reinterpret_cast<uintptr_t>(memory);
 }
 
-Status CudaQueue::create() {
+Status GpuQueue::create() {
   Current current(gpu);
   LATHE_TRY(current.status());
-  LATHE_TRY(gpu.driver.check(
-      gpu.driver.createStream(&stream, streamNonBlocking), "cuStreamCreate"));
+  LATHE_TRY(gpu.driver.call(&Driver::createStream, &stream, streamNonBlocking));
   launched = stream;
-  return gpu.driver.check(gpu.driver.createEvent(&others, eventWithoutTime),
-                          "cuEventCreate");
+  return gpu.driver.call(&Driver::createEvent, &others, eventWithoutTime);
 }
 
-CudaQueue::~CudaQueue() {
+GpuQueue::~GpuQueue() {
   Current current(gpu);
   for (Event known : events)
     if (known)
@@ -76,16 +74,15 @@ CudaQueue::~CudaQueue() {
 // Memory
 //===----------------------------------------------------------------------===//
 
-Status CudaQueue::allocate(uint64_t size, void **memory) {
+Status GpuQueue::allocate(uint64_t size, void **memory) {
   Current current(gpu);
   LATHE_TRY(current.status());
   size = size ? size : 1;
   Address address = 0;
   Status status =
       gpu.hasPools
-          ? gpu.driver.check(gpu.driver.allocateAsync(&address, size, stream),
-                             "cuMemAllocAsync")
-          : gpu.driver.check(gpu.driver.allocate(&address, size), "cuMemAlloc");
+          ? gpu.driver.call(&Driver::allocateAsync, &address, size, stream)
+          : gpu.driver.call(&Driver::allocate, &address, size);
   if (status.failed())
     return annotate(static_cast<Status &&>(status), "%llu bytes on the device",
                     static_cast<unsigned long long>(size));
@@ -93,7 +90,7 @@ Status CudaQueue::allocate(uint64_t size, void **memory) {
   return ok();
 }
 
-void CudaQueue::deallocate(void *memory) {
+void GpuQueue::deallocate(void *memory) {
   if (!memory)
     return;
   Current current(gpu);
@@ -105,56 +102,51 @@ void CudaQueue::deallocate(void *memory) {
   }
 }
 
-Status CudaQueue::allocateStaging(uint64_t size, void **memory) {
+Status GpuQueue::allocateStaging(uint64_t size, void **memory) {
   Current current(gpu);
   LATHE_TRY(current.status());
-  return gpu.driver.check(gpu.driver.allocateHost(memory, size ? size : 1),
-                          "cuMemAllocHost");
+  return gpu.driver.call(&Driver::allocateHost, memory, size ? size : 1, 0u);
 }
 
-void CudaQueue::deallocateStaging(void *memory) {
+void GpuQueue::deallocateStaging(void *memory) {
   if (!memory)
     return;
   Current current(gpu);
   gpu.driver.deallocateHost(memory);
 }
 
-Status CudaQueue::copy(void *to, const void *from, uint64_t size, Copy way) {
+Status GpuQueue::copy(void *to, const void *from, uint64_t size, Copy way) {
   Current current(gpu);
   LATHE_TRY(current.status());
   switch (way) {
   case Copy::ToDevice:
-    return gpu.driver.check(
-        gpu.driver.copyToDevice(addressOf(to), from, size, launched),
-        "cuMemcpyHtoDAsync");
+    return gpu.driver.call(&Driver::copyToDevice, addressOf(to), from, size,
+                           launched);
   case Copy::ToHost:
-    return gpu.driver.check(
-        gpu.driver.copyToHost(to, addressOf(from), size, launched),
-        "cuMemcpyDtoHAsync");
+    return gpu.driver.call(&Driver::copyToHost, to, addressOf(from), size,
+                           launched);
   case Copy::OnDevice:
     break;
   }
-  return gpu.driver.check(
-      gpu.driver.copyOnDevice(addressOf(to), addressOf(from), size, launched),
-      "cuMemcpyDtoDAsync");
+  return gpu.driver.call(&Driver::copyOnDevice, addressOf(to), addressOf(from),
+                         size, launched);
 }
 
 //===----------------------------------------------------------------------===//
 // Order and time
 //===----------------------------------------------------------------------===//
 
-Status CudaQueue::wait() {
+Status GpuQueue::wait() {
   Current current(gpu);
   LATHE_TRY(current.status());
-  return gpu.driver.check(gpu.driver.synchronizeStream(stream),
-                          "cuStreamSynchronize");
+  return gpu.driver.call(&Driver::synchronizeStream, stream);
 }
 
 /// A run in a capture of the host program is launched into its stream: the
 /// kernels of runs in a row overlap there, with nothing to wait for in between.
 /// This stream becomes a part of the capture all the same, which says how long
 /// that takes, and is joined before it has anything to do.
-Status CudaQueue::follow(void *other) {
+Status GpuQueue::follow(void *other) {
   bool isCaptured = false;
   LATHE_TRY(isCapturing(other, &isCaptured));
   LATHE_TRY(order(other, stream));
@@ -165,7 +157,7 @@ Status CudaQueue::follow(void *other) {
   return ok();
 }
 
-Status CudaQueue::lead(void *other) {
+Status GpuQueue::lead(void *other) {
   if (launched == stream)
     return order(stream, other);
   launched = stream;
@@ -173,29 +165,26 @@ Status CudaQueue::lead(void *other) {
 }
 
 /// What comes to `after` waits for what is in `before`.
-Status CudaQueue::order(void *before, void *after) {
+Status GpuQueue::order(void *before, void *after) {
   Current current(gpu);
   LATHE_TRY(current.status());
-  LATHE_TRY(gpu.driver.check(
-      gpu.driver.recordEvent(others, static_cast<Stream>(before)),
-      "cuEventRecord"));
-  return gpu.driver.check(
-      gpu.driver.waitForEvent(static_cast<Stream>(after), others, 0),
-      "cuStreamWaitEvent");
+  LATHE_TRY(gpu.driver.call(&Driver::recordEvent, others,
+                            static_cast<Stream>(before)));
+  return gpu.driver.call(&Driver::waitForEvent, static_cast<Stream>(after),
+                         others, 0);
 }
 
-Status CudaQueue::isCapturing(void *other, bool *answer) {
+Status GpuQueue::isCapturing(void *other, bool *answer) {
   Current current(gpu);
   LATHE_TRY(current.status());
   int capture = 0;
   LATHE_TRY(
-      gpu.driver.check(gpu.driver.isCapturing(other ? other : stream, &capture),
-                       "cuStreamIsCapturing"));
+      gpu.driver.call(&Driver::isCapturing, other ? other : stream, &capture));
   *answer = capture != 0;
   return ok();
 }
 
-Status CudaQueue::event(uint32_t number, Event *result) {
+Status GpuQueue::event(uint32_t number, Event *result) {
   if (number >= events.size()) {
     Array<Event> larger;
     LATHE_TRY(larger.allocate(allocator, 2 * size_t(number) + 2));
@@ -205,35 +194,31 @@ Status CudaQueue::event(uint32_t number, Event *result) {
   }
   if (!events[number])
     LATHE_TRY(
-        gpu.driver.check(gpu.driver.createEvent(&events[number], eventDefault),
-                         "cuEventCreate"));
+        gpu.driver.call(&Driver::createEvent, &events[number], eventDefault));
   *result = events[number];
   return ok();
 }
 
-Status CudaQueue::mark(uint32_t number) {
+Status GpuQueue::mark(uint32_t number) {
   Current current(gpu);
   LATHE_TRY(current.status());
   Event mine;
   LATHE_TRY(event(number, &mine));
-  return gpu.driver.check(gpu.driver.recordEvent(mine, stream),
-                          "cuEventRecord");
+  return gpu.driver.call(&Driver::recordEvent, mine, stream);
 }
 
-Status CudaQueue::waitFor(uint32_t number) {
+Status GpuQueue::waitFor(uint32_t number) {
   Current current(gpu);
   LATHE_TRY(current.status());
-  return gpu.driver.check(gpu.driver.synchronizeEvent(events[number]),
-                          "cuEventSynchronize");
+  return gpu.driver.call(&Driver::synchronizeEvent, events[number]);
 }
 
-Status CudaQueue::elapsed(uint32_t from, uint32_t to, uint64_t *ns) {
+Status GpuQueue::elapsed(uint32_t from, uint32_t to, uint64_t *ns) {
   Current current(gpu);
   LATHE_TRY(current.status());
   float milliseconds = 0;
-  LATHE_TRY(gpu.driver.check(
-      gpu.driver.elapsedTime(&milliseconds, events[from], events[to]),
-      "cuEventElapsedTime"));
+  LATHE_TRY(gpu.driver.call(&Driver::elapsedTime, &milliseconds, events[from],
+                            events[to]));
   *ns =
       milliseconds > 0 ? static_cast<uint64_t>(double(milliseconds) * 1e6) : 0;
   return ok();
@@ -243,37 +228,34 @@ Status CudaQueue::elapsed(uint32_t from, uint32_t to, uint64_t *ns) {
 // Graphs
 //===----------------------------------------------------------------------===//
 
-Status CudaQueue::beginRecording() {
+Status GpuQueue::beginRecording() {
   Current current(gpu);
   LATHE_TRY(current.status());
   // Other threads may go on allocating and waiting meanwhile.
-  return gpu.driver.check(gpu.driver.beginCapture(stream, captureThreadLocal),
-                          "cuStreamBeginCapture");
+  return gpu.driver.call(&Driver::beginCapture, stream, captureThreadLocal);
 }
 
-Status CudaQueue::endRecording(void **recording) {
+Status GpuQueue::endRecording(void **recording) {
   Current current(gpu);
   LATHE_TRY(current.status());
   Graph graph = nullptr;
-  LATHE_TRY(gpu.driver.check(gpu.driver.endCapture(stream, &graph),
-                             "cuStreamEndCapture"));
+  LATHE_TRY(gpu.driver.call(&Driver::endCapture, stream, &graph));
   GraphExec executable = nullptr;
-  Status status = gpu.driver.check(
-      gpu.driver.instantiateGraph(&executable, graph, 0), "cuGraphInstantiate");
+  Status status =
+      gpu.driver.call(&Driver::instantiateGraph, &executable, graph, 0);
   gpu.driver.destroyGraph(graph);
   if (!status.failed())
     *recording = executable;
   return status;
 }
 
-Status CudaQueue::replay(void *recording) {
+Status GpuQueue::replay(void *recording) {
   Current current(gpu);
   LATHE_TRY(current.status());
-  return gpu.driver.check(gpu.driver.launchGraph(recording, stream),
-                          "cuGraphLaunch");
+  return gpu.driver.call(&Driver::launchGraph, recording, stream);
 }
 
-void CudaQueue::dropRecording(void *recording) {
+void GpuQueue::dropRecording(void *recording) {
   if (!recording)
     return;
   Current current(gpu);
@@ -285,11 +267,11 @@ void CudaQueue::dropRecording(void *recording) {
 //===----------------------------------------------------------------------===//
 
 Stream streamOf(const Queue &queue) {
-  return static_cast<const CudaQueue &>(queue).getStream();
+  return static_cast<const GpuQueue &>(queue).getStream();
 }
 
 Status createQueue(const Allocator &allocator, const Gpu &gpu, Queue **result) {
-  CudaQueue *queue;
+  GpuQueue *queue;
   LATHE_TRY(newObject(allocator, &queue, gpu));
   Status status = queue->create();
   if (status.failed())
@@ -299,4 +281,4 @@ Status createQueue(const Allocator &allocator, const Gpu &gpu, Queue **result) {
   return status;
 }
 
-} // namespace lathe::rt::cuda
+} // namespace lathe::rt::gpu

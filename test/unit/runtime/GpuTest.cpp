@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Device "cuda" on a driver that is none (FakeDriver.h): which copies and waits
-// a run takes, recordings, memory of the caller's, and each way to fail.
+// Devices "cuda" and "hip" on drivers that are none (FakeDriver.h): which
+// copies and waits a run takes, recordings, memory of the caller's, and each
+// way to fail.
 
 #include "FakeDriver.h"
 #include "TestModels.h"
@@ -12,28 +13,53 @@ namespace {
 using bundle::DType;
 using bundle::ExprOp;
 
-class CudaTest : public testing::Test {
+/// What tests need to know of a vendor.
+struct Vendor {
+  const char *device, *target;
+  const char *level; ///< that the fake device has
+  lathe_memory_t memory;
+  bool isHip;
+  const char *object;            ///< a file of code
+  std::string fault, noMemory;   ///< names of errors
+  const char *allocate, *launch; ///< the driver's names
+};
+
+class GpuTest : public testing::TestWithParam<Vendor> {
 protected:
-  void SetUp() override { driver.reset(); }
+  void SetUp() override {
+    FakeDriver::cuda();
+    FakeDriver::hip();
+    driver.reset();
+  }
   void TearDown() override {
     // A host program finds its own context again: here, none.
-    void *current = this;
-    driver.function<int (*)(void **)>("cuCtxGetCurrent")(&current);
-    EXPECT_EQ(current, nullptr);
+    if (its.isHip) {
+      int device = -1;
+      driver.function<int (*)(int *)>("getCurrentDevice")(&device);
+      EXPECT_EQ(device, 0);
+    } else {
+      void *current = this;
+      driver.function<int (*)(void **)>("getCurrentContext")(&current);
+      EXPECT_EQ(current, nullptr);
+    }
     driver.reset();
   }
 
-  static TestBundle port(TestBundle b) {
-    b.variant().target = "cuda";
-    b.variant().level = "sm_80";
-    b.variant().features = {"sm_80"};
+  TestBundle port(TestBundle b) const {
+    b.variant().target = its.target;
+    b.variant().level = its.level;
+    b.variant().features = {its.level};
     b.code = fakeKernels();
     for (auto &kernel : b.variant().kernels)
       kernel->threads = 16;
     return b;
   }
-  static LoadedModel load(TestBundle b) {
+  LoadedModel load(TestBundle b) const {
     return LoadedModel(port(std::move(b)));
+  }
+  /// "cuda:1"
+  std::string number(const std::string &digits) const {
+    return std::string(its.device) + ":" + digits;
   }
   /// What running the model on two inputs comes to.
   static std::string runSum(const LoadedModel &loaded, int64_t n = 7) {
@@ -41,8 +67,23 @@ protected:
     return runMessage(loaded, {x.view(), x.view()});
   }
 
-  FakeDriver &driver = FakeDriver::get();
+  const Vendor &its = GetParam();
+  FakeDriver &driver = its.isHip ? FakeDriver::hip() : FakeDriver::cuda();
 };
+
+INSTANTIATE_TEST_SUITE_P(
+    Devices, GpuTest,
+    testing::Values(Vendor{"cuda", "cuda", "sm_80", LATHE_MEMORY_CUDA, false,
+                           "cubin", "CUDA_ERROR_ILLEGAL_ADDRESS",
+                           "CUDA_ERROR_OUT_OF_MEMORY", "cuMemAllocAsync",
+                           "cuLaunchKernel"},
+                    Vendor{"hip", "rocm", "gfx942", LATHE_MEMORY_ROCM, true,
+                           "code object", "hipErrorIllegalAddress",
+                           "hipErrorOutOfMemory", "hipMallocAsync",
+                           "hipModuleLaunchKernel"}),
+    [](const testing::TestParamInfo<Vendor> &info) {
+      return std::string(info.param.device);
+    });
 
 bool contains(const std::string &text, const std::string &part) {
   return text.find(part) != std::string::npos;
@@ -51,7 +92,8 @@ bool contains(const std::string &text, const std::string &part) {
 /// Memory of the model's device that holds a tensor.
 class OnDevice {
 public:
-  OnDevice(const LoadedModel &loaded, Tensor<float> &host, size_t offset = 0)
+  OnDevice(const LoadedModel &loaded, lathe_memory_t memory,
+           Tensor<float> &host, size_t offset = 0)
       : tensor(host.view()) {
     size_t size = host.data.size() * sizeof(float);
     EXPECT_EQ(take(lathe_buffer_create(loaded.model.get(), offset + size + 1,
@@ -60,7 +102,7 @@ public:
     EXPECT_EQ(take(lathe_buffer_write(buffer, offset, host.data.data(), size)),
               "");
     tensor.data = static_cast<char *>(lathe_buffer_data(buffer)) + offset;
-    tensor.memory = LATHE_MEMORY_CUDA;
+    tensor.memory = memory;
     this->offset = offset;
   }
   OnDevice(const OnDevice &) = delete;
@@ -83,44 +125,45 @@ public:
 // Copies and waits
 //===----------------------------------------------------------------------===//
 
-TEST_F(CudaTest, ARunCopiesInputsAndResultsAndWaitsOnce) {
+TEST_P(GpuTest, ARunCopiesInputsAndResultsAndWaitsOnce) {
   LoadedModel loaded = load(addAndScale());
   EXPECT_EQ(runSum(loaded), "");
   driver.reset();
   EXPECT_EQ(runSum(loaded), "");
-  EXPECT_EQ(driver.count("cuMemcpyHtoDAsync"), 2);
-  EXPECT_EQ(driver.count("cuMemcpyDtoHAsync"), 1);
-  EXPECT_EQ(driver.count("cuStreamSynchronize"), 1);
+  EXPECT_EQ(driver.count("copyToDevice"), 2);
+  EXPECT_EQ(driver.count("copyToHost"), 1);
+  EXPECT_EQ(driver.count("synchronizeStream"), 1);
 }
 
-TEST_F(CudaTest, TensorsOfTheDeviceAreUsedInPlace) {
+TEST_P(GpuTest, TensorsOfTheDeviceAreUsedInPlace) {
   LoadedModel loaded = load(addAndScale());
   Tensor<float> x = ramp(9, 1), y = ramp(9, 5), none = ramp(9, 0);
-  OnDevice a(loaded, x), b(loaded, y), result(loaded, none);
+  OnDevice a(loaded, its.memory, x), b(loaded, its.memory, y),
+      result(loaded, its.memory, none);
   lathe_tensor_t inputs[] = {a.tensor, b.tensor};
   driver.reset();
   EXPECT_EQ(take(lathe_model_run_into(loaded.model.get(), nullptr, 2, inputs, 1,
                                       &result.tensor)),
             "");
-  EXPECT_EQ(driver.count("cuMemcpyHtoDAsync"), 0);
-  EXPECT_EQ(driver.count("cuMemcpyDtoHAsync"), 0);
-  EXPECT_EQ(driver.count("cuMemcpyDtoDAsync"), 0);
+  EXPECT_EQ(driver.count("copyToDevice"), 0);
+  EXPECT_EQ(driver.count("copyToHost"), 0);
+  EXPECT_EQ(driver.count("copyOnDevice"), 0);
   EXPECT_EQ(result.read(45), expected(x, y));
 }
 
-TEST_F(CudaTest, TensorsThatKernelsCannotTakeAreCopied) {
+TEST_P(GpuTest, TensorsThatKernelsCannotTakeAreCopied) {
   LoadedModel loaded = load(addAndScale());
   Tensor<float> x = ramp(9, 1), none = ramp(9, 0);
-  OnDevice a(loaded, x, 4), result(loaded, none, 12);
+  OnDevice a(loaded, its.memory, x, 4), result(loaded, its.memory, none, 12);
   lathe_tensor_t inputs[] = {a.tensor, x.view()};
   EXPECT_EQ(take(lathe_model_run_into(loaded.model.get(), nullptr, 2, inputs, 1,
                                       &result.tensor)),
             "");
-  EXPECT_EQ(driver.count("cuMemcpyDtoDAsync"), 2);
+  EXPECT_EQ(driver.count("copyOnDevice"), 2);
   EXPECT_EQ(result.read(45), expected(x, x));
 }
 
-TEST_F(CudaTest, ResultsCanStayOnTheDevice) {
+TEST_P(GpuTest, ResultsCanStayOnTheDevice) {
   LoadedModel loaded = load(addAndScale());
   Tensor<float> x = ramp(9, 1);
   lathe_tensor_t inputs[] = {x.view(), x.view()};
@@ -131,8 +174,8 @@ TEST_F(CudaTest, ResultsCanStayOnTheDevice) {
       take(lathe_model_run(loaded.model.get(), &options, 2, inputs, &raw)), "");
   ResultsPtr results(raw);
   const lathe_tensor_t &first = *lathe_results_tensor(raw, 0);
-  EXPECT_EQ(first.memory, LATHE_MEMORY_CUDA);
-  EXPECT_EQ(driver.count("cuMemcpyDtoHAsync"), 0);
+  EXPECT_EQ(first.memory, its.memory);
+  EXPECT_EQ(driver.count("copyToHost"), 0);
   // What one run left there, another takes.
   lathe_tensor_t again[] = {first, first};
   ResultsPtr second = runModel(loaded, {again[0], again[1]});
@@ -142,31 +185,33 @@ TEST_F(CudaTest, ResultsCanStayOnTheDevice) {
   EXPECT_EQ(elements<float>(*lathe_results_tensor(second.get(), 0)), twice);
 }
 
-TEST_F(CudaTest, MemoryOfAnotherDeviceIsRefused) {
+TEST_P(GpuTest, MemoryOfAnotherDeviceIsRefused) {
   LoadedModel loaded = load(addAndScale());
   Tensor<float> x = ramp(9, 1);
   lathe_tensor_t elsewhere = x.view();
-  elsewhere.memory = LATHE_MEMORY_CUDA;
+  elsewhere.memory = its.memory;
   elsewhere.device_index = 3;
   EXPECT_PRED2(contains, runMessage(loaded, {x.view(), elsewhere}),
-               "input 'other': it is in memory of kind 2 of device 3");
+               "input 'other': it is in memory of kind " +
+                   std::to_string(its.memory) + " of device 3");
   LoadedModel cpu(addAndScale());
   EXPECT_PRED2(contains, runMessage(cpu, {x.view(), elsewhere}),
-               "input 'other': it is in memory of kind 2");
+               "input 'other': it is in memory of kind " +
+                   std::to_string(its.memory));
 }
 
-TEST_F(CudaTest, WhatTheHostReadsOfItsOwnInputsIsNotFetched) {
+TEST_P(GpuTest, WhatTheHostReadsOfItsOwnInputsIsNotFetched) {
   LoadedModel loaded = load(sizesFromData());
   Tensor<int64_t> input = {{2}, {99, 30}};
   ResultsPtr results = runModel(loaded, {input.view()});
   // z for the host's nonzero and as a result; `where` was made on the host.
-  EXPECT_EQ(driver.count("cuMemcpyHtoDAsync"), 0);
-  EXPECT_EQ(driver.count("cuMemcpyDtoHAsync"), 1);
-  EXPECT_EQ(driver.count("cuStreamSynchronize"), 2);
+  EXPECT_EQ(driver.count("copyToDevice"), 0);
+  EXPECT_EQ(driver.count("copyToHost"), 1);
+  EXPECT_EQ(driver.count("synchronizeStream"), 2);
   EXPECT_EQ(lathe_results_tensor(results.get(), 1)->dims[1], 29);
 }
 
-TEST_F(CudaTest, SeveralSizesFromTheDeviceTakeOneWait) {
+TEST_P(GpuTest, SeveralSizesFromTheDeviceTakeOneWait) {
   // Four numbers that kernels compute, each the size of something.
   TestBundle b;
   int32_t one = b.constant(1);
@@ -191,10 +236,10 @@ TEST_F(CudaTest, SeveralSizesFromTheDeviceTakeOneWait) {
   driver.reset();
   ResultsPtr results = runModel(loaded, {});
   EXPECT_EQ(lathe_results_tensor(results.get(), 0)->dims[0], 46);
-  EXPECT_EQ(driver.count("cuStreamSynchronize"), 2);
+  EXPECT_EQ(driver.count("synchronizeStream"), 2);
 }
 
-TEST_F(CudaTest, WhatALoopReadsGoesThereOnce) {
+TEST_P(GpuTest, WhatALoopReadsGoesThereOnce) {
   LoadedModel loaded = load(branchAndLoop());
   auto countCopies = [&](int64_t steps) {
     driver.reset();
@@ -204,13 +249,13 @@ TEST_F(CudaTest, WhatALoopReadsGoesThereOnce) {
     lathe_tensor_t condition = flag.view();
     condition.dtype = LATHE_DTYPE_BOOL;
     EXPECT_EQ(runMessage(loaded, {x.view(), condition, count.view()}), "");
-    return driver.count("cuMemcpyHtoDAsync");
+    return driver.count("copyToDevice");
   };
   int few = countCopies(2);
   EXPECT_EQ(countCopies(6) - few, 4); // the numbers of the iterations
 }
 
-TEST_F(CudaTest, OutputsThatAreCopiedTakeNoMemoryThere) {
+TEST_P(GpuTest, OutputsThatAreCopiedTakeNoMemoryThere) {
   // An input that is an output, too.
   TestBundle b;
   int32_t n = b.symbol("n");
@@ -224,7 +269,7 @@ TEST_F(CudaTest, OutputsThatAreCopiedTakeNoMemoryThere) {
   EXPECT_LT(driver.live() - before, 2 * count * sizeof(float));
 }
 
-TEST_F(CudaTest, ConstantsGoThereOnceAndOnlyThoseInUse) {
+TEST_P(GpuTest, ConstantsGoThereOnceAndOnlyThoseInUse) {
   TestBundle b = addConstant();
   std::vector<float> large(100, 1.f);
   b.weight(DType::F32, {b.constant(100)}, large.data(), 400); // Nobody's.
@@ -232,15 +277,15 @@ TEST_F(CudaTest, ConstantsGoThereOnceAndOnlyThoseInUse) {
   auto info = LATHE_INIT(lathe_model_info_t);
   ASSERT_EQ(take(lathe_model_info(loaded.model.get(), &info)), "");
   EXPECT_EQ(info.constant_bytes, 256u);
-  EXPECT_EQ(info.memory, LATHE_MEMORY_CUDA);
+  EXPECT_EQ(info.memory, its.memory);
   EXPECT_STREQ(info.description, "Fake GPU 0");
   driver.reset();
   Tensor<float> x = {{4}, {1, 2, 3, 4}};
   EXPECT_EQ(runMessage(loaded, {x.view()}), "");
-  EXPECT_EQ(driver.count("cuMemcpyHtoDAsync"), 1);
+  EXPECT_EQ(driver.count("copyToDevice"), 1);
 }
 
-TEST_F(CudaTest, WeightsLargerThanTheStagingMemory) {
+TEST_P(GpuTest, WeightsLargerThanTheStagingMemory) {
   constexpr int64_t count = 5 << 20; // 20 MB through pieces of 8.
   TestBundle b;
   int32_t n = b.constant(count);
@@ -259,7 +304,7 @@ TEST_F(CudaTest, WeightsLargerThanTheStagingMemory) {
     ASSERT_EQ(out[i], 2 * values[size_t(i)]);
 }
 
-TEST_F(CudaTest, MemoryComesBack) {
+TEST_P(GpuTest, MemoryComesBack) {
   size_t before = driver.live();
   {
     LoadedModel loaded = load(addConstant());
@@ -274,49 +319,49 @@ TEST_F(CudaTest, MemoryComesBack) {
 // Recordings
 //===----------------------------------------------------------------------===//
 
-TEST_F(CudaTest, AShapeIsRecordedWhenItComesAgain) {
+TEST_P(GpuTest, AShapeIsRecordedWhenItComesAgain) {
   LoadedModel loaded = load(addAndScale());
   for (int i = 0; i < 5; ++i)
     EXPECT_EQ(runSum(loaded), "");
-  EXPECT_EQ(driver.count("cuGraphInstantiate"), 1);
-  EXPECT_EQ(driver.count("cuGraphLaunch"), 4);
+  EXPECT_EQ(driver.count("instantiateGraph"), 1);
+  EXPECT_EQ(driver.count("launchGraph"), 4);
   // Launched twice: the first time, and to be recorded.
-  EXPECT_EQ(driver.count("cuLaunchKernel"), 4);
+  EXPECT_EQ(driver.count("launch"), 4);
   Tensor<float> x = ramp(7, 3);
   ResultsPtr results = runModel(loaded, {x.view(), x.view()});
   EXPECT_EQ(elements<float>(*lathe_results_tensor(results.get(), 0)),
             expected(x, x));
 }
 
-TEST_F(CudaTest, TheShapesUsedLastStayRecorded) {
+TEST_P(GpuTest, TheShapesUsedLastStayRecorded) {
   LoadedModel loaded = load(addAndScale());
   EXPECT_EQ(runSum(loaded, 100), ""); // The memory does not move after this.
   for (int round = 0; round < 3; ++round)
     for (int64_t n = 1; n <= 8; ++n)
       EXPECT_EQ(runSum(loaded, n), "");
-  EXPECT_EQ(driver.count("cuGraphInstantiate"), 8);
+  EXPECT_EQ(driver.count("instantiateGraph"), 8);
   // One that comes once takes the place of one; the others are still there.
   EXPECT_EQ(runSum(loaded, 50), "");
   EXPECT_EQ(runSum(loaded, 60), "");
   driver.reset();
   for (int64_t n = 2; n <= 8; ++n)
     EXPECT_EQ(runSum(loaded, n), "");
-  EXPECT_EQ(driver.count("cuGraphLaunch"), 7);
-  EXPECT_EQ(driver.count("cuLaunchKernel"), 0);
+  EXPECT_EQ(driver.count("launchGraph"), 7);
+  EXPECT_EQ(driver.count("launch"), 0);
 }
 
-TEST_F(CudaTest, WhatCannotBeRecordedIsLaunched) {
+TEST_P(GpuTest, WhatCannotBeRecordedIsLaunched) {
   for (int result : {2, 801}) {
     driver.reset();
     LoadedModel loaded = load(addAndScale());
     EXPECT_EQ(runSum(loaded), "");
-    driver.fail("cuGraphInstantiate", 1, result);
+    driver.fail("instantiateGraph", 1, result);
     for (int run = 0; run < 3; ++run)
       EXPECT_EQ(runSum(loaded), "");
     // A driver that does not know how is not asked again.
-    EXPECT_EQ(driver.count("cuGraphInstantiate"), result == 2 ? 2 : 1);
-    EXPECT_EQ(driver.count("cuGraphLaunch"), result == 2 ? 2 : 0);
-    EXPECT_EQ(driver.count("cuLaunchKernel"), result == 2 ? 8 : 10);
+    EXPECT_EQ(driver.count("instantiateGraph"), result == 2 ? 2 : 1);
+    EXPECT_EQ(driver.count("launchGraph"), result == 2 ? 2 : 0);
+    EXPECT_EQ(driver.count("launch"), result == 2 ? 8 : 10);
   }
 }
 
@@ -324,7 +369,7 @@ TEST_F(CudaTest, WhatCannotBeRecordedIsLaunched) {
 // Profiles
 //===----------------------------------------------------------------------===//
 
-TEST_F(CudaTest, AProfileHasTimesOfTheDevice) {
+TEST_P(GpuTest, AProfileHasTimesOfTheDevice) {
   LoadedModel loaded = load(addAndScale());
   lathe_profile_t *raw = nullptr;
   ASSERT_EQ(take(lathe_profile_create(nullptr, &raw)), "");
@@ -347,17 +392,17 @@ TEST_F(CudaTest, AProfileHasTimesOfTheDevice) {
     EXPECT_LT(first.ns, uint64_t(1e9));
     EXPECT_LE(first.start_ns + first.ns, second.start_ns + 1000);
   }
-  EXPECT_EQ(driver.count("cuGraphLaunch"), 0);
+  EXPECT_EQ(driver.count("launchGraph"), 0);
 }
 
 //===----------------------------------------------------------------------===//
 // Failures
 //===----------------------------------------------------------------------===//
 
-TEST_F(CudaTest, AFaultOfAKernelIsSaidAndStays) {
+TEST_P(GpuTest, AFaultOfAKernelIsSaidAndStays) {
   LoadedModel loaded = load(addAndScale());
   EXPECT_EQ(runSum(loaded), "");
-  driver.fail("cuLaunchKernel", 1, 700);
+  driver.fail("launch", 1, 700);
   Tensor<float> x = ramp(7, 1);
   lathe_tensor_t inputs[] = {x.view(), x.view()};
   for (int i = 0; i < 2; ++i) {
@@ -366,17 +411,17 @@ TEST_F(CudaTest, AFaultOfAKernelIsSaidAndStays) {
         lathe_model_run(loaded.model.get(), nullptr, 2, inputs, &results);
     EXPECT_EQ(lathe_status_code(status), LATHE_DEVICE_LOST);
     EXPECT_PRED2(contains, take(status),
-                 "an illegal memory access was encountered "
-                 "(CUDA_ERROR_ILLEGAL_ADDRESS)");
+                 "an illegal memory access was encountered (" + its.fault +
+                     ")");
   }
 }
 
-TEST_F(CudaTest, OutOfMemory) {
+TEST_P(GpuTest, OutOfMemory) {
   LoadedModel loaded = load(addAndScale());
   driver.limit(driver.live() + 4000);
   EXPECT_PRED2(contains, runSum(loaded, 1000),
-               "bytes on the device: cuMemAllocAsync: out of "
-               "memory (CUDA_ERROR_OUT_OF_MEMORY)");
+               std::string("bytes on the device: ") + its.allocate +
+                   ": out of memory (" + its.noMemory + ")");
   EXPECT_EQ(runSum(loaded, 10), "");
   // The weights, too.
   driver.limit(driver.live() + 100);
@@ -387,15 +432,17 @@ TEST_F(CudaTest, OutOfMemory) {
   EXPECT_PRED2(contains, take(status), "weights: 256 bytes on the device");
 }
 
-TEST_F(CudaTest, EachCallOfTheDriverMayFail) {
+TEST_P(GpuTest, EachCallOfTheDriverMayFail) {
   size_t before = driver.live();
   for (const char *function :
-       {"cuDeviceGetCount", "cuDevicePrimaryCtxRetain", "cuModuleLoadDataEx",
-        "cuModuleGetFunction", "cuStreamCreate", "cuEventCreate",
-        "cuMemAllocAsync", "cuMemAllocHost", "cuMemcpyHtoDAsync",
-        "cuMemcpyDtoHAsync", "cuLaunchKernel", "cuStreamSynchronize",
-        "cuStreamBeginCapture", "cuStreamEndCapture", "cuGraphInstantiate",
-        "cuGraphLaunch"}) {
+       {"getDeviceCount", "retainPrimaryContext", "getProperties", "loadModule",
+        "getFunction", "createStream", "createEvent", "allocateAsync",
+        "allocateHost", "copyToDevice", "copyToHost", "launch",
+        "synchronizeStream", "beginCapture", "endCapture", "instantiateGraph",
+        "launchGraph"}) {
+    if (strcmp(function,
+               its.isHip ? "retainPrimaryContext" : "getProperties") == 0)
+      continue; // The other vendor's.
     bool happened = false;
     for (int after = 1; after < 6; ++after) {
       driver.reset();
@@ -414,7 +461,7 @@ TEST_F(CudaTest, EachCallOfTheDriverMayFail) {
       }
       happened |= !message.empty();
       if (!message.empty())
-        EXPECT_PRED2(contains, message, "OUT_OF_MEMORY") << function;
+        EXPECT_PRED2(contains, message, its.noMemory) << function;
     }
     // A single launch is not recorded.
     bool isRecorded =
@@ -425,7 +472,7 @@ TEST_F(CudaTest, EachCallOfTheDriverMayFail) {
   EXPECT_EQ(driver.live(), before);
 }
 
-TEST_F(CudaTest, GridsBeyondTheDevice) {
+TEST_P(GpuTest, GridsBeyondTheDevice) {
   TestBundle b;
   int32_t one = b.constant(1);
   uint32_t iota = b.kernel("iota", 1, 1);
@@ -444,21 +491,23 @@ TEST_F(CudaTest, GridsBeyondTheDevice) {
               "device takes 65535 at most");
 }
 
-TEST_F(CudaTest, CodeIsReadWithCare) {
-  auto refuse = [](Bytes code) {
+TEST_P(GpuTest, CodeIsReadWithCare) {
+  auto refuse = [&](Bytes code) {
     TestBundle b = port(addAndScale());
     b.code = std::move(code);
     return take(createModel(OpenedBundle(b)));
   };
   Bytes cubin = fakeKernels();
   EXPECT_PRED2(contains, refuse(Bytes(cubin.begin(), cubin.begin() + 40)),
-               "the cubin is cut off");
+               std::string("the ") + its.object + " is cut off");
   EXPECT_PRED2(contains, refuse(Bytes(cubin.begin(), cubin.end() - 64)),
-               "the cubin's headers are damaged");
+               std::string("the ") + its.object + "'s headers are damaged");
   std::string ptx = ".version 7.0\n.target sm_80\n";
   EXPECT_PRED2(contains, refuse(Bytes(ptx.begin(), ptx.end())),
-               "a PTX JIT compilation failed (CUDA_ERROR_INVALID_PTX):"
-               " ptxas application ptx input, line 1; fatal");
+               its.isHip
+                   ? "the code is no code object"
+                   : "a PTX JIT compilation failed (CUDA_ERROR_INVALID_PTX):"
+                     " ptxas application ptx input, line 1; fatal");
   TestBundle b = port(addAndScale());
   b.variant().kernels[0]->threads = 0;
   EXPECT_PRED2(contains, take(createModel(OpenedBundle(b))),
@@ -469,8 +518,8 @@ TEST_F(CudaTest, CodeIsReadWithCare) {
                "kernel 'add': 524288 bytes of shared memory");
 }
 
-TEST_F(CudaTest, Features) {
-  auto missing = [](const char *feature) {
+TEST_P(GpuTest, Features) {
+  auto missing = [&](const char *feature) {
     TestBundle b = port(addAndScale());
     b.variant().features = {feature};
     OpenedBundle opened(b);
@@ -478,16 +527,22 @@ TEST_F(CudaTest, Features) {
     EXPECT_EQ(take(lathe_bundle_variant(opened.bundle.get(), 0, &info)), "");
     return std::string(info.missing);
   };
-  // The device is of capability 9.0.
-  for (const char *feature : {"sm_50", "sm_80", "sm_90", "sm_90a"})
+  // A capability serves those before it; an architecture is what it is, with
+  // any of the features that its full name may end in.
+  using Names = std::vector<const char *>;
+  for (const char *feature :
+       its.isHip ? Names{"gfx942"} : Names{"sm_50", "sm_80", "sm_90", "sm_90a"})
     EXPECT_EQ(missing(feature), "");
-  for (const char *feature : {"sm_80a", "sm_100", "sm_", "sm_80b", "gfx942"})
+  for (const char *feature :
+       its.isHip ? Names{"gfx90a", "gfx94", "gfx9420", "gfx942:xnack-", "sm_80"}
+                 : Names{"sm_80a", "sm_100", "sm_", "sm_80b", "gfx942"})
     EXPECT_EQ(missing(feature), feature);
 }
 
-TEST_F(CudaTest, TheFirstDeviceThatAVariantFits) {
+TEST_P(GpuTest, TheFirstDeviceThatAVariantFits) {
   setenv("LATHE_FAKE_DEVICES", "3", 1);
   setenv("LATHE_FAKE_CAPABILITY", "7.5,9.0,8.0", 1);
+  setenv("LATHE_FAKE_ARCHITECTURE", "gfx1100,gfx942:sramecc-,gfx942", 1);
   OpenedBundle opened(port(addAndScale()));
   auto describe = [&](const char *name) -> std::string {
     auto options = LATHE_INIT(lathe_model_options_t);
@@ -501,56 +556,106 @@ TEST_F(CudaTest, TheFirstDeviceThatAVariantFits) {
                                                              : message;
   };
   EXPECT_EQ(describe(nullptr), "Fake GPU 1");
-  EXPECT_EQ(describe("cuda"), "Fake GPU 1");
-  EXPECT_EQ(describe("cuda:2"), "Fake GPU 2");
-  EXPECT_PRED2(contains, describe("cuda:0"),
-               "no variant fits this machine; there are: cuda 'sm_80' (lacking "
-               "here: sm_80)");
+  EXPECT_EQ(describe(its.device), "Fake GPU 1");
+  EXPECT_EQ(describe(number("2").c_str()), "Fake GPU 2");
+  EXPECT_PRED2(contains, describe(number("0").c_str()),
+               std::string("no variant fits this machine; there are: ") +
+                   its.target + " '" + its.level +
+                   "' (lacking here: " + its.level + ")");
   unsetenv("LATHE_FAKE_DEVICES");
   unsetenv("LATHE_FAKE_CAPABILITY");
+  unsetenv("LATHE_FAKE_ARCHITECTURE");
 }
 
-TEST_F(CudaTest, DevicesByName) {
+TEST_P(GpuTest, DevicesByName) {
   OpenedBundle opened(port(addAndScale()));
-  auto create = [&](const char *name) {
+  auto create = [&](const std::string &name) {
     auto options = LATHE_INIT(lathe_model_options_t);
-    options.device = name;
+    options.device = name.c_str();
     return take(createModel(opened, &options));
   };
-  EXPECT_EQ(create("cuda"), "");
-  EXPECT_EQ(create("cuda:0"), "");
-  EXPECT_PRED2(contains, create("cuda:1"),
-               "no device cuda:1; this machine has 1");
-  for (const char *number : {"x", "+0", " 0", "00", "01", "-1", "1024", ""})
-    EXPECT_PRED2(contains, create((std::string("cuda:") + number).c_str()),
-                 std::string("its number is '") + number + "'");
-  EXPECT_PRED2(contains, create("cud"), "there are: 'cuda', 'cpu'");
+  EXPECT_EQ(create(its.device), "");
+  EXPECT_EQ(create(number("0")), "");
+  EXPECT_PRED2(contains, create(number("1")),
+               "no device " + number("1") + "; this machine has 1");
+  for (const char *digits : {"x", "+0", " 0", "00", "01", "-1", "1024", ""})
+    EXPECT_PRED2(contains, create(number(digits)),
+                 std::string("its number is '") + digits + "'");
+  EXPECT_PRED2(contains, create("cud"), "there are: 'cuda', 'hip', 'cpu'");
   EXPECT_PRED2(contains, create("cpu"),
-               "no variant is for device 'cpu'; there are: cuda "
-               "'sm_80' (fits)");
+               std::string("no variant is for device 'cpu'; there are: ") +
+                   its.target + " '" + its.level + "' (fits)");
+  if (its.isHip)
+    return;
   auto options = LATHE_INIT(lathe_model_options_t);
   options.adopt_context = 1;
   EXPECT_PRED2(contains, take(createModel(opened, &options)),
                "no context is current");
 }
 
-TEST_F(CudaTest, AHostProgramsContextAndStream) {
+TEST_P(GpuTest, TheCurrentDeviceIsTheHostProgramsAgain) {
+  if (!its.isHip)
+    GTEST_SKIP() << "contexts are current there";
+  setenv("LATHE_FAKE_DEVICES", "2", 1);
+  auto options = LATHE_INIT(lathe_model_options_t);
+  std::string second = number("1");
+  options.device = second.c_str();
+  OpenedBundle opened(port(addAndScale()));
+  auto create = [&](ModelPtr &model) {
+    lathe_model_t *raw = nullptr;
+    std::string message =
+        take(lathe_model_create(opened.bundle.get(), &options, &raw));
+    model.reset(raw);
+    return message;
+  };
+  {
+    // What is queued for a device that is not current fails.
+    ModelPtr model;
+    ASSERT_EQ(create(model), "");
+    Tensor<float> x = ramp(9, 1);
+    lathe_tensor_t inputs[] = {x.view(), x.view()};
+    for (int run = 0; run < 3; ++run) {
+      lathe_results_t *results = nullptr;
+      ASSERT_EQ(
+          take(lathe_model_run(model.get(), nullptr, 2, inputs, &results)), "");
+      EXPECT_EQ(elements<float>(*lathe_results_tensor(results, 0)),
+                expected(x, x));
+      lathe_results_destroy(results);
+    }
+    EXPECT_GT(driver.count("setDevice"), 0);
+  }
+  ModelPtr model;
+  options.adopt_context = 1;
+  EXPECT_PRED2(contains, create(model),
+               "the current context is of device 0, and the model is for "
+               "device 1");
+  auto setDevice = driver.function<int (*)(int)>("setDevice");
+  setDevice(1);
+  EXPECT_EQ(create(model), "");
+  model.reset();
+  setDevice(0);
+  unsetenv("LATHE_FAKE_DEVICES");
+}
+
+TEST_P(GpuTest, AHostProgramsContextAndStream) {
+  if (its.isHip)
+    GTEST_SKIP() << "there are no contexts";
   // What the host program does by itself: its calls go to the driver, too.
-  auto push = driver.function<int (*)(void *)>("cuCtxPushCurrent_v2");
-  auto pop = driver.function<int (*)(void **)>("cuCtxPopCurrent_v2");
-  auto current = driver.function<int (*)(void **)>("cuCtxGetCurrent");
-  int its = 0;
+  auto push = driver.function<int (*)(void *)>("pushContext");
+  auto pop = driver.function<int (*)(void **)>("popContext");
+  auto current = driver.function<int (*)(void **)>("getCurrentContext");
+  int mine = 0;
   void *found = nullptr;
-  push(&its);
+  push(&mine);
   auto options = LATHE_INIT(lathe_model_options_t);
   options.adopt_context = 1;
   OpenedBundle opened(port(addAndScale()));
   lathe_model_t *raw = nullptr;
   ASSERT_EQ(take(lathe_model_create(opened.bundle.get(), &options, &raw)), "");
   ModelPtr model(raw);
-  EXPECT_EQ(driver.count("cuDevicePrimaryCtxRetain"), 0);
+  EXPECT_EQ(driver.count("retainPrimaryContext"), 0);
   current(&found);
-  EXPECT_EQ(found, &its);
+  EXPECT_EQ(found, &mine);
   pop(&found);
 
   // A run from a thread without it: it is current only meanwhile. The inputs
@@ -558,11 +663,11 @@ TEST_F(CudaTest, AHostProgramsContextAndStream) {
   Tensor<float> x = ramp(9, 1);
   lathe_buffer_t *buffer = nullptr;
   ASSERT_EQ(take(lathe_buffer_create(raw, 45 * sizeof(float), &buffer)), "");
-  auto create = driver.function<int (*)(void **, unsigned)>("cuStreamCreate");
+  auto create = driver.function<int (*)(void **, unsigned)>("createStream");
   auto copy = driver.function<int (*)(uint64_t, const void *, size_t, void *)>(
-      "cuMemcpyHtoDAsync_v2");
+      "copyToDevice");
   void *stream = nullptr;
-  push(&its);
+  push(&mine);
   EXPECT_EQ(create(&stream, 0), 0);
   pop(&found);
   EXPECT_EQ(copy(reinterpret_cast<uintptr_t>(lathe_buffer_data(buffer)),
@@ -570,7 +675,7 @@ TEST_F(CudaTest, AHostProgramsContextAndStream) {
             0);
   lathe_tensor_t inputs[] = {x.view(), x.view()};
   inputs[1].data = lathe_buffer_data(buffer);
-  inputs[1].memory = LATHE_MEMORY_CUDA;
+  inputs[1].memory = its.memory;
   auto run = LATHE_INIT(lathe_run_options_t);
   run.stream = stream;
   uint64_t ns = 0;
@@ -581,15 +686,16 @@ TEST_F(CudaTest, AHostProgramsContextAndStream) {
   EXPECT_GT(ns, 0u);
   lathe_results_destroy(results);
   lathe_buffer_destroy(buffer);
-  driver.function<int (*)(void *)>("cuStreamDestroy_v2")(stream);
+  driver.function<int (*)(void *)>("destroyStream")(stream);
   current(&found);
   EXPECT_EQ(found, nullptr);
 }
 
-TEST_F(CudaTest, RunsAreQueuedBetweenAHostProgramsWork) {
+TEST_P(GpuTest, RunsAreQueuedBetweenAHostProgramsWork) {
   LoadedModel loaded = load(addAndScale());
   Tensor<float> x = ramp(9, 1), y = ramp(9, 5), none = ramp(9, 0);
-  OnDevice a(loaded, x), b(loaded, y), result(loaded, none);
+  OnDevice a(loaded, its.memory, x), b(loaded, its.memory, y),
+      result(loaded, its.memory, none);
   lathe_tensor_t inputs[] = {a.tensor, b.tensor};
   auto options = LATHE_INIT(lathe_run_options_t);
   options.enqueue = 1;
@@ -604,8 +710,8 @@ TEST_F(CudaTest, RunsAreQueuedBetweenAHostProgramsWork) {
   driver.reset();
   for (int i = 0; i < 3; ++i)
     EXPECT_EQ(run(), "");
-  EXPECT_EQ(driver.count("cuStreamSynchronize"), 0);
-  EXPECT_EQ(driver.count("cuGraphLaunch"), 3);
+  EXPECT_EQ(driver.count("synchronizeStream"), 0);
+  EXPECT_EQ(driver.count("launchGraph"), 3);
   EXPECT_EQ(result.read(45), expected(x, y));
 
   // What somebody would have to wait for is refused.
@@ -622,22 +728,24 @@ TEST_F(CudaTest, RunsAreQueuedBetweenAHostProgramsWork) {
                "enqueue: the device 'cpu' runs calls as they come");
 }
 
-TEST_F(CudaTest, RunsAreAPartOfAHostProgramsGraph) {
+TEST_P(GpuTest, RunsAreAPartOfAHostProgramsGraph) {
   LoadedModel loaded = load(addAndScale());
   Tensor<float> x = ramp(9, 1), none = ramp(9, 0);
-  OnDevice a(loaded, x), result(loaded, none);
+  OnDevice a(loaded, its.memory, x), result(loaded, its.memory, none);
   lathe_tensor_t inputs[] = {a.tensor, a.tensor};
   void *stream = nullptr, *graph = nullptr;
-  auto push = driver.function<int (*)(void *)>("cuCtxPushCurrent_v2");
-  auto pop = driver.function<int (*)(void **)>("cuCtxPopCurrent_v2");
-  auto create = driver.function<int (*)(void **, unsigned)>("cuStreamCreate");
-  auto begin = driver.function<int (*)(void *, int)>("cuStreamBeginCapture_v2");
-  auto end = driver.function<int (*)(void *, void **)>("cuStreamEndCapture");
-  int its = 0;
-  void *popped;
-  push(&its);
-  EXPECT_EQ(create(&stream, 0), 0);
-  pop(&popped);
+  auto create = driver.function<int (*)(void **, unsigned)>("createStream");
+  auto begin = driver.function<int (*)(void *, int)>("beginCapture");
+  auto end = driver.function<int (*)(void *, void **)>("endCapture");
+  if (its.isHip) {
+    EXPECT_EQ(create(&stream, 0), 0);
+  } else {
+    int context = 0;
+    void *popped;
+    driver.function<int (*)(void *)>("pushContext")(&context);
+    EXPECT_EQ(create(&stream, 0), 0);
+    driver.function<int (*)(void **)>("popContext")(&popped);
+  }
   auto options = LATHE_INIT(lathe_run_options_t);
   options.stream = stream;
   auto run = [&] {
@@ -652,35 +760,35 @@ TEST_F(CudaTest, RunsAreAPartOfAHostProgramsGraph) {
   options.enqueue = 1;
   EXPECT_EQ(run(), "");
   // Launches one by one: a graph in a graph cannot be captured.
-  EXPECT_EQ(driver.count("cuGraphLaunch"), 0);
-  EXPECT_EQ(driver.count("cuLaunchKernel"), 2);
+  EXPECT_EQ(driver.count("launchGraph"), 0);
+  EXPECT_EQ(driver.count("launch"), 2);
   // The next part of the same graph may use the same memory.
   EXPECT_EQ(run(), "");
   EXPECT_EQ(end(stream, &graph), 0);
-  driver.function<int (*)(void *)>("cuGraphDestroy")(graph);
+  driver.function<int (*)(void *)>("destroyGraph")(graph);
 
   // The graph has that context: the next run makes memory of its own, and no
   // run makes any in a capture.
   driver.reset();
   EXPECT_EQ(begin(stream, 2), 0);
   EXPECT_PRED2(contains, run(), "before each capture, run once");
-  EXPECT_EQ(driver.count("cuMemAllocAsync"), 0);
-  EXPECT_EQ(driver.count("cuStreamWaitEvent"), 0);
+  EXPECT_EQ(driver.count("allocateAsync"), 0);
+  EXPECT_EQ(driver.count("waitForEvent"), 0);
   EXPECT_EQ(end(stream, &graph), 0);
-  driver.function<int (*)(void *)>("cuGraphDestroy")(graph);
+  driver.function<int (*)(void *)>("destroyGraph")(graph);
   EXPECT_EQ(run(), "");
-  EXPECT_GT(driver.count("cuMemAllocAsync"), 0);
+  EXPECT_GT(driver.count("allocateAsync"), 0);
 
   // An error leaves a capture that can end, and nobody waits.
   driver.reset();
-  driver.fail("cuLaunchKernel", 2, 2);
+  driver.fail("launch", 2, 2);
   EXPECT_EQ(begin(stream, 2), 0);
-  EXPECT_PRED2(contains, run(), "cuLaunchKernel");
-  EXPECT_EQ(driver.count("cuStreamSynchronize"), 0);
-  EXPECT_EQ(driver.count("cuStreamWaitEvent"), 2);
+  EXPECT_PRED2(contains, run(), its.launch);
+  EXPECT_EQ(driver.count("synchronizeStream"), 0);
+  EXPECT_EQ(driver.count("waitForEvent"), 2);
   EXPECT_EQ(runSum(loaded), "");
   EXPECT_EQ(end(stream, &graph), 0);
-  driver.function<int (*)(void *)>("cuGraphDestroy")(graph);
+  driver.function<int (*)(void *)>("destroyGraph")(graph);
   EXPECT_EQ(run(), "");
 
   // Nobody may wait meanwhile.
@@ -690,7 +798,7 @@ TEST_F(CudaTest, RunsAreAPartOfAHostProgramsGraph) {
   lathe_buffer_t *buffer = nullptr;
   ASSERT_EQ(take(lathe_buffer_create(waiting.model.get(), 16, &buffer)), "");
   view.data = lathe_buffer_data(buffer);
-  view.memory = LATHE_MEMORY_CUDA;
+  view.memory = its.memory;
   options.device_results = 1;
   EXPECT_EQ(begin(stream, 2), 0);
   lathe_results_t *results = nullptr;
@@ -699,7 +807,7 @@ TEST_F(CudaTest, RunsAreAPartOfAHostProgramsGraph) {
       take(lathe_model_run(waiting.model.get(), &options, 1, &view, &results)),
       "the model has steps that run on the host");
   EXPECT_EQ(end(stream, &graph), 0);
-  driver.function<int (*)(void *)>("cuGraphDestroy")(graph);
+  driver.function<int (*)(void *)>("destroyGraph")(graph);
   // Nor in what is called.
   TestBundle b;
   uint32_t in = b.input("sizes", DType::I64, {b.constant(2)});
@@ -720,24 +828,28 @@ TEST_F(CudaTest, RunsAreAPartOfAHostProgramsGraph) {
       take(lathe_model_run(calling.model.get(), &options, 1, &view, &results)),
       "the model has steps that run on the host");
   EXPECT_EQ(end(stream, &graph), 0);
-  driver.function<int (*)(void *)>("cuGraphDestroy")(graph);
+  driver.function<int (*)(void *)>("destroyGraph")(graph);
   lathe_buffer_destroy(buffer);
-  driver.function<int (*)(void *)>("cuStreamDestroy_v2")(stream);
+  driver.function<int (*)(void *)>("destroyStream")(stream);
 }
 
-TEST_F(CudaTest, TheListOfDevices) {
-  ASSERT_EQ(lathe_device_count(), 2u);
+TEST_P(GpuTest, TheListOfDevices) {
+  ASSERT_EQ(lathe_device_count(), 3u);
   auto info = LATHE_INIT(lathe_device_info_t);
-  ASSERT_EQ(take(lathe_device_info(0, &info)), "");
-  EXPECT_STREQ(info.name, "cuda:0");
-  EXPECT_PRED2(contains, info.description, "Fake GPU 0, sm_90, 132");
+  ASSERT_EQ(take(lathe_device_info(its.isHip ? 1 : 0, &info)), "");
+  EXPECT_EQ(info.name, number("0"));
+  EXPECT_PRED2(contains, info.description,
+               its.isHip ? "Fake GPU 0, gfx942, 132 multiprocessors; its "
+                           "driver is for HIP 6.3"
+                         : "Fake GPU 0, sm_90, 132");
   EXPECT_EQ(info.usable, 1);
-  EXPECT_EQ(info.memory, LATHE_MEMORY_CUDA);
-  EXPECT_EQ(info.memory_bandwidth, 3352320000000u);
-  EXPECT_EQ(info.matrix_flops, 1070530560000000u);
-  ASSERT_EQ(take(lathe_device_info(1, &info)), "");
+  EXPECT_EQ(info.memory, its.memory);
+  EXPECT_EQ(info.memory_bandwidth, its.isHip ? 6704640000000u : 3352320000000u);
+  EXPECT_EQ(info.matrix_flops,
+            its.isHip ? 535265280000000u : 1070530560000000u);
+  ASSERT_EQ(take(lathe_device_info(2, &info)), "");
   EXPECT_STREQ(info.name, "cpu");
-  EXPECT_PRED2(contains, take(lathe_device_info(2, &info)), "device 2 of 2");
+  EXPECT_PRED2(contains, take(lathe_device_info(3, &info)), "device 3 of 3");
 }
 
 } // namespace

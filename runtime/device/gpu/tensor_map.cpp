@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "runtime/device/cuda/tensor_map.h"
+#include "runtime/device/gpu/tensor_map.h"
 
 #include "runtime/bundle/format.h"
 #include "runtime/bundle/verify.h"
 
 #include <cinttypes>
 
-namespace lathe::rt::cuda {
+namespace lathe::rt::gpu {
 
 using namespace bundle;
 
@@ -128,12 +128,10 @@ Status encodeMap(const LoadedDriver &driver, const TensorMap &map,
     box[d] = map.box()->Get(d);
     steps[d] = 1;
   }
-  return driver.check(
-      driver.encodeMap(&encoded, dataTypeOf(map.dtype()), sizeOf(map.sizes()),
-                       address, known.sizes, known.strides + 1, box, steps,
-                       noInterleave, swizzleOf(map.swizzle()),
-                       promoteTo256Bytes, zerosOutside),
-      "cuTensorMapEncodeTiled");
+  return driver.call(&Driver::encodeMap, &encoded, dataTypeOf(map.dtype()),
+                     sizeOf(map.sizes()), address, known.sizes,
+                     known.strides + 1, box, steps, noInterleave,
+                     swizzleOf(map.swizzle()), promoteTo256Bytes, zerosOutside);
 }
 
-} // namespace lathe::rt::cuda
+} // namespace lathe::rt::gpu

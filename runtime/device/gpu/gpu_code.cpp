@@ -2,7 +2,7 @@
 //
 // Modules, kernels and launches.
 
-#include "runtime/device/cuda/tensor_map.h"
+#include "runtime/device/gpu/tensor_map.h"
 
 #include "runtime/bundle/format.h"
 #include "runtime/bundle/verify.h"
@@ -11,14 +11,14 @@
 #include <cstring>
 #include <elf.h>
 
-namespace lathe::rt::cuda {
+namespace lathe::rt::gpu {
 
 namespace {
-class CudaExecutable final : public Executable {
+class GpuExecutable final : public Executable {
 public:
-  CudaExecutable(const Allocator &allocator, const Gpu &gpu)
+  GpuExecutable(const Allocator &allocator, const Gpu &gpu)
       : allocator(allocator), gpu(gpu) {}
-  ~CudaExecutable() {
+  ~GpuExecutable() {
     Current current(gpu);
     if (module)
       gpu.driver.unloadModule(module);
@@ -39,7 +39,9 @@ private:
   };
 
   Status loadImage(const void *image);
+  Status askForShared(const Kernel &kernel, uint32_t bytes, int allowed) const;
   Status checkNeeds(const bundle::Kernel &table, Kernel &kernel);
+  int64_t getMost(const Kernel &kernel, int dim) const;
   Status countResident(Kernel &kernel) const;
   Status start(const Kernel &kernel, const unsigned *grid, Stream stream,
                void **parameters) const;
@@ -57,11 +59,11 @@ private:
 // Loading
 //===----------------------------------------------------------------------===//
 
-/// The driver is told no size, so the tables of a cubin must lie in the code.
-static Status checkCubin(Span<const uint8_t> code) {
+/// The driver is told no size, so the tables of an ELF file must lie in it.
+static Status checkElf(Span<const uint8_t> code, const char *what) {
   Elf64_Ehdr header;
   if (code.size() < sizeof(header))
-    return error(LATHE_CORRUPT, "the cubin is cut off");
+    return error(LATHE_CORRUPT, "the %s is cut off", what);
   memcpy(&header, code.data(), sizeof(header));
   auto isInside = [&](uint64_t offset, uint64_t size) {
     return offset <= code.size() && size <= code.size() - offset;
@@ -72,27 +74,27 @@ static Status checkCubin(Span<const uint8_t> code) {
       !isInside(header.e_shoff,
                 uint64_t(header.e_shnum) * sizeof(Elf64_Shdr)) ||
       !isInside(header.e_phoff, uint64_t(header.e_phnum) * header.e_phentsize))
-    return error(LATHE_CORRUPT, "the cubin's headers are damaged");
+    return error(LATHE_CORRUPT, "the %s's headers are damaged", what);
   for (uint32_t i = 0; i < header.e_shnum; ++i) {
     Elf64_Shdr section;
     memcpy(&section, code.data() + header.e_shoff + i * sizeof(section),
            sizeof(section));
     if (section.sh_type != SHT_NOBITS &&
         !isInside(section.sh_offset, section.sh_size))
-      return error(LATHE_CORRUPT, "section %u of the cubin is outside of it",
-                   i);
+      return error(LATHE_CORRUPT, "section %u of the %s is outside of it", i,
+                   what);
   }
   return ok();
 }
 
-Status CudaExecutable::loadImage(const void *image) {
+Status GpuExecutable::loadImage(const void *image) {
   char log[2048];
   log[0] = 0;
   int options[] = {jitErrorLog, jitErrorLogSize};
   void *values[] = {log, reinterpret_cast<void *>(sizeof(log) - 1)};
-  Status status = gpu.driver.check(
-      gpu.driver.loadModule(&module, image, 2, options, values),
-      "cuModuleLoadDataEx");
+  unsigned numOptions = gpu.driver.getVendor().takesText ? 2 : 0;
+  Status status = gpu.driver.call(&Driver::loadModule, &module, image,
+                                  numOptions, options, values);
   if (!status.failed())
     return ok();
   log[sizeof(log) - 1] = 0;
@@ -103,70 +105,74 @@ Status CudaExecutable::loadImage(const void *image) {
                "%s%s%s", status.message(), log[0] ? ": " : "", log);
 }
 
-Status CudaExecutable::load(Span<const uint8_t> code, size_t numKernels) {
+Status GpuExecutable::load(Span<const uint8_t> code, size_t numKernels) {
   LATHE_TRY(kernels.allocate(allocator, numKernels));
+  const Vendor &vendor = gpu.driver.getVendor();
   Current current(gpu);
   LATHE_TRY(current.status());
   if (code.size() >= SELFMAG && memcmp(code.data(), ELFMAG, SELFMAG) == 0) {
-    LATHE_TRY(checkCubin(code));
+    LATHE_TRY(checkElf(code, vendor.object));
     return loadImage(code.data());
   }
-  // PTX is text, which the driver wants to end in 0.
-  if (memchr(code.data(), 0, code.size()) || code.size() == 0)
-    return error(LATHE_CORRUPT, "the code is neither a cubin nor PTX");
+  // Text is to end in 0.
+  if (!vendor.takesText || code.size() == 0 ||
+      memchr(code.data(), 0, code.size()))
+    return error(LATHE_CORRUPT, "the code is no %s%s", vendor.object,
+                 vendor.takesText ? ", nor text" : "");
   Array<char> text;
   LATHE_TRY(text.allocate(allocator, code.size() + 1));
   memcpy(text.data(), code.data(), code.size());
   return loadImage(text.data());
 }
 
+Status GpuExecutable::askForShared(const Kernel &kernel, uint32_t bytes,
+                                   int allowed) const {
+  if (!gpu.driver.setFunctionAttribute)
+    return error(LATHE_INCOMPATIBLE, "the device has %d", allowed);
+  return gpu.driver.call(&Driver::setFunctionAttribute, kernel.function,
+                         functionDynamicShared, static_cast<int>(bytes));
+}
+
 /// Asks for the shared memory that launches will ask for, and sees whether the
 /// threads fit the registers.
-Status CudaExecutable::checkNeeds(const bundle::Kernel &table, Kernel &kernel) {
+Status GpuExecutable::checkNeeds(const bundle::Kernel &table, Kernel &kernel) {
   // Two kernels may name the same function.
   int allowed = 0;
-  LATHE_TRY(
-      gpu.driver.check(gpu.driver.getFunctionAttribute(
-                           &allowed, functionDynamicShared, kernel.function),
-                       "cuFuncGetAttribute"));
+  LATHE_TRY(gpu.driver.call(&Driver::getFunctionAttribute, &allowed,
+                            functionDynamicShared, kernel.function));
   if (table.shared() > static_cast<uint32_t>(allowed))
-    LATHE_TRY(
-        annotate(gpu.driver.check(gpu.driver.setFunctionAttribute(
-                                      kernel.function, functionDynamicShared,
-                                      static_cast<int>(table.shared())),
-                                  "cuFuncSetAttribute"),
-                 "%u bytes of shared memory", table.shared()));
+    LATHE_TRY(annotate(askForShared(kernel, table.shared(), allowed),
+                       "%u bytes of shared memory", table.shared()));
   int most = 0;
-  LATHE_TRY(gpu.driver.check(gpu.driver.getFunctionAttribute(
-                                 &most, functionMaxThreads, kernel.function),
-                             "cuFuncGetAttribute"));
+  LATHE_TRY(gpu.driver.call(&Driver::getFunctionAttribute, &most,
+                            functionMaxThreads, kernel.function));
   if (table.threads() == 0 || table.threads() > static_cast<uint32_t>(most))
     return error(LATHE_CORRUPT, "%u threads, and its code takes 1 to %d",
                  table.threads(), most);
   if (sizeOf(table.maps()) && !gpu.driver.encodeMap)
     return error(LATHE_INCOMPATIBLE,
-                 "it takes tensor maps, and the NVIDIA driver has no "
-                 "cuTensorMapEncodeTiled: it is older than CUDA 12.0");
-  if (table.cluster() > 1 && (gpu.major < 9 || !gpu.driver.countClusters))
+                 "it takes tensor maps, and the %s has none; that of NVIDIA "
+                 "has them from CUDA 12.0 on",
+                 gpu.driver.getVendor().driver);
+  if (table.cluster() > 1 && (!gpu.hasClusters || !gpu.driver.countClusters))
     return error(LATHE_INCOMPATIBLE,
                  "it runs in clusters of %u, which take compute capability 9.0 "
                  "and a driver for CUDA 11.8",
                  table.cluster());
   // Code for older devices does not wait for the kernel before it.
-  kernel.overlaps = table.overlaps() && gpu.major >= 9 && gpu.driver.launchWith;
+  kernel.overlaps =
+      table.overlaps() && gpu.hasClusters && gpu.driver.launchWith;
   return table.grid() == bundle::GridKind::Persistent ? countResident(kernel)
                                                       : ok();
 }
 
-Status CudaExecutable::countResident(Kernel &kernel) const {
+Status GpuExecutable::countResident(Kernel &kernel) const {
   const bundle::Kernel &table = *kernel.table;
   int count = 0;
   if (table.cluster() == 1) {
-    LATHE_TRY(gpu.driver.check(
-        gpu.driver.countResident(&count, kernel.function,
-                                 static_cast<int>(table.threads()),
-                                 table.shared()),
-        "cuOccupancyMaxActiveBlocksPerMultiprocessor"));
+    LATHE_TRY(gpu.driver.call(&Driver::countResident, &count, kernel.function,
+                              static_cast<int>(table.threads()),
+                              table.shared()));
     kernel.resident = int64_t(count) * gpu.processors;
     return ok();
   }
@@ -177,14 +183,13 @@ Status CudaExecutable::countResident(Kernel &kernel) const {
   LaunchConfig config = {
       table.cluster(), 1,        1, table.threads(), 1, 1, table.shared(),
       nullptr,         &cluster, 1};
-  LATHE_TRY(gpu.driver.check(
-      gpu.driver.countClusters(&count, kernel.function, &config),
-      "cuOccupancyMaxActiveClusters"));
+  LATHE_TRY(gpu.driver.call(&Driver::countClusters, &count, kernel.function,
+                            &config));
   kernel.resident = int64_t(count) * size;
   return ok();
 }
 
-Status CudaExecutable::bindKernel(uint32_t index, const bundle::Kernel &table) {
+Status GpuExecutable::bindKernel(uint32_t index, const bundle::Kernel &table) {
   Current current(gpu);
   LATHE_TRY(current.status());
   Kernel &kernel = kernels[index];
@@ -193,7 +198,7 @@ Status CudaExecutable::bindKernel(uint32_t index, const bundle::Kernel &table) {
   int result = gpu.driver.getFunction(&kernel.function, module, symbol);
   if (result == notFound)
     return error(LATHE_CORRUPT, "the module has no kernel '%s'", symbol);
-  LATHE_TRY(annotate(gpu.driver.check(result, "cuModuleGetFunction"),
+  LATHE_TRY(annotate(gpu.driver.check(result, &Driver::getFunction),
                      "kernel '%s'", symbol));
   return annotate(checkNeeds(table, kernel), "kernel '%s'", symbol);
 }
@@ -206,9 +211,21 @@ static int64_t roundUp(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
+/// The most blocks of a kernel in a dim.
+int64_t GpuExecutable::getMost(const Kernel &kernel, int dim) const {
+  int64_t most = gpu.maxGrid[dim];
+  int64_t threads = gpu.driver.getVendor().maxThreads;
+  // Blocks are rows of threads along x.
+  if (dim == 0 && threads)
+    most = threads / kernel.table->threads() < most
+               ? threads / kernel.table->threads()
+               : most;
+  return most;
+}
+
 /// The grid of blocks for one of programs.
-Status CudaExecutable::placeGrid(const Kernel &kernel, const int64_t *grid,
-                                 unsigned *launched) const {
+Status GpuExecutable::placeGrid(const Kernel &kernel, const int64_t *grid,
+                                unsigned *launched) const {
   const bundle::Kernel &table = *kernel.table;
   int64_t cluster = table.cluster();
   int64_t wanted[3] = {roundUp(grid[0], cluster), grid[1], grid[2]};
@@ -224,18 +241,18 @@ Status CudaExecutable::placeGrid(const Kernel &kernel, const int64_t *grid,
       wanted[0] = places;
   }
   for (int d = 0; d < 3; ++d) {
-    if (wanted[d] > gpu.maxGrid[d])
+    if (wanted[d] > getMost(kernel, d))
       return error(LATHE_FAILED_PRECONDITION,
                    "grid dim %d is %" PRId64 ", and the device takes %" PRId64
                    " at most",
-                   d, wanted[d], gpu.maxGrid[d]);
+                   d, wanted[d], getMost(kernel, d));
     launched[d] = static_cast<unsigned>(wanted[d]);
   }
   return ok();
 }
 
-Status CudaExecutable::launch(Queue *queue, uint32_t index,
-                              const LaunchArgs &args, uint32_t *threads) const {
+Status GpuExecutable::launch(Queue *queue, uint32_t index,
+                             const LaunchArgs &args, uint32_t *threads) const {
   const Kernel &kernel = kernels[index];
   const bundle::Kernel &table = *kernel.table;
   unsigned grid[3];
@@ -267,27 +284,24 @@ Status CudaExecutable::launch(Queue *queue, uint32_t index,
 }
 
 /// Launches a kernel into the current context.
-Status CudaExecutable::start(const Kernel &kernel, const unsigned *grid,
-                             Stream stream, void **parameters) const {
+Status GpuExecutable::start(const Kernel &kernel, const unsigned *grid,
+                            Stream stream, void **parameters) const {
   const bundle::Kernel &table = *kernel.table;
   if (!kernel.overlaps)
-    return gpu.driver.check(gpu.driver.launch(kernel.function, grid[0], grid[1],
-                                              grid[2], table.threads(), 1, 1,
-                                              table.shared(), stream,
-                                              parameters, nullptr),
-                            "cuLaunchKernel");
+    return gpu.driver.call(&Driver::launch, kernel.function, grid[0], grid[1],
+                           grid[2], table.threads(), 1, 1, table.shared(),
+                           stream, parameters, nullptr);
   LaunchAttribute overlap = {programmaticSerialization, {1}};
   LaunchConfig config = {grid[0], grid[1],        grid[2], table.threads(), 1,
                          1,       table.shared(), stream,  &overlap,        1};
-  return gpu.driver.check(
-      gpu.driver.launchWith(&config, kernel.function, parameters, nullptr),
-      "cuLaunchKernelEx");
+  return gpu.driver.call(&Driver::launchWith, &config, kernel.function,
+                         parameters, nullptr);
 }
 
 Status loadCode(const Allocator &allocator, const Gpu &gpu,
                 Span<const uint8_t> code, size_t numKernels,
                 Executable **result) {
-  CudaExecutable *executable;
+  GpuExecutable *executable;
   LATHE_TRY(newObject(allocator, &executable, gpu));
   Status status = executable->load(code, numKernels);
   if (status.failed())
@@ -297,4 +311,4 @@ Status loadCode(const Allocator &allocator, const Gpu &gpu,
   return status;
 }
 
-} // namespace lathe::rt::cuda
+} // namespace lathe::rt::gpu

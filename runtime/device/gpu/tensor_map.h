@@ -2,12 +2,12 @@
 //
 // Tensor maps of a launch, from what the bundle says of them.
 
-#ifndef LATHE_RUNTIME_DEVICE_CUDA_TENSOR_MAP_H
-#define LATHE_RUNTIME_DEVICE_CUDA_TENSOR_MAP_H
+#ifndef LATHE_RUNTIME_DEVICE_GPU_TENSOR_MAP_H
+#define LATHE_RUNTIME_DEVICE_GPU_TENSOR_MAP_H
 
-#include "runtime/device/cuda/cuda_device.h"
+#include "runtime/device/gpu/gpu_device.h"
 
-namespace lathe::rt::cuda {
+namespace lathe::rt::gpu {
 
 /// Encodes `map` for a launch with these arguments. The map has been verified;
 /// what only the launch decides is checked here: that it stays in its buffer,
@@ -16,6 +16,6 @@ namespace lathe::rt::cuda {
 Status encodeMap(const LoadedDriver &driver, const bundle::TensorMap &map,
                  const LaunchArgs &args, EncodedMap &encoded);
 
-} // namespace lathe::rt::cuda
+} // namespace lathe::rt::gpu
 
-#endif // LATHE_RUNTIME_DEVICE_CUDA_TENSOR_MAP_H
+#endif // LATHE_RUNTIME_DEVICE_GPU_TENSOR_MAP_H
