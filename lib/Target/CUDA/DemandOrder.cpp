@@ -20,11 +20,11 @@ static Operation *getFirstUser(Operation *op) {
 }
 
 /// Whether memory that the kernel does not write is read: a buffer of its
-/// arguments, or zeros in its place.
+/// arguments, or zeros in its place; or so it is marked.
 static bool isConstantLoad(Operation *op) {
   auto load = dyn_cast<LLVM::LoadOp>(op);
-  if (!load)
-    return false;
+  if (!load || load->hasAttr(lathe::cuda::kUnchangedAttr))
+    return bool(load);
   Value pointer = load.getAddr();
   while (Operation *from = pointer.getDefiningOp()) {
     if (!isa<LLVM::GEPOp, LLVM::SelectOp>(from))

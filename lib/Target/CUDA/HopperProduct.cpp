@@ -86,7 +86,11 @@ private:
     return getWarpgroupSums({product.getRows(), product.getColumns()},
                             product.warpgroups);
   }
+  Value getResidualBarrier();
+  void loadResidual(Emitter &emitter);
+  void readResidual(Emitter &emitter, Value turn);
   StoreGroup getStoreGroup();
+  SmallVector<Value> getStart(Emitter &emitter, const TileBoxes &boxes);
   LogicalResult emitStoreOf(Emitter &emitter, unsigned number);
 
   Value div(Value x, Value y) { return arith::DivUIOp::create(b, x, y); }
@@ -120,6 +124,7 @@ private:
   Value program;      ///< Which of the block's programs at once.
   Value shared, maps[2];
   SmallVector<Value> storeMaps;
+  Value residualMap;   ///< If there is one.
   Value rows, columns; ///< Programs along the grid's first two axes.
   Value units;         ///< Clusters' programs along the first one.
   Value turns;         ///< Programs of this block.
@@ -151,6 +156,8 @@ void ProductLowering::emitEntry() {
   maps[1] = addTensorMap(function, product.b.map);
   for (const auto &store : product.stores)
     storeMaps.push_back(addTensorMap(function, store.second.map));
+  if (product.residual)
+    residualMap = addTensorMap(function, product.residual->second.map);
   thread = NVVM::ThreadIdXOp::create(b, b.getI32Type());
   warp = h.getWarp(thread);
   program = div(warp, h.constant(kWarpgroupWarps * product.warpgroups));
@@ -213,6 +220,13 @@ void ProductLowering::emitBarriers() {
     }
     for (Value map : llvm::concat<Value>(maps, storeMaps))
       h.prefetchMap(map);
+    if (product.residual) {
+      h.prefetchMap(residualMap);
+      for (int64_t i = 0; i < product.programs * product.warpgroups; ++i)
+        h.initBarrier(h.getAddress(shared, product.getMemory().residual +
+                                               i * kBarrierBytes),
+                      1);
+    }
     h.fenceBarrierInit();
   });
   if (product.cluster > 1)
@@ -435,7 +449,7 @@ Registers ProductLowering::toLayout(const Registers &sums) {
   int64_t padded = int64_t(llvm::PowerOf2Ceil(own));
   if (own == padded)
     return sums;
-  Value none = LLVM::PoisonOp::create(b, b.getF32Type());
+  Value none = LLVM::PoisonOp::create(b, sums.front().getType());
   Registers result;
   for (int64_t first = 0; first < int64_t(sums.size()); first += own) {
     result.append(sums.begin() + first, sums.begin() + first + own);
@@ -447,6 +461,8 @@ Registers ProductLowering::toLayout(const Registers &sums) {
 LogicalResult ProductLowering::emitProducts(Emitter &emitter, Value turn) {
   int64_t threads = getProductThreads();
   bool takesTurns = product.programs > 1;
+  if (product.residual)
+    loadResidual(emitter);
   if (takesTurns)
     h.syncNamed(h.add(program, h.constant(kTurnBarriers)), threads);
   Value done = mul(turn, steps), stages = h.constant(product.stages);
@@ -463,6 +479,8 @@ LogicalResult ProductLowering::emitProducts(Emitter &emitter, Value turn) {
           b, hasSteps, sum, arith::ConstantOp::create(b, b.getF32FloatAttr(0)));
   scf::ForOp loop = product.loop;
   emitter.anchor(loop.getResult(0), getLayout(), toLayout(sums));
+  if (product.residual)
+    readResidual(emitter, turn);
   return success();
 }
 
@@ -483,7 +501,18 @@ StoreGroup ProductLowering::getStoreGroup() {
   Value first = h.getAddress(shared, product.getMemory().stores);
   return {threadInWarpgroup, h.add(warpgroup, h.constant(kWarpgroupBarriers)),
           h.getAddress(first, h.mul(warpgroup, product.buffers * kStoreBytes)),
-          product.buffers};
+          product.buffers, product.residual.has_value()};
+}
+
+SmallVector<Value> ProductLowering::getStart(Emitter &emitter,
+                                             const TileBoxes &boxes) {
+  SmallVector<Value> start;
+  for (Value index : boxes.indices)
+    start.push_back(getCoordinate(emitter, index, 0));
+  if (product.warpgroups > 1)
+    start[1] = h.add(start[1],
+                     h.mul(warpgroup, product.getRows() / product.warpgroups));
+  return start;
 }
 
 LogicalResult ProductLowering::emitStoreOf(Emitter &emitter, unsigned number) {
@@ -497,15 +526,43 @@ LogicalResult ProductLowering::emitStoreOf(Emitter &emitter, unsigned number) {
   for (Value &value : values)
     if (!value.getType().isF32())
       value = arith::ExtFOp::create(b, b.getF32Type(), value);
-  SmallVector<Value> start;
-  for (Value index : boxes.indices)
-    start.push_back(getCoordinate(emitter, index, 0));
-  if (product.warpgroups > 1)
-    start[1] = h.add(start[1],
-                     h.mul(warpgroup, product.getRows() / product.warpgroups));
-  emitStore(b, getStoreGroup(), boxes, storeMaps[number], start, values,
-            product.getColumns());
+  emitStore(b, getStoreGroup(), boxes, storeMaps[number],
+            getStart(emitter, boxes), values, product.getColumns());
   return success();
+}
+
+Value ProductLowering::getResidualBarrier() {
+  Value first = h.getAddress(shared, product.getMemory().residual);
+  return h.getAddress(first, h.mul(warpgroup, kBarrierBytes));
+}
+
+/// The thread that stores sees to it that what it stored last is read.
+void ProductLowering::loadResidual(Emitter &emitter) {
+  const TileBoxes &boxes = product.residual->second;
+  constexpr int64_t line = SharedMatrix::kLineElements;
+  SmallVector<Value> start = getStart(emitter, boxes);
+  Value to = getStoreGroup().buffers, barrier = getResidualBarrier();
+  h.when(isEqual(threadInWarpgroup, 0), [&] {
+    h.waitStores(0, /*isRead=*/true);
+    h.arriveExpecting(barrier, product.buffers * kStoreBytes);
+    int64_t across = product.getColumns() / line;
+    for (int64_t i = 0; i < product.buffers; ++i) {
+      SmallVector<Value> at(start);
+      at[0] = h.add(at[0], h.constant(i % across * line));
+      at[1] = h.add(at[1], h.constant(i / across * kStoreLines));
+      h.loadBox(h.getAddress(to, i * kStoreBytes), residualMap, at, barrier);
+    }
+  });
+}
+
+/// A barrier's phases are a warpgroup's turns.
+void ProductLowering::readResidual(Emitter &emitter, Value turn) {
+  const auto &[load, boxes] = *product.residual;
+  Value own = div(turn, h.constant(product.programs));
+  h.waitBarrier(getResidualBarrier(),
+                arith::AndIOp::create(b, own, h.constant(1)));
+  Registers values = readBoxes(b, getStoreGroup(), boxes.map.element);
+  emitter.anchor(tile::LoadOp(load).getResult(), getLayout(), toLayout(values));
 }
 
 /// Each of the block's programs at once takes every so manieth turn.

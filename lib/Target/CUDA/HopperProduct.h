@@ -23,6 +23,8 @@
 //             the previous stage's products, free it
 //   clusters  programs of rows beside each other may run as one (the schedule
 //             says how many): each block loads its share of w for all of them
+//   residual  a tile that the epilogue adds comes by a copy that begins before
+//             the program's products do
 //   programs  as many blocks as the device has room for, each runs every so
 //             manieth program, in an order that keeps operands in the
 //             second-level cache: groups of rows, all columns of a group
@@ -59,11 +61,16 @@ struct ProductLoop {
   /// for them.
   llvm::SmallVector<std::pair<tile::StoreOp, TileBoxes>, 1> stores;
   int64_t buffers = 0;
+  /// What the epilogue reads of a tensor as large as the one store's, a
+  /// residual: it comes to the store's buffers, which are enough for all of it
+  /// then, while the loop runs, and what is stored takes its place.
+  std::optional<std::pair<tile::LoadOp, TileBoxes>> residual;
 
   /// Where things are in shared memory, which begins with the stages: barriers
-  /// that tell that stages are full or empty, buffers of stores, the rest.
+  /// that tell that stages are full or empty, and each warpgroup's buffers with
+  /// a residual; buffers of stores, the rest.
   struct Memory {
-    int64_t full, empty, stores, end;
+    int64_t full, empty, residual, stores, end;
   };
 
   int64_t getRows() const { return a.shape[0]; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "lib/Target/CUDA/HopperStore.h"
+#include "lib/Target/CUDA/DemandOrder.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
 using namespace mlir;
@@ -18,6 +19,7 @@ public:
       : b(b), h(b), group(group), boxes(boxes) {}
 
   Value createPointers();
+  Value createPairs();
   void fill(Value pointers, int64_t buffer, ValueRange sums);
   void whenFirst(llvm::function_ref<void()> body) {
     Value isFirst = arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
@@ -53,6 +55,40 @@ Value StoreEmitter::createPointers() {
   return xorOf(line, h.mul(piece, 16));
 }
 
+/// Where the thread's first pair of sums is in a box: of each row's first eight
+/// columns four lanes have two each.
+Value StoreEmitter::createPairs() {
+  Value lane = bits(group.thread, 31);
+  Value warp = arith::ShRUIOp::create(b, group.thread, h.constant(5));
+  Value inEight = arith::ShRUIOp::create(b, lane, h.constant(2));
+  Value row = h.add(h.mul(warp, 16), inEight);
+  Value line = h.add(h.getNumber(group.buffers), h.mul(row, kSwizzleBytes));
+  Value pair = h.add(line, h.mul(bits(lane, 3), 4));
+  return xorOf(pair, h.mul(inEight, 16));
+}
+
+SmallVector<Value> cuda::readBoxes(ImplicitLocOpBuilder &b,
+                                   const StoreGroup &group, Type element) {
+  HopperEmitter h(b);
+  auto pointer = LLVM::LLVMPointerType::get(b.getContext(), 3);
+  auto pair = VectorType::get({2}, element);
+  Value first = StoreEmitter(b, group, TileBoxes()).createPairs();
+  SmallVector<Value> values;
+  for (int64_t i = 0; i < group.count; ++i)
+    for (int64_t j = 0; j < kColumns / 8; ++j)
+      for (int64_t row : {0, 8}) {
+        Value at = arith::XOrIOp::create(b, first, h.constant(j * 16));
+        at = h.add(at, h.constant(i * kStoreBytes + row * kSwizzleBytes));
+        auto load = LLVM::LoadOp::create(
+            b, pair, LLVM::IntToPtrOp::create(b, pointer, at));
+        load->setAttr(kUnchangedAttr, b.getUnitAttr());
+        for (int64_t k : {0, 1})
+          values.push_back(
+              LLVM::ExtractElementOp::create(b, load, h.constant(k)));
+      }
+  return values;
+}
+
 /// 64 rows and columns, eight columns a matrix of sums.
 void StoreEmitter::fill(Value pointers, int64_t buffer, ValueRange sums) {
   Value line = h.add(pointers, h.constant(buffer * kStoreBytes));
@@ -81,9 +117,12 @@ void cuda::emitStore(ImplicitLocOpBuilder &b, const StoreGroup &group,
     // Only this thread's copies read the buffers. The last tile's last box may
     // lie in any of them.
     bool isInTurn = i > 0 || count % group.count == 0;
-    emitter.whenFirst(
-        [&] { h.waitStores(isInTurn ? group.count - 1 : 0, /*isRead=*/true); });
-    emitter.sync();
+    if (!group.isInPlace) {
+      emitter.whenFirst([&] {
+        h.waitStores(isInTurn ? group.count - 1 : 0, /*isRead=*/true);
+      });
+      emitter.sync();
+    }
     emitter.fill(pointers, buffer, sums.slice(i * perBox, perBox));
     h.fenceAsync();
     emitter.sync();

@@ -21,7 +21,17 @@ struct StoreGroup {
   mlir::Value barrier; ///< The number of one of its own.
   mlir::Value buffers; ///< Its memory: `count` buffers of kStoreBytes, aligned
   int64_t count = 2;   ///< as swizzled boxes are.
+  /// Whether there is a buffer for each box, free when the store begins: what
+  /// `readBoxes` reads has come there.
+  bool isInPlace = false;
 };
+
+/// What copies have brought to the group's buffers, boxes as `emitStore` writes
+/// them, one for each of the sums that are stored. Loads that are done where
+/// the values are used (DemandOrder.h), before a warp stores in their place.
+llvm::SmallVector<mlir::Value> readBoxes(mlir::ImplicitLocOpBuilder &builder,
+                                         const StoreGroup &group,
+                                         mlir::Type element);
 
 /// Stores f32 `sums`, rounded to the tensor's elements: blocks of 64 rows of
 /// `columns`, each as a product leaves it. `start` has the coordinates of the

@@ -127,8 +127,10 @@ ProductLoop::Memory ProductLoop::getMemory() const {
   Memory memory;
   memory.full = stages * getStageBytes();
   memory.empty = memory.full + stages * kBarrierBytes;
+  memory.residual = memory.empty + stages * kBarrierBytes;
   memory.stores =
-      llvm::alignTo(memory.empty + stages * kBarrierBytes, kSwizzleAlignment);
+      llvm::alignTo(memory.residual + programs * warpgroups * kBarrierBytes,
+                    kSwizzleAlignment);
   memory.end = memory.stores + programs * warpgroups * buffers * kStoreBytes;
   return memory;
 }
@@ -159,6 +161,40 @@ static void matchStores(ProductLoop &product, const Level &level) {
   product.buffers = 0;
 }
 
+/// Whether the number is there before the loop.
+static bool isBefore(Value number, scf::ForOp loop) {
+  Operation *op = number.getDefiningOp();
+  return !op || op->isBeforeInBlock(loop);
+}
+
+/// A load of the whole tile after the loop that the copy engine can do, if it
+/// leaves room for some stages.
+static void matchResidual(ProductLoop &product, const Level &level) {
+  constexpr int64_t fewestStages = 3;
+  if (product.stores.size() != 1)
+    return;
+  for (auto load : product.loop->getBlock()->getOps<tile::LoadOp>()) {
+    std::string reason;
+    auto boxes = matchLoad(load, reason, kStoreLines);
+    bool isWhole = boxes && boxes->lineDim == 1 &&
+                   boxes->getElementBytes() == 2 &&
+                   boxes->shape == product.stores.front().second.shape;
+    if (!isWhole || !llvm::all_of(boxes->indices, [&](Value index) {
+          return isBefore(index, product.loop);
+        }))
+      continue;
+    ProductLoop with = product;
+    with.buffers = product.getBoxesOfStore();
+    with.residual.emplace(load, *boxes);
+    while (with.getMemory().end > level.getSharedBytes() &&
+           with.stages > fewestStages)
+      --with.stages;
+    if (with.getMemory().end <= level.getSharedBytes())
+      product = std::move(with);
+    return;
+  }
+}
+
 std::optional<ProductLoop> cuda::matchProductLoop(tile::KernelOp kernel,
                                                   const Level &level,
                                                   std::string &reason) {
@@ -185,5 +221,6 @@ std::optional<ProductLoop> cuda::matchProductLoop(tile::KernelOp kernel,
       !matchSchedule(product, level, reason))
     return std::nullopt;
   matchStores(product, level);
+  matchResidual(product, level);
   return product;
 }

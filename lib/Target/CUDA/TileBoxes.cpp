@@ -163,8 +163,8 @@ static bool isPlain(RankedTensorType type, ArrayRef<int64_t> dims) {
          dims[0] >= 0 && dims[1] >= 0 && dims[0] != dims[1];
 }
 
-std::optional<TileBoxes> cuda::matchLoad(tile::LoadOp load,
-                                         std::string &reason) {
+std::optional<TileBoxes> cuda::matchLoad(tile::LoadOp load, std::string &reason,
+                                         int64_t lines) {
   auto view = load.getView().getDefiningOp<tile::ViewOp>();
   Matcher matcher(view, load.getIndices(), load.getDims(), reason);
   auto pad = load.getPadAttr();
@@ -184,8 +184,8 @@ std::optional<TileBoxes> cuda::matchLoad(tile::LoadOp load,
     matcher.refuse("an operand lies with gaps along its rows and along k");
     return std::nullopt;
   }
-  return matcher.match(load.getType(), lineDim,
-                       load.getType().getDimSize(1 - lineDim));
+  int64_t all = load.getType().getDimSize(1 - lineDim);
+  return matcher.match(load.getType(), lineDim, lines ? lines : all);
 }
 
 std::optional<TileBoxes> cuda::matchStore(tile::StoreOp store, int64_t lines,

@@ -40,12 +40,14 @@ struct TileBoxes {
   }
 };
 
-/// Sees whether a load can be made of boxes of all lines of the tile, a store
-/// of boxes of `lines` lines along its last dim. The copy engine wants at most
-/// five dims, strides and a start of whole 16 bytes, sizes and strides that the
-/// host knows; a tile is whole lines or all that the tensor has of them, a box
-/// at most 256 lines. Nothing, with the reason, if it cannot.
-std::optional<TileBoxes> matchLoad(tile::LoadOp load, std::string &reason);
+/// Sees whether a load can be made of boxes of `lines` lines (0: all of the
+/// tile), a store of boxes of `lines` lines along its last dim. The copy engine
+/// wants at most five dims, strides and a start of whole 16 bytes, sizes and
+/// strides that the host knows; a tile is whole lines or all that the tensor
+/// has of them, a box at most 256 lines. Nothing, with the reason, if it
+/// cannot.
+std::optional<TileBoxes> matchLoad(tile::LoadOp load, std::string &reason,
+                                   int64_t lines = 0);
 std::optional<TileBoxes> matchStore(tile::StoreOp store, int64_t lines,
                                     std::string &reason);
 

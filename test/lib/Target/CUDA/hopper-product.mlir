@@ -62,6 +62,56 @@ tile.kernel @product(%x: !tile.buffer<f16>, %w: !tile.buffer<f16>,
   tile.return
 }
 
+// A tensor that the epilogue adds comes to the buffers of the store ahead of the
+// products, four boxes for each of two programs, whose barriers are the last
+// two; what is stored takes its place.
+// CHECK-LABEL: llvm.func @residual(
+// CHECK-SAME: {box = array<i64: 64, 64>, buffer = 3 : i64,
+// CHECK-SAME: {box = array<i64: 64, 64>, buffer = 2 : i64,
+// CHECK-COUNT-12: nvvm.mbarrier.init
+// CHECK-NOT: nvvm.mbarrier.init
+// CHECK: nvvm.setmaxregister increase
+// CHECK: nvvm.cp.async.bulk.wait_group 0 {read}
+// CHECK: mbarrier.arrive.expect_tx.shared::cta.b64
+// CHECK-COUNT-4: nvvm.cp.async.bulk.tensor.shared.cluster.global
+// CHECK: wgmma.mma_async
+// CHECK: wgmma.wait_group.sync.aligned 0;
+// CHECK: nvvm.mbarrier.try_wait.parity
+// CHECK-NOT: nvvm.cp.async.bulk.wait_group
+// CHECK-COUNT-2: llvm.load {{.*}} !llvm.ptr<3> -> vector<2xf16>
+// CHECK: nvvm.stmatrix
+// CHECK-COUNT-4: nvvm.cp.async.bulk.tensor.global.shared.cta
+tile.kernel @residual(%x: !tile.buffer<f16>, %w: !tile.buffer<f16>,
+                      %r: !tile.buffer<f16>,
+                      %y: !tile.buffer<f16> {tile.written}, %m: index)
+    schedule <strategy = "contract", tile = [128, 128, 0, 64], stages = 6> {
+  %zero = arith.constant dense<0.0> : tensor<128x128xf32>
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %c128 = arith.constant 128 : index
+  %c256 = arith.constant 256 : index
+  %i = tile.program_id 0
+  %j = tile.program_id 1
+  %xv = tile.view %x sizes [%m, 256] strides [256, 1] : !tile.buffer<f16> -> !tile.view<?x256xf16, [256, 1]>
+  %wv = tile.view %w sizes [256, 512] strides [512, 1] : !tile.buffer<f16> -> !tile.view<256x512xf16, [512, 1]>
+  %rv = tile.view %r sizes [%m, 512] strides [512, 1] : !tile.buffer<f16> -> !tile.view<?x512xf16, [512, 1]>
+  %yv = tile.view %y sizes [%m, 512] strides [512, 1] : !tile.buffer<f16> -> !tile.view<?x512xf16, [512, 1]>
+  %row = arith.muli %i, %c128 : index
+  %column = arith.muli %j, %c128 : index
+  %sums = scf.for %k = %c0 to %c256 step %c64 iter_args(%c = %zero) -> (tensor<128x128xf32>) {
+    %a = tile.load %xv[%row, %k] dims [0, 1] : !tile.view<?x256xf16, [256, 1]> -> tensor<128x64xf16>
+    %b = tile.load %wv[%k, %column] dims [0, 1] : !tile.view<256x512xf16, [512, 1]> -> tensor<64x128xf16>
+    %d = tile.mma %a, %b, %c : tensor<128x64xf16>, tensor<64x128xf16>, tensor<128x128xf32>
+    scf.yield %d : tensor<128x128xf32>
+  }
+  %n = tile.load %rv[%row, %column] dims [0, 1] : !tile.view<?x512xf16, [512, 1]> -> tensor<128x128xf16>
+  %e = arith.extf %n : tensor<128x128xf16> to tensor<128x128xf32>
+  %s = arith.addf %sums, %e : tensor<128x128xf32>
+  %o = arith.truncf %s : tensor<128x128xf32> to tensor<128x128xf16>
+  tile.store %o, %yv[%row, %column] dims [0, 1] : tensor<128x128xf16>, !tile.view<?x512xf16, [512, 1]>
+  tile.return
+}
+
 // Rows of an odd length are no tensor of the copy engine. The number of steps
 // comes from the launch.
 // CHECK-LABEL: llvm.func @odd(
