@@ -65,8 +65,8 @@ struct Layout {
         group(format.group ? format.group : std::max<int64_t>(k, 1)),
         isTransposed(format.axis == 0) {}
 
-  int64_t getCodeRows() const {
-    return llvm::divideCeil(k, kRun * parts) * kRun;
+  int64_t getCodeRows(int64_t run = kRun) const {
+    return llvm::divideCeil(k, run * parts) * run;
   }
   int64_t getNumGroups() const { return llvm::divideCeil(k, group); }
   int64_t getSize() const { return k * n; }
@@ -74,11 +74,13 @@ struct Layout {
     return isTransposed ? column * k + row : row * n + column;
   }
   /// The byte of row `row` of the matrix, and where in it the code is.
-  int64_t getByte(int64_t row, int64_t column) const {
-    int64_t s = row / (kRun * parts) * kRun + row % kRun;
-    return isTransposed ? column * getCodeRows() + s : s * n + column;
+  int64_t getByte(int64_t row, int64_t column, int64_t run = kRun) const {
+    int64_t s = row / (run * parts) * run + row % run;
+    return isTransposed ? column * getCodeRows(run) + s : s * n + column;
   }
-  int64_t getShift(int64_t row) const { return row / kRun % parts * bits; }
+  int64_t getShift(int64_t row, int64_t run = kRun) const {
+    return row / run % parts * bits;
+  }
   int64_t getScale(int64_t row, int64_t column) const {
     return row / group * n + column;
   }
@@ -173,14 +175,18 @@ private:
         if (format.hasZeros)
           buffers[kPackedZeros][at] = static_cast<char>(group.zero[i]);
       }
+    storeCodes(first, kRun, buffers[kPackedCodes]);
+    storeCodes(first, kPackedLine, buffers.back());
+  }
+
+  void storeCodes(int64_t first, int64_t run, MutableArrayRef<char> bytes) {
     // None if there is no k, and then no last group.
-    int64_t padded = layout.getCodeRows() * layout.parts;
+    int64_t padded = layout.getCodeRows(run) * layout.parts;
     for (int64_t row = 0; row < padded; ++row)
       for (int64_t i = 0; i < countColumns(first); ++i) {
         float code = row < layout.k ? getRow(row)[i] : scales.back().zero[i];
-        buffers[kPackedCodes][layout.getByte(row, first + i)] |=
-            static_cast<char>(static_cast<unsigned>(code)
-                              << layout.getShift(row));
+        bytes[layout.getByte(row, first + i, run)] |= static_cast<char>(
+            static_cast<unsigned>(code) << layout.getShift(row, run));
       }
   }
 
@@ -199,20 +205,26 @@ private:
 SmallVector<EncodedBuffer> lathe::getPackedBuffers(const PackedFormat &format,
                                                    RankedTensorType logical) {
   Layout layout(format, logical);
-  SmallVector<int64_t> codes{layout.getCodeRows(), layout.n};
-  if (layout.isTransposed)
-    std::swap(codes[0], codes[1]);
+  auto getCodes = [&](int64_t run) {
+    SmallVector<int64_t> codes{layout.getCodeRows(run), layout.n};
+    if (layout.isTransposed)
+      std::swap(codes[0], codes[1]);
+    return RankedTensorType::get(codes,
+                                 IntegerType::get(logical.getContext(), 8));
+  };
   SmallVector<int64_t> scales{layout.n};
   if (format.group)
     scales.insert(scales.begin(), layout.getNumGroups());
   auto i8 = IntegerType::get(logical.getContext(), 8);
   SmallVector<EncodedBuffer> buffers{
-      {"codes", RankedTensorType::get(codes, i8), 1, layout.parts, kRun},
+      {"codes", getCodes(kRun), 1, layout.parts, kRun},
       {"scales", RankedTensorType::get(scales, format.scaleType),
        format.group}};
   if (format.hasZeros)
     buffers.push_back(
         {"zeros", RankedTensorType::get(scales, i8), format.group});
+  buffers.push_back(
+      {"lines", getCodes(kPackedLine), 1, layout.parts, kPackedLine});
   return buffers;
 }
 

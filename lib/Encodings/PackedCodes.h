@@ -14,6 +14,11 @@
 //             products of four. Codes past k stand for zero.
 //   "scales"  [ceil(k / group), n], or [n] if a group is all of k
 //   "zeros"   the same, i8; if zeros differ
+//   "lines"   the codes again, the last buffer: r = ceil(k / 64P) * 64, part p
+//             of row s is the code of k = s / 64 * 64P + 64p + s % 64, so that
+//             each part of 64 rows is a line of 64 k, as tensor cores want them
+//
+// A kernel names "codes" or "lines", and only what is named is stored.
 //
 // An encoding says how many bits, which scales, and how they are found.
 
@@ -28,6 +33,9 @@ namespace lathe {
 
 /// Columns that are rounded together, so that loops over them are vectors.
 inline constexpr int64_t kPackedColumns = 64;
+
+/// Rows of "lines" whose parts are consecutive k.
+inline constexpr int64_t kPackedLine = 64;
 
 /// The order of the buffers, as `getBuffers`, `encode` and `decode` have them.
 enum PackedBuffer : unsigned { kPackedCodes, kPackedScales, kPackedZeros };

@@ -9,6 +9,7 @@
 #include "lib/Kernels/ContractKernel.h"
 
 #include "dialects/Graph/IR/Polynomial.h"
+#include "lib/Kernels/FlatTile.h"
 #include "lib/Kernels/MicroTile.h"
 #include "lib/Kernels/UnitTile.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -142,24 +143,75 @@ static int64_t getGroupTiles(const Capability &capability, const Contraction &c,
   return nearRows < fewRows ? 0 : std::max<int64_t>(nearRows / rows, 1);
 }
 
+/// The most codes in a byte of the weights.
+static int64_t getCodesOfByte(const Contraction &c) {
+  auto group = cast<graph::GroupOp>(c.root->getParentOp());
+  int64_t most = 1;
+  for (const ContractBranch &branch : c.branches)
+    most = std::max(most, branch.getParts(group));
+  return most;
+}
+
+/// Schedules for few rows, where there is one row of weights for each column
+/// and nothing else to multiply with them.
+static SmallVector<ContractSchedule>
+getFlatSchedules(const Capability &capability, const Contraction &c,
+                 const UnitSizes &sizes) {
+  SmallVector<ContractSchedule> schedules;
+  if (c.branches.size() != 1 || c.quantizer ||
+      c.unitElement.getIntOrFloatBitWidth() != 16 ||
+      (!c.readsCodes && getNarrowElement(c) != c.unitElement))
+    return schedules;
+  FlatSizes flat;
+  flat.sizes = sizes;
+  if (c.readsCodes) {
+    flat.weightBits /= 2 * getCodesOfByte(c);
+    flat.depth *= getCodesOfByte(c);
+    flat.mostColumns = c.panelColumns;
+  }
+  for (const FlatTile &tile : listFlatTiles(capability, flat)) {
+    ContractSchedule schedule;
+    schedule.rows = tile.rows;
+    schedule.columns = tile.columns;
+    schedule.depth = flat.depth;
+    schedule.warps = tile.warps;
+    schedule.stages = tile.stages;
+    schedule.split = tile.split;
+    schedules.push_back(schedule);
+  }
+  return schedules;
+}
+
 /// Schedules for a GPU's matrix unit.
 static SmallVector<ContractSchedule>
 getUnitSchedules(const Capability &capability, const Contraction &c,
                  std::optional<int64_t> rows) {
   UnitSizes sizes{rows, getConstantSize(c.n), getConstantSize(c.k)};
   sizes.isAlongK = c.isAlongK;
-  sizes.elementBytes = c.unitElement.getIntOrFloatBitWidth() / 8;
+  if (c.unitElement)
+    sizes.elementBytes = c.unitElement.getIntOrFloatBitWidth() / 8;
   sizes.products = int64_t(c.branches.size());
   for (AffineExpr dim : c.batch)
     sizes.batch *= std::max<int64_t>(getConstantSize(dim).value_or(1), 1);
-  SmallVector<ContractSchedule> schedules;
-  for (const UnitTile &tile : listUnitTiles(capability, sizes)) {
+  SmallVector<ContractSchedule> schedules =
+      getFlatSchedules(capability, c, sizes);
+  Capability its = capability;
+  // Codes are decoded for products of one warp.
+  constexpr int64_t warpRows = 16;
+  if (c.readsCodes)
+    its.unitRows = warpRows;
+  for (const UnitTile &tile : listUnitTiles(its, sizes)) {
+    if (c.readsCodes && tile.columns > c.panelColumns)
+      continue;
     ContractSchedule schedule;
     schedule.rows = tile.rows;
     schedule.columns = tile.columns;
-    schedule.depth = kUnitLineBytes / sizes.elementBytes;
+    schedule.depth =
+        c.readsCodes ? kUnitRun : kUnitLineBytes / sizes.elementBytes;
     schedule.warps = tile.warps;
-    schedule.stages = tile.stages;
+    // What is decoded wants memory beside the stages.
+    schedule.stages =
+        c.readsCodes ? std::min<int64_t>(tile.stages, 2) : tile.stages;
     schedule.cluster = tile.cluster;
     schedules.push_back(schedule);
   }
@@ -173,7 +225,7 @@ static SmallVector<RowClass> getUnitClasses(const Capability &capability,
     return {{std::to_string(*m) + " rows", AffineExpr(),
              getUnitSchedules(capability, c, m)}};
   SmallVector<RowClass> classes;
-  for (int64_t most : {16, 64, 256, 1024}) {
+  for (int64_t most : {8, 16, 32, 64, 256, 1024}) {
     if (most < c.m.getLargestKnownDivisor())
       continue;
     classes.push_back({"up to " + std::to_string(most) + " rows", most - c.m,
@@ -191,7 +243,7 @@ static SmallVector<RowClass> getUnitClasses(const Capability &capability,
 static SmallVector<RowClass> getRowClasses(const Capability &capability,
                                            graph::GroupOp group,
                                            const Contraction &c) {
-  if (c.unitElement)
+  if (c.unitElement || c.readsCodes)
     return getUnitClasses(capability, c);
   SmallVector<ContractSchedule> micro =
       getMicroTiles(capability, group, c, getConstantSize(c.m));
@@ -335,6 +387,10 @@ public:
     if (!c)
       return group.emitError("no contraction: ") << reason;
     LoweredGroup lowered;
+    bool hasUnit = context.capability.kind == Capability::Kind::Gpu &&
+                   context.capability.matrixUnit;
+    if (hasUnit)
+      decodeOnUnit(*c, group, context.dimsOf);
     c->spreadsCodes = c->quantizer && usesMatrixUnit(context.capability, group,
                                                      *c, std::nullopt);
     if (c->quantizer && failed(addQuantize(group, *c, context, lowered)))
@@ -344,10 +400,10 @@ public:
         return failure();
       return lowered;
     }
-    if (context.capability.kind == Capability::Kind::Gpu &&
-        context.capability.matrixUnit && getNarrowElement(*c))
+    if (hasUnit && getNarrowElement(*c))
       useMatrixUnit(*c, context.dimsOf, context.capability);
-    if (!c->unitElement && failed(addPanels(group, *c, context, lowered)))
+    if (!c->unitElement && !c->readsCodes &&
+        failed(addPanels(group, *c, context, lowered)))
       return failure();
     if (lowered.remark.empty())
       lowered.remark = getUnitRemark(context.capability, group, *c);

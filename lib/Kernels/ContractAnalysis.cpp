@@ -386,6 +386,67 @@ void lathe::kernels::useMatrixUnit(Contraction &c, graph::DimsOf dimsOf,
     c.unitElement = Float16Type::get(c.root->getContext());
 }
 
+std::optional<unsigned>
+lathe::kernels::getUnitCodes(ArrayRef<graph::EncodedBuffer> buffers) {
+  for (auto [i, buffer] : llvm::enumerate(buffers))
+    if (buffer.group == 1 && buffer.type.getElementType().isInteger(8) &&
+        (buffer.parts == 1 || buffer.run == kUnitRun))
+      return i;
+  return std::nullopt;
+}
+
+/// The 16-bit float type of the input, as it is or as it is stored.
+static Type getInputElement(const Contraction &c, graph::DimsOf dimsOf) {
+  auto isNarrow = [](Type element) {
+    return element.isF16() || element.isBF16();
+  };
+  Type element = getElementTypeOrSelf(c.input);
+  if (isNarrow(element))
+    return element;
+  Access access = c.inputAccess;
+  Value value = graph::traceViews(c.input, access, dimsOf);
+  auto cast = value.getDefiningOp<graph::CastOp>();
+  if (!cast || !isNarrow(getElementTypeOrSelf(cast.getInput())))
+    return {};
+  return getElementTypeOrSelf(cast.getInput());
+}
+
+bool lathe::kernels::decodeOnUnit(Contraction &c, graph::GroupOp group,
+                                  graph::DimsOf dimsOf) {
+  auto k = getConstantSize(c.k), n = getConstantSize(c.n);
+  Type element;
+  if (!c.quantizer)
+    element = getInputElement(c, dimsOf);
+  if (!k || !n || *k < kUnitRun || (!c.quantizer && !element))
+    return false;
+  for (const ContractBranch &branch : c.branches) {
+    if (!branch.encoding || !branch.packedOperand || branch.getBlocks() ||
+        branch.kind !=
+            (c.quantizer ? ContractKind::DynamicInt8 : ContractKind::Mma))
+      return false;
+    auto buffers = branch.getBuffers(group);
+    auto codes = getUnitCodes(buffers);
+    if (!codes)
+      return false;
+    // Quantized inputs are scaled once per group.
+    int64_t step = kUnitRun;
+    if (c.quantizer)
+      step *= buffers[*codes].parts;
+    auto isWhole = [&](int64_t its) { return its % step == 0 || its >= *k; };
+    if (c.quantizer && !isWhole(c.quantizer.getGroup()))
+      return false;
+    for (const graph::EncodedBuffer &buffer : buffers)
+      if (buffer.group > 1 && !isWhole(buffer.group))
+        return false;
+  }
+  c.unitElement = element;
+  c.readsCodes = true;
+  c.panelColumns = std::min(
+      kUnitPanel,
+      int64_t(llvm::PowerOf2Ceil(uint64_t(std::max<int64_t>(*n, kUnitRun)))));
+  return true;
+}
+
 std::optional<Contraction>
 lathe::kernels::analyzeContraction(graph::GroupOp group, graph::DimsOf dimsOf,
                                    std::string &reason) {

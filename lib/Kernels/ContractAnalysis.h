@@ -31,6 +31,12 @@ inline constexpr int64_t kBF16Group = 2;
 /// of tiles want 16 bytes.
 inline constexpr int64_t kUnitAlignment = 8;
 
+/// Consecutive k of codes that a GPU's matrix unit takes at once: a line of
+/// 16-bit numbers.
+inline constexpr int64_t kUnitRun = 64;
+/// Columns of a panel of such codes, at most.
+inline constexpr int64_t kUnitPanel = 256;
+
 /// How a branch multiplies.
 enum class ContractKind {
   Mma,         ///< Float operands, f32 accumulators.
@@ -86,6 +92,10 @@ struct Contraction {
   mlir::Type unitElement;
   /// Whether all weights lie along k then.
   bool isAlongK = false;
+  /// Set by the strategy if a GPU's matrix unit multiplies weights that are
+  /// decoded on their way to it, `kUnitRun` k at a time: panels of codes along
+  /// k, and codes of the input if it is quantized.
+  bool readsCodes = false;
   /// Columns per panel of all branches' weights.
   int64_t panelColumns = kPanelColumns;
   /// How quantized branches quantize the input; null if none does.
@@ -132,6 +142,16 @@ mlir::Type getNarrowElement(const Contraction &c);
 /// they are constants that do not.
 void useMatrixUnit(Contraction &c, graph::DimsOf dimsOf,
                    const Capability &capability);
+
+/// The buffer of codes of which parts of `kUnitRun` rows are consecutive k; a
+/// weight has one at most. Nothing if it has none.
+std::optional<unsigned>
+getUnitCodes(llvm::ArrayRef<graph::EncodedBuffer> buffers);
+
+/// Has a matrix unit of a GPU multiply weights that are decoded on their way to
+/// it: constants with such codes, whose scales hold for all k of a product, and
+/// inputs of 16-bit floats or that are quantized. False if they are others.
+bool decodeOnUnit(Contraction &c, graph::GroupOp group, graph::DimsOf dimsOf);
 
 /// Analyzes a group whose root is a contract or a matmul. Nothing, with the
 /// reason, if no kernel of this strategy computes it.

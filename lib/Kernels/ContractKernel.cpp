@@ -16,8 +16,10 @@ using graph::StridedView;
 
 tile::ScheduleAttr ContractSchedule::getAttr(MLIRContext *context) const {
   SmallVector<int64_t> tile{rows, columns, groupTiles};
-  if (depth > 1)
+  if (depth > 1 || split)
     tile.push_back(depth);
+  if (split)
+    tile.push_back(split);
   return tile::ScheduleAttr::get(context, "contract", tile, stages, warps,
                                  cluster);
 }
@@ -53,6 +55,7 @@ private:
   Value buildMma(const ContractBranch &branch);
   Value toUnit(Value tile);
   Value buildDecoded(const ContractBranch &branch);
+  Value buildDecodedLines(const ContractBranch &branch);
   Value addDecodedGroup(const ContractBranch &branch, const DecodedGroup &group,
                         int64_t count, Value sum);
   Value addDecodedRows(const ContractBranch &branch, const DecodedGroup &group,
@@ -60,7 +63,7 @@ private:
   Value buildMultiplyAdd(const ContractBranch &branch);
   Value buildBF16Pairs(const ContractBranch &branch);
   Value buildInt8(const ContractBranch &branch);
-  Value loadInput(Value k, int64_t depth = 1);
+  Value loadInput(Value k, int64_t depth = 1, int64_t step = 0);
   Value loadWeight(const ContractBranch &branch, Value k, int64_t depth = 1);
   Value loadPanel(const ContractBranch &branch,
                   const graph::EncodedBuffer *buffer, Value k, int64_t group,
@@ -140,7 +143,7 @@ void TileKernel::findPosition() {
   column = kernel.mul(columnTile, kernel.getIndex(schedule.columns));
   panel = columnTile;
   panelColumn = kernel.getIndex(0);
-  if (c.unitElement) {
+  if (c.unitElement && !c.readsCodes) {
     // One panel of all columns, which tiles need not divide.
     panel = kernel.getIndex(0);
     panelColumn = column;
@@ -157,9 +160,10 @@ void TileKernel::findPosition() {
 //===----------------------------------------------------------------------===//
 
 /// The input's [rows, depth] at `k`, in its compute type; null after an error.
-Value TileKernel::loadInput(Value k, int64_t depth) {
+/// `step`: what k is read in steps of, if not `depth`.
+Value TileKernel::loadInput(Value k, int64_t depth, int64_t step) {
   TileWindow window = getWindow(row, schedule.rows, divides(schedule.rows, c.m),
-                                k, depth, divides(depth, c.k));
+                                k, depth, divides(step ? step : depth, c.k));
   TileEvaluator evaluator(kernel, launch.getGroup(), launch.getContext(),
                           window);
   return evaluator.evaluate(c.input, c.inputAccess).value_or(Value());
@@ -385,11 +389,58 @@ Value TileKernel::addDecodedGroup(const ContractBranch &branch,
   return failed ? Value() : sum;
 }
 
+/// Decodes lines of the weight for a matrix unit: each part of a tile of codes
+/// is multiplied by itself.
+Value TileKernel::buildDecodedLines(const ContractBranch &branch) {
+  auto buffers = branch.getBuffers(launch.getGroup());
+  unsigned codes = *getUnitCodes(buffers);
+  int64_t parts = buffers[codes].parts;
+  bool failed = false;
+  auto body = [&](Value k, ValueRange carried) -> SmallVector<Value> {
+    Value sum = carried[0];
+    Value packed =
+        loadPanel(branch, &buffers[codes], kernel.div(k, parts), kUnitRun);
+    SmallVector<Value> tiles(buffers.size());
+    for (int64_t p = 0; p < parts && !failed; ++p) {
+      Value at = kernel.add(k, kernel.getIndex(p * kUnitRun));
+      for (auto [i, buffer] : llvm::enumerate(buffers)) {
+        if (buffer.group == 1) {
+          // Decodes take codes where the first buffer of them is.
+          if (!tiles[i])
+            tiles[i] = packed;
+          continue;
+        }
+        bool isShared = buffer.group % (kUnitRun * parts) == 0;
+        if (p > 0 && isShared)
+          continue;
+        Value its = buffer.group ? kernel.div(isShared ? k : at, buffer.group)
+                                 : Value();
+        tiles[i] = loadColumns(branch, buffer, its, /*asRow=*/false);
+      }
+      Value x = toUnit(loadInput(at, kUnitRun, kUnitRun * parts));
+      failed |= !x;
+      if (failed)
+        break;
+      Value w = branch.encoding.decode(b, b.getLoc(), tiles, p, c.unitElement);
+      sum = tile::MmaOp::create(b, x, w, sum);
+    }
+    return {sum};
+  };
+  Value sum = kernel.forEach(kernel.getIndex(0), kernel.getSize(c.k),
+                             kernel.getIndex(kUnitRun * parts),
+                             {getZero(b.getF32Type())}, body)[0];
+  return failed ? Value() : sum;
+}
+
 /// Decodes rows of the weight to f32, group by group of k: what holds for a
 /// group is loaded once.
 Value TileKernel::buildDecoded(const ContractBranch &branch) {
   DecodedGroup group;
+  // Codes come first; further ones are the same in another order.
   group.buffers = branch.getBuffers(launch.getGroup());
+  llvm::erase_if(group.buffers, [](const graph::EncodedBuffer &buffer) {
+    return buffer.run == kUnitRun;
+  });
   int64_t depth = *getConstantSize(c.k), size = depth;
   for (const graph::EncodedBuffer &buffer : group.buffers) {
     group.parts = std::max(group.parts, buffer.parts);
@@ -479,23 +530,25 @@ Value TileKernel::buildDot(const ContractBranch &branch, Value first,
   StridedView view = StridedView::getContiguous(
       b.getContext(), getQuantizedInput(c)[kInputCodes].dims);
   graph::IntegerForm form = *branch.encoding.getIntegerForm();
+  auto buffers = branch.getBuffers(launch.getGroup());
   graph::EncodedBuffer buffer =
-      branch.getBuffers(launch.getGroup())[form.codes];
+      buffers[c.readsCodes ? *getUnitCodes(buffers) : form.codes];
   int64_t parts = buffer.parts;
-  int64_t rows = llvm::divideCeil(count, kInt8Group * parts) * kInt8Group;
+  int64_t run = c.readsCodes ? kUnitRun : kInt8Group;
+  int64_t rows = llvm::divideCeil(count, run * parts) * run;
   // From zero, so that a constant range is seen to lie inside the views.
   auto body = [&](Value offset, ValueRange carried) -> SmallVector<Value> {
     Value s = kernel.add(kernel.div(first, parts), offset);
-    Value packed = loadPanel(branch, &buffer, s, kInt8Group);
+    Value packed = loadPanel(branch, &buffer, s, run);
     Value sum = carried[0];
     for (int64_t p = 0; p < parts; ++p) {
       Value k = kernel.add(
           kernel.add(first, kernel.mul(offset, kernel.getIndex(parts))),
-          kernel.getIndex(p * kInt8Group));
+          kernel.getIndex(p * run));
       Value x =
           kernel.load(codes, view,
                       getWindow(row, schedule.rows, divides(schedule.rows, c.m),
-                                k, kInt8Group, true));
+                                k, run, true));
       Value w = branch.encoding.decodeInteger(b, b.getLoc(), packed, p);
       sum = tile::MmaOp::create(b, sum.getType(), x, w, sum,
                                 /*unsigned_a=*/!c.quantizer.getSymmetric(),
@@ -504,7 +557,7 @@ Value TileKernel::buildDot(const ContractBranch &branch, Value first,
     return {sum};
   };
   return kernel.forEach(kernel.getIndex(0), kernel.getIndex(rows),
-                        kernel.getIndex(kInt8Group), {getZero(b.getI32Type())},
+                        kernel.getIndex(run), {getZero(b.getI32Type())},
                         body)[0];
 }
 
@@ -580,8 +633,10 @@ Value TileKernel::buildBranch(const ContractBranch &branch) {
   switch (branch.kind) {
   case ContractKind::Mma:
     // Blocks that are not worth their lists are a dense f32 weight.
-    sum = branch.encoding && !branch.getBlocks() ? buildDecoded(branch)
-                                                 : buildMma(branch);
+    if (!branch.encoding || branch.getBlocks())
+      sum = buildMma(branch);
+    else
+      sum = c.readsCodes ? buildDecodedLines(branch) : buildDecoded(branch);
     break;
   case ContractKind::MultiplyAdd:
     sum = buildMultiplyAdd(branch);

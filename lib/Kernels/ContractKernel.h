@@ -28,11 +28,15 @@ struct ContractSchedule {
   /// Row tiles that programs run through before they move on to the next
   /// columns, so that these rows stay in the second-level cache; 0: all rows.
   int64_t groupTiles = 0;
+  /// Programs beside each other along the columns that share k (FlatTile.h);
+  /// 0: programs know nothing of each other.
+  int64_t split = 0;
 
   bool operator==(const ContractSchedule &other) const {
-    return std::tie(rows, columns, depth, warps, stages, cluster, groupTiles) ==
-           std::tie(other.rows, other.columns, other.depth, other.warps,
-                    other.stages, other.cluster, other.groupTiles);
+    return std::tie(rows, columns, depth, warps, stages, cluster, groupTiles,
+                    split) == std::tie(other.rows, other.columns, other.depth,
+                                       other.warps, other.stages, other.cluster,
+                                       other.groupTiles, other.split);
   }
   tile::ScheduleAttr getAttr(mlir::MLIRContext *context) const;
 };

@@ -25,7 +25,8 @@ SmallVector<Temporary> lathe::kernels::getQuantizedInput(const Contraction &c) {
   for (const ContractBranch &branch : c.branches)
     if (branch.kind == ContractKind::DynamicInt8)
       for (const graph::EncodedBuffer &buffer : branch.getBuffers(group))
-        step = std::max(step, kInt8Group * buffer.parts);
+        step = std::max(step,
+                        (c.readsCodes ? kUnitRun : kInt8Group) * buffer.parts);
   AffineExpr padded = graph::canonicalizeSize(c.k.ceilDiv(step) * step);
   // An even number of lines from row to row is half as fast as an odd one:
   // sixteen rows would share few of a cache's sets.

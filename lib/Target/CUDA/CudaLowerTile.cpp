@@ -7,6 +7,7 @@
 
 #include "lib/Target/CUDA/Emitter.h"
 #include "lib/Target/CUDA/HopperAttention.h"
+#include "lib/Target/CUDA/HopperFlat.h"
 #include "lib/Target/CUDA/HopperProduct.h"
 #include "lib/Target/CUDA/Launch.h"
 #include "lib/Target/CUDA/Levels.h"
@@ -136,7 +137,9 @@ static LogicalResult lowerBest(tile::KernelOp kernel, const Level &level) {
     return lowerKernel(kernel, level);
   std::string reason, ofChain;
   FailureOr<bool> isDone = false;
-  if (auto product = matchProductLoop(kernel, level, reason))
+  if (auto flat = matchFlatProduct(kernel, level, reason))
+    isDone = lowerFlatProduct(*flat, level, reason);
+  else if (auto product = matchProductLoop(kernel, level, reason))
     isDone = lowerProductLoop(*product, level, reason);
   else if (auto chain = matchAttention(kernel, level, ofChain))
     isDone = lowerAttention(*chain, level, reason);

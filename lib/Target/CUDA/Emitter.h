@@ -146,8 +146,16 @@ public:
 
   /// Says where the elements of a tile are.
   void anchor(mlir::Value tile, LinearLayout layout, Registers registers);
+  /// Says that another one has brought a tile home; who reads it sees to it
+  /// that it is there.
+  void anchorHome(mlir::Value tile, const Home &home);
   /// The tile in `layout`.
   Registers get(mlir::Value tile, const LinearLayout &layout);
+  /// A tile of f16 or bf16 in pairs of registers, neighbors along `kDim`, as
+  /// the words of a product's operand. Homes that it is computed from are
+  /// there: no barrier. See Pairs.cpp.
+  Registers getPairs(mlir::Value tile, unsigned kDim,
+                     const LinearLayout &layout);
   /// A scalar of the kernel.
   mlir::Value getScalar(mlir::Value scalar) {
     return indexValue(coordOf(scalar));
@@ -212,6 +220,18 @@ private:
   /// Whether this is the thread that speaks for those that repeat its elements;
   /// null if there are no repetitions.
   mlir::Value isSpeaker(const LinearLayout &layout);
+
+  //===-- Pairs of 16-bit floats (Pairs.cpp)
+  //-------------------------------===//
+  struct PairContext;
+  Registers getCodePairs(mlir::Value codes, const PairContext &context);
+  std::optional<Registers> getWholePairs(mlir::Value tile, double bias,
+                                         const PairContext &context);
+  std::optional<Registers> getExactPairs(mlir::Value tile,
+                                         const PairContext &context);
+  Registers multiplyPairs(const Registers &left, mlir::Value right,
+                          const PairContext &context);
+  Registers computePairs(mlir::Value tile, const PairContext &context);
 
   //===-- Memory (Memory.cpp) ---------------------------------------------===//
   struct Access;

@@ -140,6 +140,32 @@ void HopperEmitter::arriveRemote(Value barrier, Value block) {
             "r,r", {barrier, block}, {});
 }
 
+Value HopperEmitter::getRemote(Value pointer, Value block) {
+  return inlinePTX("mapa.shared::cluster.u32 $0, $1, $2;", "=r,r,r",
+                   {getNumber(pointer), block}, {b.getI32Type()},
+                   /*hasSideEffects=*/false)[0];
+}
+
+void HopperEmitter::storeAsync(Value place, ValueRange values, Value barrier) {
+  std::string text =
+      "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes";
+  SmallVector<Value> operands{place, barrier};
+  llvm::append_range(operands, values);
+  if (values.size() == 1)
+    inlinePTX(text + ".f32 [$0], $2, [$1];", "r,r,f", operands, {});
+  else
+    inlinePTX(text + ".v2.f32 [$0], {$2, $3}, [$1];", "r,r,f,f", operands, {});
+}
+
+Value HopperEmitter::getClusterRank() {
+  return NVVM::ClusterId::create(b, b.getI32Type());
+}
+
+void HopperEmitter::syncCluster() {
+  NVVM::ClusterArriveOp::create(b, UnitAttr());
+  NVVM::ClusterWaitOp::create(b, UnitAttr());
+}
+
 void HopperEmitter::arriveExpecting(Value barrier, int64_t bytes) {
   inlinePTX("mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0], $1;", "r,r",
             {barrier, constant(bytes)}, {});
@@ -230,6 +256,16 @@ Value HopperEmitter::advance(Value descriptor, Value bytes) {
 }
 
 void HopperEmitter::fenceProducts() { NVVM::WgmmaFenceAlignedOp::create(b); }
+
+SmallVector<Value> HopperEmitter::fenceProducts(ValueRange words) {
+  std::string constraints;
+  for (size_t i = 0; i < words.size(); ++i)
+    constraints += i ? ",=r" : "=r";
+  for (size_t i = 0; i < words.size(); ++i)
+    constraints += "," + std::to_string(i);
+  return inlinePTX("wgmma.fence.sync.aligned;", constraints, words,
+                   SmallVector<Type>(words.size(), b.getI32Type()));
+}
 
 void HopperEmitter::commitProducts() {
   NVVM::WgmmaGroupSyncAlignedOp::create(b);

@@ -114,6 +114,17 @@ public:
   /// at cluster scope, a fence that costs a third of a kernel's time: the
   /// arriving thread has read, not written.
   void arriveRemote(mlir::Value barrier, mlir::Value block);
+  /// Where another block of the cluster has what `pointer` is in this one: a
+  /// number that only `storeAsync` takes.
+  mlir::Value getRemote(mlir::Value pointer, mlir::Value block);
+  /// Stores an f32 to another block, whose barrier counts its bytes. Both
+  /// places as `getRemote` has them; of two neighbors the first one's.
+  void storeAsync(mlir::Value place, mlir::ValueRange values,
+                  mlir::Value barrier);
+  /// The block's number in its cluster.
+  mlir::Value getClusterRank();
+  /// Meets all threads of the cluster; what they did before is seen after it.
+  void syncCluster();
   /// Arrives, and promises copies of so many bytes.
   void arriveExpecting(mlir::Value barrier, int64_t bytes);
   /// Waits for the end of a phase of this parity.
@@ -147,6 +158,9 @@ public:
   /// Before the first product, and before one that reads registers written
   /// since.
   void fenceProducts();
+  /// The same; `words`, operands in registers, are computed before it: use what
+  /// is returned.
+  llvm::SmallVector<mlir::Value> fenceProducts(mlir::ValueRange words);
   /// Adds a product to `sums` (f32, as getWarpgroupSums in Layouts.h has
   /// them), or is their first one if there are none. `a` is a descriptor, or
   /// four i32 of two elements each: what the sums of 16 columns become. In

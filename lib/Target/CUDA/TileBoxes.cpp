@@ -45,6 +45,8 @@ public:
 
   std::optional<TileBoxes> match(RankedTensorType type, unsigned lineDim,
                                  int64_t lines);
+  std::optional<TileBoxes> matchBox(ArrayRef<int64_t> shape, unsigned lineDim,
+                                    int64_t swizzle);
   /// The tile dim that lies without gaps; -1 if none does.
   int getLineDim() const;
   bool refuse(StringRef why) {
@@ -55,7 +57,7 @@ public:
 private:
   bool isWholeDim(RankedTensorType type, unsigned lineDim) const;
   bool setBuffer();
-  bool setDims();
+  bool setDims(ArrayRef<int64_t> first);
   bool addDim(unsigned dim);
   bool isAligned(int64_t divisor) const {
     return divisor * boxes.getElementBytes() % kAlignment == 0;
@@ -120,10 +122,9 @@ bool Matcher::addDim(unsigned dim) {
   return true;
 }
 
-/// Dims that move the address: lines first, then the tile's other dim.
-bool Matcher::setDims() {
-  SmallVector<unsigned> order = {unsigned(dims[boxes.lineDim]),
-                                 unsigned(dims[1 - boxes.lineDim])};
+/// Dims that move the address: those of `first`, then others.
+bool Matcher::setDims(ArrayRef<int64_t> first) {
+  SmallVector<unsigned> order(first);
   for (unsigned dim = 0; dim < view.getStaticStrides().size(); ++dim) {
     bool isAtStart = view.getStaticSizes()[dim] == 1 &&
                      getConstantIntValue(indices[dim]) == 0;
@@ -147,11 +148,35 @@ std::optional<TileBoxes> Matcher::match(RankedTensorType type, unsigned lineDim,
     refuse("a tile is neither whole lines of 128 bytes nor all of a dim");
     return std::nullopt;
   }
-  if (!setBuffer() || !setDims())
+  if (!setBuffer() || !setDims({dims[lineDim], dims[1 - lineDim]}))
     return std::nullopt;
   boxes.map.box[0] = length;
   boxes.map.box[1] = lines;
   boxes.map.swizzle = kSwizzleBytes;
+  return boxes;
+}
+
+std::optional<TileBoxes> Matcher::matchBox(ArrayRef<int64_t> shape,
+                                           unsigned lineDim, int64_t swizzle) {
+  SmallVector<int64_t> order{dims[lineDim]};
+  for (auto [t, dim] : llvm::enumerate(dims))
+    if (t != lineDim)
+      order.push_back(dim);
+  tile::ViewOp op = view;
+  if (llvm::any_of(order, [](int64_t dim) { return dim < 0; }) ||
+      op.getStaticStrides()[order.front()] != 1 ||
+      llvm::any_of(shape, [](int64_t size) { return size > kMostLines; })) {
+    refuse("what an operand is computed from lies with gaps");
+    return std::nullopt;
+  }
+  boxes.map.element =
+      cast<tile::ViewType>(op.getResult().getType()).getElementType();
+  if (!setBuffer() || !setDims(order))
+    return std::nullopt;
+  boxes.map.box[0] = shape[lineDim];
+  if (shape.size() > 1)
+    boxes.map.box[1] = shape[1 - lineDim];
+  boxes.map.swizzle = swizzle;
   return boxes;
 }
 
@@ -164,7 +189,8 @@ static bool isPlain(RankedTensorType type, ArrayRef<int64_t> dims) {
 }
 
 std::optional<TileBoxes> cuda::matchLoad(tile::LoadOp load, std::string &reason,
-                                         int64_t lines) {
+                                         int64_t lines,
+                                         std::optional<int64_t> columns) {
   auto view = load.getView().getDefiningOp<tile::ViewOp>();
   Matcher matcher(view, load.getIndices(), load.getDims(), reason);
   auto pad = load.getPadAttr();
@@ -184,8 +210,25 @@ std::optional<TileBoxes> cuda::matchLoad(tile::LoadOp load, std::string &reason,
     matcher.refuse("an operand lies with gaps along its rows and along k");
     return std::nullopt;
   }
-  int64_t all = load.getType().getDimSize(1 - lineDim);
-  return matcher.match(load.getType(), lineDim, lines ? lines : all);
+  RankedTensorType type = load.getType();
+  if (columns)
+    type = type.clone({type.getDimSize(0), *columns});
+  int64_t all = type.getDimSize(1 - lineDim);
+  return matcher.match(type, lineDim, lines ? lines : all);
+}
+
+std::optional<TensorMap> cuda::matchBox(tile::LoadOp load,
+                                        ArrayRef<int64_t> shape,
+                                        unsigned lineDim, int64_t swizzle,
+                                        SmallVectorImpl<Value> &indices,
+                                        std::string &reason) {
+  Matcher matcher(load.getView().getDefiningOp<tile::ViewOp>(),
+                  load.getIndices(), load.getDims(), reason);
+  auto boxes = matcher.matchBox(shape, lineDim, swizzle);
+  if (!boxes)
+    return std::nullopt;
+  indices.assign(boxes->indices);
+  return boxes->map;
 }
 
 std::optional<TileBoxes> cuda::matchStore(tile::StoreOp store, int64_t lines,

@@ -45,11 +45,23 @@ struct TileBoxes {
 /// wants at most five dims, strides and a start of whole 16 bytes, sizes and
 /// strides that the host knows; a tile is whole lines or all that the tensor
 /// has of them, a box at most 256 lines. Nothing, with the reason, if it
-/// cannot.
+/// cannot. `columns`: of so many columns, instead of the tile's own; then the
+/// copies are those of several programs' tiles.
 std::optional<TileBoxes> matchLoad(tile::LoadOp load, std::string &reason,
-                                   int64_t lines = 0);
+                                   int64_t lines = 0,
+                                   std::optional<int64_t> columns = {});
 std::optional<TileBoxes> matchStore(tile::StoreOp store, int64_t lines,
                                     std::string &reason);
+
+/// Sees whether `load` can be made of one box of `shape` elements, with lines
+/// along tile dim `lineDim`, swizzled with `swizzle` bytes as their length.
+/// `indices` are those of the box in the map's order of dims. Nothing, with the
+/// reason, if it cannot.
+std::optional<TensorMap> matchBox(tile::LoadOp load,
+                                  llvm::ArrayRef<int64_t> shape,
+                                  unsigned lineDim, int64_t swizzle,
+                                  llvm::SmallVectorImpl<mlir::Value> &indices,
+                                  std::string &reason);
 
 } // namespace lathe::cuda
 

@@ -44,7 +44,9 @@ TEST_F(Int4Test, BuffersFollowTheWeight) {
     }
     RankedTensorType type = getType(shape, axis, 128, true);
     SmallVector<EncodedBuffer> list = encodingOf(type).getBuffers(type);
-    ASSERT_EQ(list.size(), 3u);
+    ASSERT_EQ(list.size(), 4u);
+    EXPECT_EQ(list[3].name, "lines");
+    EXPECT_EQ(list[3].type.getDimSize(1 - axis), 192);
     EXPECT_EQ(list[kPackedCodes].type.getShape(), ArrayRef(codes));
     EXPECT_EQ(list[kPackedCodes].parts, 2);
     EXPECT_EQ(list[kPackedCodes].run, 4);
@@ -53,7 +55,7 @@ TEST_F(Int4Test, BuffersFollowTheWeight) {
     EXPECT_EQ(list[kPackedZeros].type.getShape(), (ArrayRef<int64_t>{3, 40}));
   }
   RankedTensorType type = getType({4096, 64}, 1, 128, false);
-  EXPECT_EQ(encodingOf(type).getBuffers(type).size(), 2u);
+  EXPECT_EQ(encodingOf(type).getBuffers(type).size(), 3u);
 }
 
 TEST_F(Int4Test, PartsAreWhereTheBufferSays) {
@@ -61,19 +63,22 @@ TEST_F(Int4Test, PartsAreWhereTheBufferSays) {
   std::vector<float> weight = makeWeight(type);
   ASSERT_EQ(encode(type, weight), "");
   std::vector<float> dense = unpack(type);
-  EncodedBuffer codes = encodingOf(type).getBuffers(type)[kPackedCodes];
-  for (int64_t s = 0; s < codes.type.getDimSize(0); ++s)
-    for (int64_t p = 0; p < codes.parts; ++p)
-      for (int64_t n = 0; n < 3; ++n) {
-        int64_t k =
-            (s / codes.run * codes.parts + p) * codes.run + s % codes.run;
-        int code = uint8_t(buffers[kPackedCodes][s * 3 + n]) >> 4 * p & 15;
-        if (k >= 19)
-          EXPECT_EQ(code, 8); // Zero, past the end.
-        else
-          EXPECT_EQ(dense[k * 3 + n],
-                    getScale(k / 16 * 3 + n) * float(code - 8));
-      }
+  SmallVector<EncodedBuffer> list = encodingOf(type).getBuffers(type);
+  for (unsigned number : {unsigned(kPackedCodes), 2u}) {
+    EncodedBuffer codes = list[number];
+    for (int64_t s = 0; s < codes.type.getDimSize(0); ++s)
+      for (int64_t p = 0; p < codes.parts; ++p)
+        for (int64_t n = 0; n < 3; ++n) {
+          int64_t k =
+              (s / codes.run * codes.parts + p) * codes.run + s % codes.run;
+          int code = uint8_t(buffers[number][s * 3 + n]) >> 4 * p & 15;
+          if (k >= 19)
+            EXPECT_EQ(code, 8); // Zero, past the end.
+          else
+            EXPECT_EQ(dense[k * 3 + n],
+                      getScale(k / 16 * 3 + n) * float(code - 8));
+        }
+  }
 }
 
 TEST_F(Int4Test, ErrsAsLittleAsFourBitsCan) {

@@ -39,7 +39,10 @@ double getSquares(ArrayRef<float> a, ArrayRef<float> b) {
 TEST_F(TernaryTest, BuffersFollowTheWeight) {
   RankedTensorType type = getType({300, 40}, 1, 128);
   SmallVector<EncodedBuffer> list = encodingOf(type).getBuffers(type);
-  ASSERT_EQ(list.size(), 2u);
+  ASSERT_EQ(list.size(), 3u);
+  EXPECT_EQ(list[2].name, "lines");
+  EXPECT_EQ(list[2].type.getShape(), (ArrayRef<int64_t>{128, 40}));
+  EXPECT_EQ(list[2].run, kPackedLine);
   EXPECT_EQ(list[kPackedCodes].type.getShape(), (ArrayRef<int64_t>{76, 40}));
   EXPECT_EQ(list[kPackedCodes].parts, 4);
   EXPECT_EQ(list[kPackedCodes].run, 4);
