@@ -46,16 +46,18 @@ class Case:
     bytes      that must be read or written at least once
     options    for `lathe compile`
     bundle     its file's name, where several sizes share one; else `name`
-    is_cold    runs take turns on copies of the inputs and results that together
-               exceed the second-level cache; peers that give a result memory of
-               its own see to it themselves
+    is_cold    runs take turns on copies of the inputs, the results and the bundle's
+               weights that together exceed the second-level cache; peers that give
+               a result memory of its own see to it themselves
+    has_weights  which the bundle has, so that copies load it again
     """
 
     def __init__(self, name, write, inputs, peers, flops=0, bytes=0, options=(),
-                 bundle="", is_cold=False):
+                 bundle="", is_cold=False, has_weights=False):
         self.name, self.write, self.inputs, self.peers = name, write, inputs, peers
         self.flops, self.bytes, self.options = flops, bytes, options
         self.bundle, self.is_cold = bundle or name, is_cold
+        self.has_weights = has_weights
 
     def count_copies(self):
         return max(1, -(-COLD_BYTES // self.bytes)) if self.is_cold else 1
@@ -242,6 +244,8 @@ def measure(case, folder, limits):
     model, runs = lathe.Model(bundle, device="cuda"), collections.defaultdict(list)
     for copy in range(case.count_copies()):
         inputs = case.inputs()
+        if copy and case.has_weights:
+            model = lathe.Model(bundle, device="cuda")
         run, outputs = bind(bundle, inputs, model)
         peers = case.peers(inputs)
         runs["lathe"].append(run)

@@ -226,7 +226,10 @@ static SmallVector<RowClass> getUnitClasses(const Capability &capability,
              getUnitSchedules(capability, c, m)}};
   SmallVector<RowClass> classes;
   for (int64_t most : {8, 16, 32, 64, 256, 1024}) {
-    if (most < c.m.getLargestKnownDivisor())
+    // Few rows are told apart where they have schedules of their own.
+    bool isFlat = most == 8 || most == 32;
+    if (most < c.m.getLargestKnownDivisor() ||
+        (isFlat && getUnitSchedules(capability, c, most).front().split == 0))
       continue;
     classes.push_back({"up to " + std::to_string(most) + " rows", most - c.m,
                        getUnitSchedules(capability, c, most)});

@@ -146,15 +146,10 @@ Value HopperEmitter::getRemote(Value pointer, Value block) {
                    /*hasSideEffects=*/false)[0];
 }
 
-void HopperEmitter::storeAsync(Value place, ValueRange values, Value barrier) {
-  std::string text =
-      "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes";
-  SmallVector<Value> operands{place, barrier};
-  llvm::append_range(operands, values);
-  if (values.size() == 1)
-    inlinePTX(text + ".f32 [$0], $2, [$1];", "r,r,f", operands, {});
-  else
-    inlinePTX(text + ".v2.f32 [$0], {$2, $3}, [$1];", "r,r,f,f", operands, {});
+void HopperEmitter::storeAsync(Value place, Value value, Value barrier) {
+  inlinePTX("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.f32 "
+            "[$0], $1, [$2];",
+            "r,f,r", {place, value, barrier}, {});
 }
 
 Value HopperEmitter::getClusterRank() {

@@ -118,9 +118,8 @@ public:
   /// number that only `storeAsync` takes.
   mlir::Value getRemote(mlir::Value pointer, mlir::Value block);
   /// Stores an f32 to another block, whose barrier counts its bytes. Both
-  /// places as `getRemote` has them; of two neighbors the first one's.
-  void storeAsync(mlir::Value place, mlir::ValueRange values,
-                  mlir::Value barrier);
+  /// places as `getRemote` has them.
+  void storeAsync(mlir::Value place, mlir::Value value, mlir::Value barrier);
   /// The block's number in its cluster.
   mlir::Value getClusterRank();
   /// Meets all threads of the cluster; what they did before is seen after it.

@@ -43,7 +43,8 @@ private:
   Value getFull(Value stage) { return getBarrier(memory.full, stage); }
   Value getEmpty(Value stage) { return getBarrier(memory.empty, stage); }
   void mapArguments(Emitter &emitter);
-  void mapPosition(Emitter &emitter, Value turn, Value rank);
+  Value mapPosition(Emitter &emitter, Value turn, Value member);
+  LogicalResult emitTurn(Emitter &emitter, Value turn);
   scf::ForOp
   emitLoop(Value from, Value to, ArrayRef<Value> carried,
            llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body,
@@ -158,7 +159,7 @@ void FlatLowering::emitEntry() {
   columns = truncate(grid[1]);
   Value split = h.constant(flat.split);
   Value block = NVVM::BlockIdXOp::create(b, b.getI32Type());
-  rank = rem(block, split);
+  rank = h.getClusterRank();
   cluster = div(block, split);
   clusters = div(NVVM::GridDimXOp::create(b, b.getI32Type()), split);
   groups = div(h.add(columns, h.constant(flat.split - 1)), split);
@@ -196,8 +197,9 @@ void FlatLowering::emitBarriers() {
 }
 
 /// The cluster's group of programs in a turn: rows first, so that those that
-/// run at once read the same weights. `member`: which of them.
-void FlatLowering::mapPosition(Emitter &emitter, Value turn, Value member) {
+/// run at once read the same weights. `member`: which of them; returns where
+/// that is along the columns.
+Value FlatLowering::mapPosition(Emitter &emitter, Value turn, Value member) {
   Value number = h.add(mul(turn, clusters), cluster);
   Value line = div(number, rows);
   Value column = h.add(h.mul(rem(line, groups), flat.split), member);
@@ -206,6 +208,7 @@ void FlatLowering::mapPosition(Emitter &emitter, Value turn, Value member) {
   kernel.walk([&](tile::ProgramIdOp op) {
     emitter.getMapping().map(op.getResult(), axes[op.getAxis()]);
   });
+  return column;
 }
 
 scf::ForOp FlatLowering::emitLoop(
@@ -439,8 +442,9 @@ Registers FlatLowering::emitDecoded(Emitter &emitter, Value done) {
     RingPosition at = getPosition(h.add(done, number));
     SmallVector<Value> next;
     h.waitBarrier(getFull(at.stage), at.parity);
+    Value k = h.mul(h.add(firstStep, number), flat.getDepth());
     [[maybe_unused]] LogicalResult body = emitter.emitBody(
-        flat.loop, toIndex(number), /*onlyScalars=*/false, [&] {
+        flat.loop, toIndex(k), /*onlyScalars=*/false, [&] {
           next.assign(multiplyDecoded(emitter, at.stage, Registers(sums)));
           return success();
         });
@@ -552,6 +556,29 @@ Registers FlatLowering::emitReceived(Value turn, const LinearLayout &layout) {
 // The function
 //===----------------------------------------------------------------------===//
 
+/// The block's part of a cluster's programs, then what follows the loop in its
+/// own one: the last cluster may have more blocks than there are programs.
+LogicalResult FlatLowering::emitTurn(Emitter &emitter, Value turn) {
+  Value column = mapPosition(emitter, turn, rank);
+  if (failed(emitter.emitBefore(flat.loop)))
+    return failure();
+  emitSends(turn, emitProducts(emitter, turn));
+  LinearLayout layout = getLayout();
+  Registers sums = emitReceived(turn, layout);
+  emitter.replaceLoop(flat.loop, [&](scf::ForOp loop) {
+    emitter.anchor(loop.getResult(0), layout, sums);
+    return success();
+  });
+  LogicalResult result = success();
+  Value exists =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ult, column, columns);
+  h.when(exists, [&] {
+    result = emitter.emitProgram(/*isRepeated=*/true);
+    computeOnDemand(*b.getInsertionBlock());
+  });
+  return result;
+}
+
 FailureOr<int64_t> FlatLowering::lower() {
   emitEntry();
   ThreadGroup group;
@@ -578,16 +605,8 @@ FailureOr<int64_t> FlatLowering::lower() {
         h.getDescriptor(h.add(number, h.constant(flat.getBytesOfW())), getX());
     emitLoop(h.constant(0), turns, {},
              [&](Value turn, ValueRange) -> SmallVector<Value> {
-               mapPosition(emitter, turn, rank);
-               emitter.replaceLoop(flat.loop, [&](scf::ForOp loop) {
-                 emitSends(turn, emitProducts(emitter, turn));
-                 LinearLayout layout = getLayout();
-                 emitter.anchor(loop.getResult(0), layout,
-                                emitReceived(turn, layout));
-                 return success();
-               });
-               result = emitter.emitProgram(/*isRepeated=*/true);
-               computeOnDemand(*b.getInsertionBlock());
+               if (succeeded(result))
+                 result = emitTurn(emitter, turn);
                return {};
              });
   };

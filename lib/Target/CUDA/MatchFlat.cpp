@@ -215,12 +215,11 @@ static bool matchInput(FlatProduct &flat, tile::LoadOp load,
   int64_t bytes = getMemoryBytes(type.getElementType());
   unsigned columnDim = type.getRank() - 1;
   SmallVector<int64_t> shape(type.getShape());
-  bool fits = type.getElementType().isIntOrFloat() && type.getRank() <= 2 &&
-              type.getRank() >= 1 && shape[columnDim] == flat.columns &&
-              (type.getRank() == 1 || shape[0] == kDepth) && bytes <= 2 &&
+  int64_t rank = type.getRank();
+  bool isLines = rank == 2 && shape[0] == kDepth && bytes <= 2;
+  bool fits = (rank == 1 || isLines) && type.getElementType().isIntOrFloat() &&
+              shape[columnDim] == flat.columns &&
               load.getDims()[columnDim] >= 0;
-  if (type.getRank() == 1 && (type.getElementType().isF32()))
-    fits = load.getDims()[0] >= 0 && shape[0] == flat.columns;
   if (!fits || !areNeighbors(load, load.getDims()[columnDim], flat.columns,
                              flat.split)) {
     reason = "what the weight is computed from is no tile of its columns";
@@ -228,7 +227,7 @@ static bool matchInput(FlatProduct &flat, tile::LoadOp load,
   }
   shape[columnDim] = flat.getAllColumns();
   input.bytes = bytes * ShapedType::getNumElements(shape);
-  if (type.getRank() == 2)
+  if (isLines)
     input.lineBytes = kDepth * bytes;
   auto map = matchBox(load, shape, /*lineDim=*/0, input.lineBytes,
                       input.indices, reason);

@@ -243,9 +243,10 @@ std::optional<Registers> Emitter::getExactPairs(Value tile,
   }
   if (auto words = getWholePairs(tile, 0, context))
     return words;
-  // Differences of bytes.
+  // Differences of bytes: of what has lost more before, some are not exact.
   auto op = tile.getDefiningOp<arith::SubFOp>();
-  if (!op || !getRepeated(op.getRhs(), context.kDim))
+  if (!op || !getRepeated(op.getRhs(), context.kDim) ||
+      !op.getLhs().getDefiningOp<arith::UIToFPOp>())
     return std::nullopt;
   Value input = getRepeated(op.getRhs(), context.kDim);
   auto left = getWholePairs(op.getLhs(), 0, context);
