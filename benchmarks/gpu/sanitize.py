@@ -122,7 +122,6 @@ CASES = [
     linear("f16 many rows", 300, 256, 512, then=[GELU]),
     linear("f16 odd", 70, 136, 200), linear("f16 one row", 1, 256, 512),
     linear("f16 few rows", 16, 512, 256), linear("f32", 33, 65, 130, F32),
-    linear("f16 few rows, columns for a block too few", 5, 512, 4224),
     linear("f16 few rows, int4", 9, 512, 4224,
            options=("--weights", "int4:float")),
     linear("f32 to bf16", 130, 128, 256, F32, options=("--precision", "bf16")),

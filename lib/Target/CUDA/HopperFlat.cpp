@@ -443,8 +443,8 @@ Registers FlatLowering::emitDecoded(Emitter &emitter, Value done) {
     SmallVector<Value> next;
     h.waitBarrier(getFull(at.stage), at.parity);
     Value k = h.mul(h.add(firstStep, number), flat.getDepth());
-    [[maybe_unused]] LogicalResult body = emitter.emitBody(
-        flat.loop, toIndex(k), /*onlyScalars=*/false, [&] {
+    [[maybe_unused]] LogicalResult body =
+        emitter.emitBody(flat.loop, toIndex(k), /*onlyScalars=*/false, [&] {
           next.assign(multiplyDecoded(emitter, at.stage, Registers(sums)));
           return success();
         });
