@@ -176,7 +176,8 @@ getFlatSchedules(const Capability &capability, const Contraction &c,
     schedule.depth = flat.depth;
     schedule.warps = tile.warps;
     schedule.stages = tile.stages;
-    schedule.split = tile.split;
+    schedule.cluster = tile.split;
+    schedule.isFlat = true;
     schedules.push_back(schedule);
   }
   return schedules;
@@ -227,9 +228,9 @@ static SmallVector<RowClass> getUnitClasses(const Capability &capability,
   SmallVector<RowClass> classes;
   for (int64_t most : {8, 16, 32, 64, 256, 1024}) {
     // Few rows are told apart where they have schedules of their own.
-    bool isFlat = most == 8 || most == 32;
+    bool isOnlyFlat = most == 8 || most == 32;
     if (most < c.m.getLargestKnownDivisor() ||
-        (isFlat && getUnitSchedules(capability, c, most).front().split == 0))
+        (isOnlyFlat && !getUnitSchedules(capability, c, most).front().isFlat))
       continue;
     classes.push_back({"up to " + std::to_string(most) + " rows", most - c.m,
                        getUnitSchedules(capability, c, most)});

@@ -16,12 +16,10 @@ using graph::StridedView;
 
 tile::ScheduleAttr ContractSchedule::getAttr(MLIRContext *context) const {
   SmallVector<int64_t> tile{rows, columns, groupTiles};
-  if (depth > 1 || split)
+  if (depth > 1)
     tile.push_back(depth);
-  if (split)
-    tile.push_back(split);
-  return tile::ScheduleAttr::get(context, "contract", tile, stages, warps,
-                                 cluster);
+  return tile::ScheduleAttr::get(context, isFlat ? "flat" : "contract", tile,
+                                 stages, warps, cluster);
 }
 
 namespace {

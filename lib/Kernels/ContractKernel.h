@@ -23,20 +23,21 @@ struct ContractSchedule {
   int64_t depth = 1;
   /// Of a program with threads: warps, and steps of k on their way at once.
   int64_t warps = 4, stages = 1;
-  /// Programs of neighbouring rows that share what they load of the weight.
+  /// Programs of neighbouring rows that share what they load of the weight; of
+  /// few rows, programs of neighbouring columns that share k.
   int64_t cluster = 1;
   /// Row tiles that programs run through before they move on to the next
   /// columns, so that these rows stay in the second-level cache; 0: all rows.
   int64_t groupTiles = 0;
-  /// Programs beside each other along the columns that share k (FlatTile.h);
-  /// 0: programs know nothing of each other.
-  int64_t split = 0;
+  /// It is one of few rows (FlatTile.h).
+  bool isFlat = false;
 
   bool operator==(const ContractSchedule &other) const {
     return std::tie(rows, columns, depth, warps, stages, cluster, groupTiles,
-                    split) == std::tie(other.rows, other.columns, other.depth,
-                                       other.warps, other.stages, other.cluster,
-                                       other.groupTiles, other.split);
+                    isFlat) == std::tie(other.rows, other.columns, other.depth,
+                                        other.warps, other.stages,
+                                        other.cluster, other.groupTiles,
+                                        other.isFlat);
   }
   tile::ScheduleAttr getAttr(mlir::MLIRContext *context) const;
 };

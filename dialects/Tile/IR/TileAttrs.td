@@ -11,10 +11,11 @@ def Tile_ScheduleAttr : AttrDef<Tile_Dialect, "Schedule"> {
   let mnemonic = "schedule";
   let summary = "How a strategy shaped this kernel: data for cache and tuner";
   let description = [{
-    `strategy` is the file in `lib/Kernels` that built the kernel, `tile` its
-    tile sizes in that strategy's order; the others matter to GPU targets:
-    `cluster` programs in a row along the grid's first axis run at once, and
-    what they all read is read for all of them.
+    `strategy` is the file in `lib/Kernels` that built the kernel or listed its
+    schedules, `tile` its tile sizes in that strategy's order; the others matter
+    to GPU targets: `cluster` programs in a row along the grid's first axis run
+    at once, and what they all read is read for all of them. Those of `flat` are
+    in a row along the second axis, and share k.
     Changing a schedule never changes code.
   }];
   let parameters = (ins

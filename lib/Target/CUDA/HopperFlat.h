@@ -2,8 +2,7 @@
 //
 // The skeleton of products of few rows on Hopper, which read their weights
 // once: what counts is that all processors read all of the time. It takes
-// kernels of the form of HopperProduct.h whose schedule says over how many
-// blocks k is split,
+// kernels of the form of HopperProduct.h whose schedule's strategy is "flat",
 //
 //   %sums = scf.for %k = 0 to K step 64 iter_args(%c = 0) {
 //     %x = tile.load %xs[...]    // [rows, 64], f16 or bf16; rows <= 64
@@ -24,8 +23,8 @@
 //             computed come from registers: the emitter computes them in the
 //             layout of the instruction's fragments, from what they depend on
 //             in shared memory.
-//   blocks    As many programs as split k are beside each other along the
-//             columns, and the blocks of a cluster. Each block multiplies for
+//   blocks    As many programs as the schedule's cluster has split k. They are
+//             beside each other along the columns. Each block multiplies for
 //             the columns of all of them, over its share of k, and sends each
 //             block the sums of that one's columns (distributed shared
 //             memory). Each adds up what it got in the order of the blocks,

@@ -14,8 +14,6 @@ using namespace lathe::cuda;
 static constexpr int64_t kDepth = SharedMatrix::kLineElements;
 /// Blocks that every device of the level runs as one cluster.
 static constexpr int64_t kMostSplit = 8;
-/// Where a contraction's schedule says over how many blocks k is split.
-static constexpr unsigned kSplitPosition = 4;
 static constexpr int64_t kBarrierBytes = 8;
 
 //===----------------------------------------------------------------------===//
@@ -301,11 +299,9 @@ std::optional<FlatProduct> cuda::matchFlatProduct(tile::KernelOp kernel,
                                                   std::string &reason) {
   FlatProduct flat;
   flat.kernel = kernel;
-  ArrayRef<int64_t> tile = kernel.getSchedule().getTile();
-  if (kernel.getSchedule().getStrategy() != "contract" ||
-      tile.size() <= kSplitPosition || tile[kSplitPosition] < 1)
+  if (kernel.getSchedule().getStrategy() != "flat")
     return std::nullopt;
-  flat.split = tile[kSplitPosition];
+  flat.split = kernel.getSchedule().getCluster();
   bool isNarrow = true;
   kernel.walk([&](tile::MmaOp mma) {
     isNarrow &=

@@ -232,7 +232,8 @@ Status GpuExecutable::placeGrid(const Kernel &kernel, const int64_t *grid,
   bool fits = grid[1] <= gpu.maxGrid[1] && grid[2] <= gpu.maxGrid[2];
   bool isPersistent = table.grid() == bundle::GridKind::Persistent;
   if (isPersistent || (!fits && table.grid() == bundle::GridKind::Given)) {
-    // A persistent kernel's clusters are rows of programs.
+    // A persistent kernel's clusters are rows of programs, or of its second
+    // axis: then some may have none, and the grid is filled all the same.
     int64_t inRow = isPersistent ? wanted[0] : grid[0];
     wanted[0] = roundUp(inRow * grid[1] * grid[2], cluster);
     wanted[1] = wanted[2] = 1;

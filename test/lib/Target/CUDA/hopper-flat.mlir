@@ -36,7 +36,7 @@
 // CHECK: llvm.return
 tile.kernel @flat(%x: !tile.buffer<f16>, %w: !tile.buffer<f16>,
                   %y: !tile.buffer<f16> {tile.written}, %m: index)
-    schedule <strategy = "contract", tile = [16, 32, 0, 64, 4], stages = 8, warps = 8> {
+    schedule <strategy = "flat", tile = [16, 32, 0, 64], stages = 8, warps = 8, cluster = 4> {
   %zero = arith.constant dense<0.0> : tensor<16x32xf32>
   %c0 = arith.constant 0 : index
   %c64 = arith.constant 64 : index
@@ -82,7 +82,7 @@ tile.kernel @flat(%x: !tile.buffer<f16>, %w: !tile.buffer<f16>,
 tile.kernel @decoded(%x: !tile.buffer<bf16>, %w: !tile.buffer<i8>,
                      %s: !tile.buffer<bf16>,
                      %y: !tile.buffer<f32> {tile.written}, %m: index)
-    schedule <strategy = "contract", tile = [8, 64, 0, 128, 2], stages = 8, warps = 8> {
+    schedule <strategy = "flat", tile = [8, 64, 0, 128], stages = 8, warps = 8, cluster = 2> {
   %zero = arith.constant dense<0.0> : tensor<8x64xf32>
   %four = arith.constant dense<4> : tensor<64x64xi8>
   %mask = arith.constant dense<15> : tensor<64x64xi8>
