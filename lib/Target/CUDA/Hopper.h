@@ -36,6 +36,8 @@ constexpr int64_t kWgmmaRows = 64, kWgmmaDepth = 16, kWgmmaBytes = 32;
 /// Bytes of a line of a swizzled box, and the alignment of such a box: eight
 /// lines, within which pieces of 16 bytes change places.
 constexpr int64_t kSwizzleBytes = 128, kSwizzleAlignment = 1024;
+/// Bytes of a barrier in shared memory.
+constexpr int64_t kBarrierBytes = 8;
 
 /// A matrix in shared memory as TMA leaves it: boxes of `lines` lines of 128
 /// bytes, 64 elements of 16 bits, swizzled; further elements of a line are in
@@ -123,6 +125,8 @@ public:
   /// The block's number in its cluster.
   mlir::Value getClusterRank();
   /// Meets all threads of the cluster; what they did before is seen after it.
+  /// Neither before all barriers exist nor after a block is gone may others
+  /// arrive there.
   void syncCluster();
   /// Arrives, and promises copies of so many bytes.
   void arriveExpecting(mlir::Value barrier, int64_t bytes);

@@ -10,7 +10,6 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::cuda;
 
-static constexpr int64_t kBarrierBytes = 8;
 static constexpr int64_t kStages = AttentionChain::kStages;
 /// Warpgroups that pass the token meet in pairs.
 static constexpr int64_t kPair = 2 * kWarpgroupSize;

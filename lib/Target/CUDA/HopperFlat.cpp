@@ -2,8 +2,7 @@
 
 #include "lib/Target/CUDA/HopperFlat.h"
 #include "lib/Target/CUDA/DemandOrder.h"
-#include "lib/Target/CUDA/Emitter.h"
-#include "lib/Target/CUDA/Launch.h"
+#include "lib/Target/CUDA/HopperSkeleton.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 
@@ -13,7 +12,7 @@ using namespace lathe::cuda;
 
 /// k of one stage: a line.
 static constexpr int64_t kDepth = SharedMatrix::kLineElements;
-static constexpr int64_t kBarrierBytes = 8, kSumBytes = 4;
+static constexpr int64_t kSumBytes = 4;
 /// The barrier of the threads that multiply; 0 is the block's.
 static constexpr int64_t kProductBarrier = 1;
 /// Elements that a thread stores in a row.
@@ -25,15 +24,13 @@ static constexpr int64_t kRun = 4;
 
 namespace {
 
-class FlatLowering {
+class FlatLowering : public HopperSkeleton {
 public:
   FlatLowering(const FlatProduct &flat, const Level &level)
-      : flat(flat), level(level), kernel(flat.kernel),
-        b(kernel.getLoc(), kernel.getContext()), h(b) {}
+      : HopperSkeleton(flat.kernel, level), flat(flat) {}
 
   /// How many bytes of shared memory the function takes.
   FailureOr<int64_t> lower();
-  LLVM::LLVMFuncOp getFunction() { return function; }
 
 private:
   void emitEntry();
@@ -42,13 +39,8 @@ private:
   Value getBarrier(int64_t first, Value number);
   Value getFull(Value stage) { return getBarrier(memory.full, stage); }
   Value getEmpty(Value stage) { return getBarrier(memory.empty, stage); }
-  void mapArguments(Emitter &emitter);
   Value mapPosition(Emitter &emitter, Value turn, Value member);
   LogicalResult emitTurn(Emitter &emitter, Value turn);
-  scf::ForOp
-  emitLoop(Value from, Value to, ArrayRef<Value> carried,
-           llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body,
-           int64_t step = 1);
 
   void emitLoader(Emitter &emitter);
   void emitStage(Emitter &emitter, RingPosition at);
@@ -70,22 +62,9 @@ private:
   Registers emitReceived(Value turn, const LinearLayout &layout);
   LinearLayout getLayout() const;
 
-  Value div(Value x, Value y) { return arith::DivUIOp::create(b, x, y); }
-  Value rem(Value x, Value y) { return arith::RemUIOp::create(b, x, y); }
-  Value mul(Value x, Value y) { return arith::MulIOp::create(b, x, y); }
-  Value sub(Value x, Value y) { return arith::SubIOp::create(b, x, y); }
   Value bits(Value x, unsigned from, unsigned count) {
     Value shifted = arith::ShRUIOp::create(b, x, h.constant(from));
     return arith::AndIOp::create(b, shifted, h.constant((1 << count) - 1));
-  }
-  Value isEqual(Value x, int64_t y) {
-    return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, x, h.constant(y));
-  }
-  Value truncate(Value wide) {
-    return arith::TruncIOp::create(b, b.getI32Type(), wide);
-  }
-  Value toIndex(Value number) {
-    return arith::IndexCastUIOp::create(b, b.getIndexType(), number);
   }
   int64_t getProductThreads() const { return flat.warpgroups * kWarpgroupSize; }
   SharedMatrix getX() const { return flat.x.front().getMatrix(1); }
@@ -93,15 +72,10 @@ private:
   int64_t getSumsOfBlock() const { return flat.getRows() / 2; }
 
   const FlatProduct &flat;
-  const Level &level;
-  tile::KernelOp kernel;
-  ImplicitLocOpBuilder b;
-  HopperEmitter h;
-  LLVM::LLVMFuncOp function;
   FlatProduct::Memory memory = flat.getMemory();
 
   // Values of the entry.
-  Value thread, warp, warpgroup, shared, mapX;
+  Value warpgroup, mapX;
   Value columnGroup, member;     ///< The warpgroup's columns, and its turn.
   SmallVector<Value> maps;       ///< Of the weight, or of its inputs.
   Value rank, cluster, clusters; ///< Of the block, of its cluster, of all.
@@ -109,8 +83,7 @@ private:
   Value groups;                  ///< Of programs along the columns.
   Value turns;                   ///< Groups of this cluster.
   Value firstStep, steps;        ///< Of k, of this block.
-  SmallVector<Value> arguments;
-  Value firstX, firstW; ///< Descriptors of the first stage.
+  Value firstX, firstW;          ///< Descriptors of the first stage.
 };
 
 } // namespace
@@ -118,10 +91,6 @@ private:
 //===----------------------------------------------------------------------===//
 // The block
 //===----------------------------------------------------------------------===//
-
-void FlatLowering::mapArguments(Emitter &emitter) {
-  emitter.getMapping().map(kernel.getBody().getArguments(), arguments);
-}
 
 /// The block's share of k.
 void FlatLowering::emitSteps() {
@@ -203,30 +172,9 @@ Value FlatLowering::mapPosition(Emitter &emitter, Value turn, Value member) {
   Value number = h.add(mul(turn, clusters), cluster);
   Value line = div(number, rows);
   Value column = h.add(h.mul(rem(line, groups), flat.split), member);
-  Value axes[] = {toIndex(rem(number, rows)), toIndex(column),
-                  toIndex(div(line, groups))};
-  kernel.walk([&](tile::ProgramIdOp op) {
-    emitter.getMapping().map(op.getResult(), axes[op.getAxis()]);
-  });
+  HopperSkeleton::mapPosition(emitter, rem(number, rows), column,
+                              div(line, groups));
   return column;
-}
-
-scf::ForOp FlatLowering::emitLoop(
-    Value from, Value to, ArrayRef<Value> carried,
-    llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body,
-    int64_t step) {
-  auto loop = scf::ForOp::create(b, from, to, h.constant(step), carried);
-  OpBuilder::InsertionGuard guard(b);
-  if (carried.empty()) {
-    b.setInsertionPoint(loop.getBody()->getTerminator());
-    body(loop.getInductionVar(), {});
-    return loop;
-  }
-  b.setInsertionPointToEnd(loop.getBody());
-  SmallVector<Value> next =
-      body(loop.getInductionVar(), loop.getRegionIterArgs());
-  scf::YieldOp::create(b, next);
-  return loop;
 }
 
 //===----------------------------------------------------------------------===//
@@ -618,28 +566,11 @@ FailureOr<int64_t> FlatLowering::lower() {
   if (failed(result))
     return failure();
   int64_t bytes = memory.end + emitter.getSharedBytes();
-  function->setAttr(kSharedBytesAttr, b.getI64IntegerAttr(bytes));
   return bytes;
 }
 
 FailureOr<bool> cuda::lowerFlatProduct(FlatProduct flat, const Level &level,
                                        std::string &reason) {
-  tile::KernelOp kernel = flat.kernel;
-  while (true) {
-    FlatLowering lowering(flat, level);
-    FailureOr<int64_t> bytes = lowering.lower();
-    if (failed(bytes))
-      return failure();
-    int64_t beyond = *bytes - level.getSharedBytes();
-    if (beyond <= 0)
-      break;
-    // The epilogue keeps tiles there, too, which is known only now.
-    lowering.getFunction().erase();
-    flat.stages -= llvm::divideCeil(beyond, flat.getStageBytes());
-    if (flat.stages < std::max<int64_t>(flat.turns, 2))
-      return reason = "what it keeps of tiles leaves no room for its stages",
-             false;
-  }
-  kernel.erase();
-  return true;
+  int64_t least = std::max<int64_t>(flat.turns, 2);
+  return lowerSkeleton<FlatLowering>(flat, least, level, reason);
 }

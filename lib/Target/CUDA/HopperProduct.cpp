@@ -2,9 +2,8 @@
 
 #include "lib/Target/CUDA/HopperProduct.h"
 #include "lib/Target/CUDA/DemandOrder.h"
-#include "lib/Target/CUDA/Emitter.h"
+#include "lib/Target/CUDA/HopperSkeleton.h"
 #include "lib/Target/CUDA/HopperStore.h"
-#include "lib/Target/CUDA/Launch.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 
@@ -28,15 +27,13 @@ static constexpr int64_t kTurnBarriers = 1, kProgramBarriers = 3,
 
 namespace {
 
-class ProductLowering {
+class ProductLowering : public HopperSkeleton {
 public:
   ProductLowering(const ProductLoop &product, const Level &level)
-      : product(product), level(level), kernel(product.kernel),
-        b(kernel.getLoc(), kernel.getContext()), h(b) {}
+      : HopperSkeleton(product.kernel, level), product(product) {}
 
   /// How many bytes of shared memory the function takes.
   FailureOr<int64_t> lower();
-  LLVM::LLVMFuncOp getFunction() { return function; }
 
 private:
   struct Position {
@@ -45,7 +42,6 @@ private:
 
   void emitEntry();
   void emitBarriers();
-  void mapArguments(Emitter &emitter);
   void mapPosition(Emitter &emitter, Value turn);
   Position getPosition(Value turn);
   /// This cluster's number, that of all, and the block's in its own. Read again
@@ -66,15 +62,11 @@ private:
   Value getFull(Value stage);
   Value getEmpty(Value stage);
   Value getCoordinate(Emitter &emitter, Value index, int64_t offset);
-  void
-  emitTurns(Value first, int64_t step, ArrayRef<Value> carried,
-            llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body);
 
   void emitLoader(Emitter &emitter);
   void emitStage(Emitter &emitter, Value stage);
   void emitLoads(Emitter &emitter, const TileBoxes &boxes, Value map, Value to,
                  Value barrier, int64_t blocks);
-  void syncCluster();
   void emitPrograms(Emitter &emitter);
   Registers multiplyStage(Value stage, Registers sums);
   void freeStage(Value stage);
@@ -93,19 +85,6 @@ private:
   SmallVector<Value> getStart(Emitter &emitter, const TileBoxes &boxes);
   LogicalResult emitStoreOf(Emitter &emitter, unsigned number);
 
-  Value div(Value x, Value y) { return arith::DivUIOp::create(b, x, y); }
-  Value rem(Value x, Value y) { return arith::RemUIOp::create(b, x, y); }
-  Value mul(Value x, Value y) { return arith::MulIOp::create(b, x, y); }
-  Value sub(Value x, Value y) { return arith::SubIOp::create(b, x, y); }
-  Value isEqual(Value x, int64_t y) {
-    return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, x, h.constant(y));
-  }
-  Value truncate(Value wide) {
-    return arith::TruncIOp::create(b, b.getI32Type(), wide);
-  }
-  Value toIndex(Value number) {
-    return arith::IndexCastUIOp::create(b, b.getIndexType(), number);
-  }
   int64_t getProductThreads() const {
     return product.programs * product.warpgroups * kWarpgroupSize;
   }
@@ -113,16 +92,10 @@ private:
   SharedMatrix getB() const { return product.b.getMatrix(0); }
 
   const ProductLoop &product;
-  const Level &level;
-  tile::KernelOp kernel;
-  ImplicitLocOpBuilder b;
-  HopperEmitter h;
-  LLVM::LLVMFuncOp function;
 
   // Values of the entry.
-  Value thread, warp; ///< Of the block.
-  Value program;      ///< Which of the block's programs at once.
-  Value shared, maps[2];
+  Value program; ///< Which of the block's programs at once.
+  Value maps[2];
   SmallVector<Value> storeMaps;
   Value residualMap;   ///< If there is one.
   Value rows, columns; ///< Programs along the grid's first two axes.
@@ -132,8 +105,7 @@ private:
   Value hasSteps;      ///< Whether there are any; null if it is known.
   Value threadInWarpgroup, warpgroup;
   arith::ConstantOp epilogueBytes; ///< Of one program; known at the end.
-  SmallVector<Value> arguments;
-  Value firstA, firstB; ///< Descriptors of the first stage.
+  Value firstA, firstB;            ///< Descriptors of the first stage.
 };
 
 } // namespace
@@ -141,10 +113,6 @@ private:
 //===----------------------------------------------------------------------===//
 // The block
 //===----------------------------------------------------------------------===//
-
-void ProductLowering::mapArguments(Emitter &emitter) {
-  emitter.getMapping().map(kernel.getBody().getArguments(), arguments);
-}
 
 void ProductLowering::emitEntry() {
   int64_t threads = getProductThreads() + kWarpgroupSize;
@@ -230,18 +198,11 @@ void ProductLowering::emitBarriers() {
     h.fenceBarrierInit();
   });
   if (product.cluster > 1)
-    syncCluster();
+    h.syncCluster();
   else
     NVVM::Barrier0Op::create(b);
   if (level.overlaps)
     createOverlap(b, function);
-}
-
-/// Neither before all its barriers exist nor after a block is gone may others
-/// arrive there.
-void ProductLowering::syncCluster() {
-  NVVM::ClusterArriveOp::create(b, UnitAttr());
-  NVVM::ClusterWaitOp::create(b, UnitAttr());
 }
 
 /// Programs run down groups of rows, then along columns. Where rows do not fill
@@ -267,27 +228,7 @@ ProductLowering::Position ProductLowering::getPosition(Value turn) {
 
 void ProductLowering::mapPosition(Emitter &emitter, Value turn) {
   Position position = getPosition(turn);
-  Value axes[] = {toIndex(position.x), toIndex(position.y),
-                  toIndex(position.z)};
-  kernel.walk([&](tile::ProgramIdOp op) {
-    emitter.getMapping().map(op.getResult(), axes[op.getAxis()]);
-  });
-}
-
-void ProductLowering::emitTurns(
-    Value first, int64_t step, ArrayRef<Value> carried,
-    llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
-  auto loop = scf::ForOp::create(b, first, turns, h.constant(step), carried);
-  OpBuilder::InsertionGuard guard(b);
-  if (carried.empty()) {
-    b.setInsertionPoint(loop.getBody()->getTerminator());
-    body(loop.getInductionVar(), {});
-    return;
-  }
-  b.setInsertionPointToEnd(loop.getBody());
-  SmallVector<Value> next =
-      body(loop.getInductionVar(), loop.getRegionIterArgs());
-  scf::YieldOp::create(b, next);
+  HopperSkeleton::mapPosition(emitter, position.x, position.y, position.z);
 }
 
 //===----------------------------------------------------------------------===//
@@ -357,17 +298,11 @@ void ProductLowering::emitLoader(Emitter &emitter) {
     mapPosition(emitter, turn);
     [[maybe_unused]] LogicalResult scalars = emitter.emitBefore(product.loop);
     assert(succeeded(scalars) && "the kernel was matched");
-    auto loop =
-        scf::ForOp::create(b, h.constant(0), steps, h.constant(1), carried);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToEnd(loop.getBody());
-    SmallVector<Value> next =
-        loadStep(loop.getInductionVar(), loop.getRegionIterArgs());
-    scf::YieldOp::create(b, next);
+    scf::ForOp loop = emitLoop(h.constant(0), steps, Values(carried), loadStep);
     return SmallVector<Value>(loop.getResults());
   };
   // The first round finds all stages empty: the phase before the first one.
-  emitTurns(h.constant(0), 1, {h.constant(0), h.constant(1)}, loadProgram);
+  emitLoop(h.constant(0), turns, {h.constant(0), h.constant(1)}, loadProgram);
 }
 
 //===----------------------------------------------------------------------===//
@@ -609,50 +544,35 @@ FailureOr<int64_t> ProductLowering::lower() {
     for (unsigned i = 0; i < product.stores.size(); ++i)
       emitter.replaceStore(product.stores[i].first,
                            [&, i] { return emitStoreOf(emitter, i); });
-    emitTurns(program, product.programs, {},
-              [&](Value turn, ValueRange) -> SmallVector<Value> {
-                mapPosition(emitter, turn);
-                emitter.replaceLoop(product.loop, [&](scf::ForOp) {
-                  return emitProducts(emitter, turn);
-                });
-                result = emitter.emitProgram(/*isRepeated=*/true);
-                computeOnDemand(*b.getInsertionBlock());
-                return {};
-              });
+    emitLoop(
+        program, turns, {},
+        [&](Value turn, ValueRange) -> SmallVector<Value> {
+          mapPosition(emitter, turn);
+          emitter.replaceLoop(product.loop, [&](scf::ForOp) {
+            return emitProducts(emitter, turn);
+          });
+          result = emitter.emitProgram(/*isRepeated=*/true);
+          computeOnDemand(*b.getInsertionBlock());
+          return {};
+        },
+        product.programs);
     if (!product.stores.empty())
       emitStoresDone(b, getStoreGroup());
   };
   h.when(isEqual(program, product.programs), load, multiply);
   if (product.cluster > 1)
-    syncCluster();
+    h.syncCluster();
   LLVM::ReturnOp::create(b, ValueRange());
   if (failed(result))
     return failure();
   int64_t own = llvm::alignTo(emitter.getSharedBytes(), kSwizzleBytes);
   epilogueBytes.setValueAttr(b.getI32IntegerAttr(own));
   int64_t bytes = product.getMemory().end + product.programs * own;
-  function->setAttr(kSharedBytesAttr, b.getI64IntegerAttr(bytes));
   return bytes;
 }
 
 FailureOr<bool> cuda::lowerProductLoop(ProductLoop product, const Level &level,
                                        std::string &reason) {
-  tile::KernelOp kernel = product.kernel;
-  while (true) {
-    ProductLowering lowering(product, level);
-    FailureOr<int64_t> bytes = lowering.lower();
-    if (failed(bytes))
-      return failure();
-    int64_t beyond = *bytes - level.getSharedBytes();
-    if (beyond <= 0)
-      break;
-    // The epilogue keeps tiles there, too, which is known only now.
-    lowering.getFunction().erase();
-    product.stages -= llvm::divideCeil(beyond, product.getStageBytes());
-    if (product.stages < 2)
-      return reason = "what it keeps of tiles leaves no room for its stages",
-             false;
-  }
-  kernel.erase();
-  return true;
+  return lowerSkeleton<ProductLowering>(product, /*leastStages=*/2, level,
+                                        reason);
 }

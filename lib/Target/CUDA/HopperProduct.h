@@ -42,9 +42,6 @@
 
 namespace lathe::cuda {
 
-/// Of a barrier in shared memory.
-constexpr int64_t kBarrierBytes = 8;
-
 /// A kernel of this form.
 struct ProductLoop {
   tile::KernelOp kernel;

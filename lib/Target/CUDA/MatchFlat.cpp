@@ -2,6 +2,7 @@
 
 #include "lib/Target/CUDA/Emitter.h"
 #include "lib/Target/CUDA/HopperFlat.h"
+#include "lib/Target/CUDA/HopperSkeleton.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/Matchers.h"
@@ -14,7 +15,6 @@ using namespace lathe::cuda;
 static constexpr int64_t kDepth = SharedMatrix::kLineElements;
 /// Blocks that every device of the level runs as one cluster.
 static constexpr int64_t kMostSplit = 8;
-static constexpr int64_t kBarrierBytes = 8;
 
 //===----------------------------------------------------------------------===//
 // Shared memory
@@ -119,15 +119,12 @@ static bool areNeighbors(tile::LoadOp load, int64_t dim, int64_t columns,
 
 static bool matchLoop(FlatProduct &flat, std::string &reason) {
   scf::ForOp loop = flat.loop;
+  if (!isLoopOfProducts(loop, reason))
+    return false;
   auto refuse = [&](StringRef why) {
     reason = why.str();
     return false;
   };
-  if (loop->getParentOp() != flat.kernel.getOperation())
-    return refuse("the loop over k stands in another loop or branch");
-  if (loop.getNumRegionIterArgs() != 1 ||
-      !matchPattern(loop.getInitArgs()[0], m_AnyZeroFloat()))
-    return refuse("the loop over k carries more than sums from zero on");
   Value sums = loop.getRegionIterArg(0);
   for (tile::MmaOp product : flat.products) {
     if (product->getParentOp() != loop || product.getAcc() != sums)
@@ -142,15 +139,6 @@ static bool matchLoop(FlatProduct &flat, std::string &reason) {
       llvm::divideCeil(end, flat.getDepth()) < uint64_t(flat.split))
     return refuse("the loop over k is not from 0 to a known end, in steps of "
                   "what its products multiply, one for each block at least");
-  for (Operation &op : loop.getBody()->without_terminator())
-    if (!isa<tile::MmaOp>(op) && !isAnywhere(op))
-      return refuse("the loop over k does more than to multiply");
-  for (Operation &op : *loop->getBlock()) {
-    if (&op == loop)
-      break;
-    if (!isAnywhere(op))
-      return refuse("the kernel computes tiles before the loop over k");
-  }
   return true;
 }
 

@@ -2,6 +2,7 @@
 
 #include "lib/Target/CUDA/Emitter.h"
 #include "lib/Target/CUDA/HopperProduct.h"
+#include "lib/Target/CUDA/HopperSkeleton.h"
 #include "lib/Target/CUDA/HopperStore.h"
 #include "lib/Target/CUDA/Layouts.h"
 #include "lib/Target/Float8.h"
@@ -35,31 +36,17 @@ static bool isUniform(Value bound) {
 
 static bool matchLoop(ProductLoop &product, std::string &reason) {
   scf::ForOp loop = product.loop;
-  auto refuse = [&](StringRef why) {
-    reason = why.str();
+  if (!isLoopOfProducts(loop, reason))
     return false;
-  };
-  if (loop->getParentOp() != product.kernel.getOperation())
-    return refuse("the loop over k stands in another loop or branch");
-  if (loop.getNumRegionIterArgs() != 1 ||
-      product.mma.getAcc() != loop.getRegionIterArg(0) ||
-      loop.getYieldedValues()[0] != product.mma.getResult() ||
-      !matchPattern(loop.getInitArgs()[0], m_AnyZeroFloat()))
-    return refuse("the loop over k carries more than sums from zero on");
+  if (product.mma.getAcc() != loop.getRegionIterArg(0) ||
+      loop.getYieldedValues()[0] != product.mma.getResult())
+    return reason = "the loop over k does more than to multiply", false;
   if (getConstantIntValue(loop.getLowerBound()) != 0 ||
       getConstantIntValue(loop.getStep()) != getDepth(product.mma) ||
       !isUniform(loop.getUpperBound()))
-    return refuse("the loop over k is not from 0 to one end in steps of 128 "
-                  "bytes");
-  for (Operation &op : loop.getBody()->without_terminator())
-    if (&op != product.mma && !isAnywhere(op))
-      return refuse("the loop over k does more than to multiply");
-  for (Operation &op : *loop->getBlock()) {
-    if (&op == loop)
-      break;
-    if (!isAnywhere(op))
-      return refuse("the kernel computes tiles before the loop over k");
-  }
+    return reason = "the loop over k is not from 0 to one end in steps of 128 "
+                    "bytes",
+           false;
   return true;
 }
 
