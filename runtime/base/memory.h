@@ -59,7 +59,7 @@ template <typename T> void deleteObject(const Allocator &allocator, T *object) {
 template <typename T> class Span {
 public:
   Span() = default;
-  Span(T *data, size_t size) : first(data), count(size) {}
+  constexpr Span(T *data, size_t size) : first(data), count(size) {}
   T *data() const { return first; }
   size_t size() const { return count; }
   bool empty() const { return count == 0; }

@@ -152,7 +152,7 @@ static void nameVersion(int version, char *text, size_t size) {
   snprintf(text, size, "CUDA %d.%d", version / 1000, version % 1000 / 10);
 }
 
-static const Vendor nvidia = {
+static constexpr Vendor nvidia = {
     "cuda",
     "NVIDIA driver",
     LATHE_MEMORY_CUDA,
@@ -173,18 +173,6 @@ static const Vendor nvidia = {
     nameVersion,
 };
 
-static Status open(const Allocator &allocator, const DeviceOptions &options,
-                   Device **device) {
-  return openDevice(nvidia, allocator, options, device);
-}
-
-static Status count(uint32_t *count) { return countDevices(nvidia, count); }
-
-static Status describe(uint32_t index, lathe_device_info_t *info) {
-  return describeDevice(nvidia, index, info);
-}
-
-const DeviceType cudaDevice = {"cuda", "cuda", LATHE_MEMORY_CUDA,
-                               open,   count,  describe};
+const DeviceType cudaDevice = makeDeviceType<nvidia>("cuda");
 
 } // namespace lathe::rt

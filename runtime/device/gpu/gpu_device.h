@@ -72,6 +72,22 @@ Status countDevices(const Vendor &vendor, uint32_t *count);
 Status describeDevice(const Vendor &vendor, uint32_t index,
                       lathe_device_info_t *info);
 
+/// The devices of `vendor`, which run the bundle's variants for `target`.
+template <const Vendor &vendor>
+constexpr DeviceType makeDeviceType(const char *target) {
+  return {vendor.device,
+          target,
+          vendor.memory,
+          [](const Allocator &allocator, const DeviceOptions &options,
+             Device **device) {
+            return openDevice(vendor, allocator, options, device);
+          },
+          [](uint32_t *count) { return countDevices(vendor, count); },
+          [](uint32_t index, lathe_device_info_t *info) {
+            return describeDevice(vendor, index, info);
+          }};
+}
+
 Status createQueue(const Allocator &allocator, const Gpu &gpu, Queue **queue);
 /// The stream behind a queue of such a device.
 Stream streamOf(const Queue &queue);

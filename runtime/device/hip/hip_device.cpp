@@ -153,7 +153,7 @@ static void nameVersion(int version, char *text, size_t size) {
            version % 10000000 / 100000);
 }
 
-static const Vendor amd = {
+static constexpr Vendor amd = {
     "hip",
     "AMD driver",
     LATHE_MEMORY_ROCM,
@@ -174,18 +174,6 @@ static const Vendor amd = {
     nameVersion,
 };
 
-static Status open(const Allocator &allocator, const DeviceOptions &options,
-                   Device **device) {
-  return openDevice(amd, allocator, options, device);
-}
-
-static Status count(uint32_t *count) { return countDevices(amd, count); }
-
-static Status describe(uint32_t index, lathe_device_info_t *info) {
-  return describeDevice(amd, index, info);
-}
-
-const DeviceType hipDevice = {"hip", "rocm", LATHE_MEMORY_ROCM,
-                              open,  count,  describe};
+const DeviceType hipDevice = makeDeviceType<amd>("rocm");
 
 } // namespace lathe::rt

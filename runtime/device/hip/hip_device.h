@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Device "hip": an AMD GPU through ROCm's HIP (runtime/device/gpu). Its code is
-// lib/Target/ROCm's: code objects, each for one architecture by its exact name
-// ("gfx942"), whichever of the features behind the colons of a device's full
-// name ("gfx942:sramecc+:xnack-") are on.
+// Device "hip": an AMD GPU through ROCm's HIP (runtime/device/gpu). It runs
+// variants for "rocm": code objects, each for one architecture by its exact
+// name ("gfx942"), whichever of the features behind the colons of a device's
+// full name ("gfx942:sramecc+:xnack-") are on.
 
 #ifndef LATHE_RUNTIME_DEVICE_HIP_HIP_DEVICE_H
 #define LATHE_RUNTIME_DEVICE_HIP_HIP_DEVICE_H
