@@ -436,6 +436,13 @@ static LogicalResult addTransposedValues(graph::GroupOp group,
   return success();
 }
 
+static SmallVector<tile::ScheduleAttr>
+getAttrs(graph::GroupOp group, ArrayRef<SplitSchedule> schedules) {
+  return llvm::map_to_vector(schedules, [&](const SplitSchedule &its) {
+    return its.getAttr(group.getContext());
+  });
+}
+
 /// The launch that computes parts of the keys, if their conditions hold.
 static LogicalResult addParts(graph::GroupOp group, LoweringContext &context,
                               const AttentionShape &shape,
@@ -444,25 +451,42 @@ static LogicalResult addParts(graph::GroupOp group, LoweringContext &context,
   llvm::append_range(lowered.temporaries, split.temporaries);
   LaunchBuilder launch(group, context);
   launch.setTemporaries(lowered.temporaries);
-  auto listed = llvm::map_to_vector(split.schedules, [&](const auto &its) {
-    return its.getAttr(group.getContext());
-  });
+  auto listed = getAttrs(group, split.schedules);
   auto build = [&](KernelBuilder &kernel, unsigned index) {
-    for (AffineExpr condition : split.conditions)
-      kernel.addCondition(condition);
+    split.addConditions(kernel, /*isWhole=*/false);
     return buildPartKernel(launch, shape, split, split.schedules[index],
-                           kernel);
+                           /*isWhole=*/false, kernel);
   };
   std::string own = (name + "_parts").str();
   if (failed(launch.addKernels(own + ", few queries", listed, build)))
     return failure();
-  bool isAlways = split.conditions.empty();
+  bool isAlways = split.isAlways(/*isWhole=*/false);
   if (!isAlways)
     launch.addKernel("attention", {0})
         .setGrid({getAffineConstantExpr(0, group.getContext())});
   lowered.launches.push_back(launch.finish(
       own, isAlways ? getFlops(shape, AttentionSchedule()) : AffineExpr()));
   return success();
+}
+
+/// The kernels of the second launch: those that merge, those of whole heads.
+static LogicalResult addSecond(LaunchBuilder &launch,
+                               const AttentionShape &shape,
+                               const AttentionSplit &split,
+                               StringRef workload) {
+  if (!split.schedules.empty() &&
+      failed(buildMergeKernel(launch, shape, split)))
+    return failure();
+  if (split.wholeSchedules.empty())
+    return success();
+  auto build = [&](KernelBuilder &kernel, unsigned index) {
+    split.addConditions(kernel, /*isWhole=*/true);
+    return buildPartKernel(launch, shape, split, split.wholeSchedules[index],
+                           /*isWhole=*/true, kernel);
+  };
+  return launch.addKernels((workload + ", few queries of many heads").str(),
+                           getAttrs(launch.getGroup(), split.wholeSchedules),
+                           build);
 }
 
 static std::string getName(graph::GroupOp group, const AttentionShape &shape) {
@@ -512,8 +536,8 @@ public:
     if (shape->valueSize != shape->size)
       workload += "_to_" + std::to_string(shape->valueSize);
     LoweredGroup lowered;
-    auto split = getAttentionSplit(context.capability, *shape);
-    if (split &&
+    auto split = getAttentionSplit(context.capability, *shape, context.dimsOf);
+    if (split && !split->schedules.empty() &&
         failed(addParts(group, context, *shape, *split, name, lowered)))
       return group.emitError("cannot build a kernel for ") << *shape->op;
     SmallVector<QueryClass, 2> classes;
@@ -525,7 +549,7 @@ public:
         return group.emitError("cannot build a kernel for ") << *shape->op;
     LaunchBuilder launch(group, context);
     launch.setTemporaries(lowered.temporaries);
-    if (split && failed(buildMergeKernel(launch, *shape, *split)))
+    if (split && failed(addSecond(launch, *shape, *split, workload)))
       return group.emitError("cannot build a kernel for ") << *shape->op;
     for (const QueryClass &queries : classes) {
       SmallVector<tile::ScheduleAttr> listed;

@@ -36,14 +36,17 @@ tile::ScheduleAttr SplitSchedule::getAttr(MLIRContext *context) const {
 //===----------------------------------------------------------------------===//
 
 /// Three blocks of keys and values of 16 KiB are on their way for each warp of
-/// 16 rows, which is all that a program has: it needs no barrier for others.
+/// 16 rows, which is all that a program has: it needs no barrier for others. A
+/// whole head's programs, of which there are fewer, have four warps and blocks
+/// of 32 KiB, for two on each processor.
 static SmallVector<SplitSchedule, 3> listSchedules(const AttentionShape &shape,
-                                                   int64_t rows) {
-  constexpr int64_t blockElements = 8192, fewest = 16;
+                                                   int64_t rows, bool isWhole) {
+  constexpr int64_t fewest = 16;
+  int64_t blockElements = isWhole ? 16384 : 8192;
   int64_t longest = std::max(shape.size, shape.valueSize);
   int64_t keys = blockElements / 2 / llvm::PowerOf2Ceil(longest);
   keys = std::clamp(keys, fewest, kPartStep);
-  int64_t warps = rows / 16;
+  int64_t warps = std::max<int64_t>(rows / 16, isWhole ? 4 : 1);
   SmallVector<SplitSchedule, 3> schedules{{rows, keys, 3, warps},
                                           {rows, keys, 4, warps}};
   if (keys > fewest)
@@ -66,7 +69,15 @@ static AffineExpr atLeastOne(AffineExpr size) {
   return size + one.floorDiv(size + 1);
 }
 
-/// As many parts as give all programs a place at once, but at least one.
+/// 1 where so many programs, one at a time on each processor, keep nearly all
+/// of them busy in every turn; else 0.
+static AffineExpr isBusy(AffineExpr programs, int64_t processors) {
+  AffineExpr turns = programs.ceilDiv(processors);
+  return (programs * 10).floorDiv(atLeastOne(turns * (9 * processors)));
+}
+
+/// As many parts as give all programs a place at once, but at least one; one
+/// where programs of whole heads are enough.
 static void setParts(const AttentionShape &shape, int64_t processors,
                      AttentionSplit &split) {
   AffineExpr programs = shape.batch * shape.keyHeads;
@@ -76,6 +87,8 @@ static void setParts(const AttentionShape &shape, int64_t processors,
       getAffineConstantExpr(kProgramsEach * processors, shape.op->getContext());
   AffineExpr wanted = graph::canonicalizeSize(
       atLeastOne(places.floorDiv(atLeastOne(programs))));
+  AffineExpr busy = isBusy(programs, processors);
+  wanted = graph::canonicalizeSize(wanted - (wanted - 1) * busy);
   AffineExpr steps = shape.keys.ceilDiv(wanted * kPartStep);
   split.partKeys = graph::canonicalizeSize(atLeastOne(steps) * kPartStep);
   split.parts = graph::canonicalizeSize(shape.keys.ceilDiv(split.partKeys));
@@ -91,9 +104,41 @@ static void setTemporaries(const AttentionShape &shape, AttentionSplit &split) {
   split.temporaries.push_back({f32, dims});
 }
 
+/// (batch, key heads, heads of a group, ..).
+static graph::Dims getGroupedDims(const AttentionShape &shape,
+                                  ArrayRef<AffineExpr> last) {
+  graph::Dims dims{
+      shape.batch, shape.keyHeads,
+      getAffineConstantExpr(shape.headsPerKey, shape.op->getContext())};
+  llvm::append_range(dims, last);
+  return dims;
+}
+
+/// A view of (batch, heads, queries, `last`) over the heads of groups.
+static ViewStep getGrouped(const AttentionShape &shape, AffineExpr queries,
+                           AffineExpr last) {
+  return ViewStep::getReshape(getGroupedDims(shape, {queries, last}));
+}
+
+/// False if what follows the outputs is not strided over the heads of groups.
+static bool setGroupedAccesses(const AttentionShape &shape,
+                               graph::DimsOf dimsOf, AttentionSplit &split) {
+  AffineExpr size =
+      getAffineConstantExpr(shape.valueSize, shape.op->getContext());
+  graph::AttentionOp op = shape.op;
+  std::string reason;
+  auto accesses = getEpilogueAccesses(
+      op->getParentOfType<graph::GroupOp>(), op.getResult(),
+      {getGrouped(shape, shape.queries, size)}, dimsOf, reason);
+  if (accesses)
+    split.groupedAccesses = std::move(*accesses);
+  return accesses.has_value();
+}
+
 std::optional<AttentionSplit>
 lathe::kernels::getAttentionSplit(const Capability &capability,
-                                  const AttentionShape &shape) {
+                                  const AttentionShape &shape,
+                                  graph::DimsOf dimsOf) {
   constexpr int64_t mostRows = 128;
   if (!takesRows(capability, shape) || shape.list ||
       shape.headsPerKey > mostRows)
@@ -113,10 +158,26 @@ lathe::kernels::getAttentionSplit(const Capability &capability,
   int64_t rows = kMostQueries;
   if (split.areHeads)
     rows = std::max<int64_t>(rows, llvm::PowerOf2Ceil(shape.headsPerKey));
-  split.schedules = listSchedules(shape, rows);
   setParts(shape, capability.processors, split);
   setTemporaries(shape, split);
+  split.severalParts = graph::canonicalizeSize(split.parts - 2);
+  auto known = dyn_cast<AffineConstantExpr>(split.severalParts);
+  bool mayMerge = !known || known.getValue() >= 0;
+  if (mayMerge)
+    split.schedules = listSchedules(shape, rows, /*isWhole=*/false);
+  if (mayMerge && known)
+    return split;
+  split.wholeSchedules = listSchedules(shape, rows, /*isWhole=*/true);
+  if (!setGroupedAccesses(shape, dimsOf, split))
+    return std::nullopt;
   return split;
+}
+
+void AttentionSplit::addConditions(KernelBuilder &kernel, bool isWhole) const {
+  for (AffineExpr condition : conditions)
+    kernel.addCondition(condition);
+  if (!isWhole && !isa<AffineConstantExpr>(severalParts))
+    kernel.addCondition(severalParts);
 }
 
 //===----------------------------------------------------------------------===//
@@ -131,9 +192,9 @@ class PartKernel {
 public:
   PartKernel(LaunchBuilder &launch, const AttentionShape &shape,
              const AttentionSplit &split, const SplitSchedule &schedule,
-             KernelBuilder &kernel)
+             bool isWhole, KernelBuilder &kernel)
       : launch(launch), shape(shape), split(split), schedule(schedule),
-        kernel(kernel), b(kernel.getBuilder()), op(shape.op),
+        isWhole(isWhole), kernel(kernel), b(kernel.getBuilder()), op(shape.op),
         score(createAttentionScore(shape.op, kForm)),
         rowDim(split.areHeads ? 2 : 3) {}
 
@@ -143,12 +204,15 @@ private:
   void findPosition();
   Value getOwnKey();
   std::pair<Value, Value> getRange();
-  graph::Dims getGroupedDims(ArrayRef<AffineExpr> last) const;
   FailureOr<Value> loadQuery();
   bool buildBlock(Value key, MutableArrayRef<Value> state);
   Value hide(Value logits, Value key, Value mask);
   Value getDistance(Value key, RankedTensorType positions);
   void storeState(ArrayRef<Value> state);
+  LogicalResult buildEpilogue(Value output);
+  AffineExpr getParts() const {
+    return isWhole ? b.getAffineConstantExpr(1) : split.parts;
+  }
 
   std::pair<int64_t, int64_t> getWindow() {
     auto window = dyn_cast<graph::WindowAttr>(op.getSelection());
@@ -170,6 +234,7 @@ private:
   const AttentionShape &shape;
   const AttentionSplit &split;
   const SplitSchedule &schedule;
+  bool isWhole; ///< All keys of a head are its one part.
   KernelBuilder &kernel;
   ImplicitLocOpBuilder &b;
   graph::AttentionOp op;
@@ -186,7 +251,7 @@ void PartKernel::findPosition() {
   AffineExpr one = b.getAffineConstantExpr(1);
   SmallVector<Value> places =
       kernel.delinearize(kernel.getProgramId(0),
-                         {split.parts, split.areHeads ? split.queries : one});
+                         {getParts(), split.areHeads ? split.queries : one});
   part = places[0];
   query = places[1];
   keyHead = kernel.getProgramId(1);
@@ -201,12 +266,14 @@ Value PartKernel::getOwnKey() {
 
 /// The part's keys, in whole blocks, but for those that no query sees.
 std::pair<Value, Value> PartKernel::getRange() {
-  Value size = kernel.getSize(split.partKeys);
-  Value begin = kernel.mul(part, size);
-  Value end = arith::MinSIOp::create(b, kernel.add(begin, size),
-                                     kernel.getSize(shape.keys));
-  auto [before, after] = getWindow();
   Value zero = kernel.getIndex(0);
+  Value begin = zero, end = kernel.getSize(shape.keys);
+  if (!isWhole) {
+    Value size = kernel.getSize(split.partKeys);
+    begin = kernel.mul(part, size);
+    end = arith::MinSIOp::create(b, kernel.add(begin, size), end);
+  }
+  auto [before, after] = getWindow();
   if (before >= 0) {
     Value first = arith::MaxSIOp::create(
         b, arith::SubIOp::create(b, getOwnKey(), kernel.getIndex(before)),
@@ -223,18 +290,9 @@ std::pair<Value, Value> PartKernel::getRange() {
   return {begin, end};
 }
 
-/// (batch, key heads, heads of a group, ..).
-graph::Dims PartKernel::getGroupedDims(ArrayRef<AffineExpr> last) const {
-  graph::Dims dims{shape.batch, shape.keyHeads,
-                   getAffineConstantExpr(shape.headsPerKey, b.getContext())};
-  llvm::append_range(dims, last);
-  return dims;
-}
-
 FailureOr<Value> PartKernel::loadQuery() {
   AffineExpr size = b.getAffineConstantExpr(shape.size);
-  graph::Access access{
-      ViewStep::getReshape(getGroupedDims({shape.queries, size}))};
+  graph::Access access{getGrouped(shape, shape.queries, size)};
   Value zero = kernel.getIndex(0);
   TileWindow window;
   window.bases = {batch, keyHead, zero, query, zero};
@@ -296,12 +354,10 @@ Value PartKernel::hide(Value logits, Value key, Value mask) {
 bool PartKernel::buildBlock(Value key, MutableArrayRef<Value> state) {
   auto keys = dyn_cast<AffineConstantExpr>(shape.keys);
   bool isInside = keys && keys.getValue() % schedule.keys == 0;
-  AffineExpr queries = shape.queries;
   FailureOr<Value> mask = Value();
   if (op.getMask()) {
     graph::Access access = shape.maskAccess;
-    access.push_back(
-        ViewStep::getReshape(getGroupedDims({queries, shape.keys})));
+    access.push_back(getGrouped(shape, shape.queries, shape.keys));
     TileWindow window{{batch, keyHead, kernel.getIndex(0), query, key},
                       {getRows(), {4, schedule.keys, isInside}}};
     mask = evaluate(op.getMask(), access, window);
@@ -345,11 +401,30 @@ void PartKernel::storeState(ArrayRef<Value> state) {
       window.bases.push_back(kernel.getIndex(0));
       window.extents.push_back({5, shape.valueSize, true});
     }
-    kernel.store(
-        tile, kernel.getWrittenBuffer(BufferRef::temporary(i)),
-        getStateView(split.temporaries[i], getGroupedDims({split.queries})),
-        window);
+    kernel.store(tile, kernel.getWrittenBuffer(BufferRef::temporary(i)),
+                 getStateView(split.temporaries[i],
+                              getGroupedDims(shape, {split.queries})),
+                 window);
   }
+}
+
+LogicalResult PartKernel::buildEpilogue(Value output) {
+  Value zero = kernel.getIndex(0);
+  TileWindow window{{batch, keyHead, zero, query, zero},
+                    {getRows(), {4, shape.valueSize, true}}};
+  graph::GroupOp group = launch.getGroup();
+  TileEvaluator evaluator(kernel, group, launch.getContext(), window);
+  evaluator.bind(op.getResult(),
+                 {getGrouped(shape, shape.queries,
+                             b.getAffineConstantExpr(shape.valueSize))},
+                 output);
+  for (auto [i, value] : llvm::enumerate(group.getYield().getValues())) {
+    const graph::Access &access = split.groupedAccesses[i];
+    FailureOr<Value> tile = evaluator.evaluate(value, access);
+    if (failed(tile) || failed(evaluator.store(*tile, i, access)))
+      return failure();
+  }
+  return success();
 }
 
 LogicalResult PartKernel::build() {
@@ -368,8 +443,11 @@ LogicalResult PartKernel::build() {
         succeeded = buildBlock(key, next);
         return next;
       });
-  storeState(state);
-  AffineExpr programs = split.parts;
+  if (!isWhole)
+    storeState(state);
+  else if (failed(buildEpilogue(score->finish(kernel, state))))
+    return failure();
+  AffineExpr programs = getParts();
   if (split.areHeads)
     programs = programs * split.queries;
   kernel.setGrid({programs, shape.keyHeads, shape.batch});
@@ -380,8 +458,9 @@ LogicalResult lathe::kernels::buildPartKernel(LaunchBuilder &launch,
                                               const AttentionShape &shape,
                                               const AttentionSplit &split,
                                               const SplitSchedule &schedule,
+                                              bool isWhole,
                                               KernelBuilder &kernel) {
-  return PartKernel(launch, shape, split, schedule, kernel).build();
+  return PartKernel(launch, shape, split, schedule, isWhole, kernel).build();
 }
 
 //===----------------------------------------------------------------------===//
@@ -514,8 +593,7 @@ LogicalResult lathe::kernels::buildMergeKernel(LaunchBuilder &launch,
     KernelBuilder kernel = launch.addKernel(tile::ScheduleAttr::get(
         launch.getGroup().getContext(), "attention", {heads, parts, columns},
         /*stages=*/1, /*warps=*/1));
-    for (AffineExpr condition : split.conditions)
-      kernel.addCondition(condition);
+    split.addConditions(kernel, /*isWhole=*/false);
     if (fits)
       kernel.addCondition(fits);
     return MergeKernel(launch, shape, split, {heads, parts, columns}, kernel)

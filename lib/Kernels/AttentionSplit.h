@@ -13,6 +13,9 @@
 //   second launch, a program for each query of each head:
 //     the states of all parts, merged; then the epilogue
 //
+// Where key heads alone keep a GPU busy there is one part of each, and a
+// program of the second launch computes all of it: nothing is merged.
+//
 // K and V are read once for all heads of a group. How many parts there are
 // follows from the shape at run time, by expressions on sizes, so that one
 // kernel serves any number of keys and any batch.
@@ -24,7 +27,7 @@
 
 namespace lathe::kernels {
 
-/// The schedule of the first launch.
+/// The schedule of what reads keys.
 struct SplitSchedule {
   int64_t rows = 16; ///< Queries of a program.
   int64_t keys = 32; ///< Keys of a block.
@@ -44,22 +47,38 @@ struct AttentionSplit {
   mlir::AffineExpr parts;
   /// When to run the launches: all `condition >= 0`; always if there are none.
   llvm::SmallVector<mlir::AffineExpr, 2> conditions;
-  llvm::SmallVector<SplitSchedule, 3> schedules; ///< The preferred one first.
+  /// >= 0 where there are several parts, to be merged.
+  mlir::AffineExpr severalParts;
+  /// For parts of keys, and for all keys of a head at once: the preferred one
+  /// first. None where the shape never asks for them.
+  llvm::SmallVector<SplitSchedule, 3> schedules, wholeSchedules;
+  /// From each result of the group to (batch, key heads, heads of a group,
+  /// queries, value size).
+  llvm::SmallVector<graph::Access, 1> groupedAccesses;
   /// The states of all parts, f32: statistics [batch, heads, queries, parts],
   /// then outputs [.., parts, size]. They are the group's first temporaries.
   llvm::SmallVector<Temporary, 3> temporaries;
+
+  /// Whether one of the launches' kernels serves all sizes.
+  bool isAlways(bool isWhole) const {
+    return conditions.empty() && (isWhole || wholeSchedules.empty());
+  }
+  /// Kernels of whole heads come after those that merge.
+  void addConditions(KernelBuilder &kernel, bool isWhole) const;
 };
 
 /// Nothing where the keys are not split: on a CPU, without a matrix unit for
 /// what is multiplied, for many queries or few keys, and under block lists.
 std::optional<AttentionSplit> getAttentionSplit(const Capability &capability,
-                                                const AttentionShape &shape);
+                                                const AttentionShape &shape,
+                                                graph::DimsOf dimsOf);
 
-/// Completes a kernel of the first launch. Fails with an error on the op.
+/// Completes a kernel of the first launch, or, if it `isWhole`, one that
+/// computes all keys of a head. Fails with an error on the op.
 llvm::LogicalResult buildPartKernel(LaunchBuilder &launch,
                                     const AttentionShape &shape,
                                     const AttentionSplit &split,
-                                    const SplitSchedule &schedule,
+                                    const SplitSchedule &schedule, bool isWhole,
                                     KernelBuilder &kernel);
 
 /// Adds the kernel of the second launch. Fails with an error on the op.

@@ -55,7 +55,7 @@ def run_plan(plan, inputs, result):
 
 
 def check(rng, queries, keys, size, value_size, element, score, group=1,
-          window=None, mask=None, batch=1):
+          window=None, mask=None, batch=1, launches=2):
     scale = size ** -0.5
     select = "window<left = {}, right = {}>".format(*window) if window else "dense"
     heads = {"q": 2 * group, "k": 2, "v": 2}
@@ -79,7 +79,7 @@ def check(rng, queries, keys, size, value_size, element, score, group=1,
         arrays["m"] = sees = arrays["m"] > -0.5
     elif mask:
         added = arrays["m"].astype("f8")
-    assert run_plan(plan, arrays.values(), y) == 2
+    assert run_plan(plan, arrays.values(), y) == launches
     if window:
         sees = sees & visible(queries, keys, window)
     want = attend(arrays, group, score, sees, added)
@@ -101,6 +101,9 @@ def main():
     check(rng, 2, 270, 16, 16, "f16", "softmax", group=2, mask="i1")
     check(rng, 3, 270, 16, 16, "bf16", "softmax", mask="f32", batch=2)
     check(rng, 1, 256, 16, 16, "f16", "sigmoid", group=4, mask="f16")
+    # So many heads that each one's keys are one part: a launch, and no merge.
+    check(rng, 1, 300, 32, 48, "f16", "softmax", group=3, batch=52, launches=1)
+    check(rng, 3, 260, 16, 16, "bf16", "sigmoid", batch=52, launches=1)
 
 
 main()
