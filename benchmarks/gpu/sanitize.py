@@ -30,13 +30,13 @@ F32, F16 = np.float32, np.float16
 class Case:
     """A few nodes in a row (op, inputs, attributes): None is the result of the node
     before. Inputs map names to dims, floats unless they are `integers`, below that
-    number."""
+    number, or `truths`, of which most are true."""
 
     def __init__(self, name, nodes, inputs, weights=(), dtype=F16, options=(),
-                 integers=(), outputs=1, bound=None):
+                 integers=(), truths=(), outputs=1, bound=None):
         self.name, self.nodes, self.inputs = name, nodes, inputs
         self.weights, self.dtype, self.options = dict(weights), dtype, options
-        self.integers, self.outputs = dict(integers), outputs
+        self.integers, self.truths, self.outputs = dict(integers), truths, outputs
         self.bound = bound or (2e-5 if dtype == F32 and not options else 1e-2)
 
     def random(self, seed):
@@ -48,6 +48,7 @@ class Case:
             feeds[name] = (
                 generator.integers(0, self.integers[name], dims)
                 if name in self.integers
+                else generator.random(dims) < .7 if name in self.truths
                 else generator.standard_normal(dims).astype(self.dtype))
         return feeds
 
@@ -92,13 +93,14 @@ def linear(name, rows, k, n, dtype=F16, then=(), **more):
                 {"x": [rows, k]}, {"w": (k, n), "b": (n, )}, dtype, **more)
 
 
-def attention(name, q, kv, nodes=None, extra=(), **attributes):
+def attention(name, q, kv, nodes=None, extra=(), truths=(), **attributes):
     nodes = nodes or [("Attention", ["q", "k", "v", *extra], attributes)]
     inputs = {"q": q, "k": kv, "v": kv, **dict(extra)}
     weights = {"scale": np.array(q[-1]**-.5, F16), "bias": np.array(-3, F16)}
     used = {name for _, operands, _ in nodes for name in operands}
     return Case(f"attention {name}", nodes, inputs,
-                {name: w for name, w in weights.items() if name in used})
+                {name: w for name, w in weights.items() if name in used},
+                truths=truths)
 
 
 def conv(name, x, w, dtype=F16, then=(), options=(), **attributes):
@@ -152,6 +154,21 @@ CASES = [
     attention("sigmoid 64", [1, 4, 130, 64], [1, 4, 190, 64], SIGMOID),
     attention("mask", [1, 2, 66, 64], [1, 2, 96, 64],
               extra={"m": [66, 96]}),
+    attention("mask of each head", [2, 4, 130, 64], [2, 4, 208, 64],
+              extra={"m": [2, 4, 130, 208]}, truths="m"),
+    attention("mask, causal, groups", [1, 8, 200, 128], [1, 2, 304, 128],
+              extra={"m": [8, 200, 304]}, is_causal=1),
+    attention("mask of truths, 80", [1, 2, 257, 80], [1, 2, 320, 80],
+              extra={"m": [257, 320]}, truths="m"),
+    attention("mask 256", [1, 2, 140, 256], [1, 2, 104, 256],
+              extra={"m": [140, 104]}),
+    attention("mask, odd lines", [1, 2, 70, 64], [1, 2, 197, 64],
+              extra={"m": [70, 197]}),
+    attention("mask of keys", [2, 2, 70, 64], [2, 2, 192, 64],
+              extra={"m": [2, 1, 1, 192]}, truths="m"),
+    attention("sigmoid, mask", [1, 4, 130, 96], [1, 4, 200, 96],
+              SIGMOID[:-2] + [("Add", [None, "m"], {})] + SIGMOID[-2:],
+              extra={"m": [130, 200]}),
     conv("3x3", [1, 64, 14, 14], (96, 64, 3, 3), pads=[1] * 4, then=[RELU]),
     conv("3x3, split", [1, 256, 7, 7], (64, 256, 3, 3), pads=[1] * 4),
     conv("7x7 of 3 channels", [2, 3, 33, 35], (64, 3, 7, 7), pads=[3] * 4,

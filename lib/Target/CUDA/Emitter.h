@@ -52,6 +52,9 @@ struct Home {
 
   /// The dim along which a matrix's rows lie.
   unsigned getInnerDim() const { return strides[0] == 1 ? 0 : 1; }
+  /// Of one swizzled box, as copies leave it: a power of two of 16 bytes, at
+  /// most 128, are a line along `lineDim`.
+  static Home getBox(mlir::Type element, unsigned lineDim, int64_t lineBytes);
   /// Bytes from its beginning to an element.
   int64_t getOffset(llvm::ArrayRef<int64_t> position) const;
 };
@@ -149,6 +152,9 @@ public:
   /// Says that another one has brought a tile home; who reads it sees to it
   /// that it is there.
   void anchorHome(mlir::Value tile, const Home &home);
+  /// The same; the thread reads its elements now, for `layout`.
+  void anchorRead(mlir::Value tile, const Home &home,
+                  const LinearLayout &layout);
   /// The tile in `layout`.
   Registers get(mlir::Value tile, const LinearLayout &layout);
   /// A tile of f16 or bf16 in pairs of registers, neighbors along `kDim`, as

@@ -104,6 +104,8 @@ Value HopperEmitter::elect() {
   return NVVM::ElectSyncOp::create(b, b.getI1Type(), Value());
 }
 
+void HopperEmitter::syncWarp() { NVVM::SyncWarpOp::create(b, constant(-1)); }
+
 void HopperEmitter::setRegisters(int64_t count, bool isMore) {
   auto action = isMore ? NVVM::SetMaxRegisterAction::increase
                        : NVVM::SetMaxRegisterAction::decrease;

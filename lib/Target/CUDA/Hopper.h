@@ -97,6 +97,8 @@ public:
             llvm::function_ref<void()> other = nullptr);
   /// True in one thread of a warp whose threads are all here.
   mlir::Value elect();
+  /// Meets the warp's threads, who are all here.
+  void syncWarp();
   /// Takes registers from the block's pool, or gives them back; all warps of a
   /// warpgroup. The pool is what the launch gave: `count` of all warpgroups
   /// together must not exceed it, or the block waits for ever.

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "lib/Target/CUDA/HopperAttention.h"
-#include "lib/Target/CUDA/Emitter.h"
-#include "lib/Target/CUDA/Launch.h"
+#include "lib/Target/CUDA/HopperSkeleton.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 
@@ -10,7 +9,6 @@ using namespace mlir;
 using namespace lathe;
 using namespace lathe::cuda;
 
-static constexpr int64_t kStages = AttentionChain::kStages;
 /// Warpgroups that pass the token meet in pairs.
 static constexpr int64_t kPair = 2 * kWarpgroupSize;
 
@@ -30,11 +28,10 @@ struct State {
   Registers statistics; ///< Of rows, one carried tile after the other.
 };
 
-class AttentionLowering {
+class AttentionLowering : HopperSkeleton {
 public:
   AttentionLowering(const AttentionChain &chain, const Level &level)
-      : chain(chain), level(level), kernel(chain.kernel),
-        b(kernel.getLoc(), kernel.getContext()), h(b),
+      : HopperSkeleton(chain.kernel, level), chain(chain),
         scoreLayout(getSums(chain.getKeys())),
         sumLayout(getSums(chain.getValueSize())) {
     SmallVector<int64_t> source;
@@ -50,23 +47,10 @@ private:
     return getWarpgroupSums({rows, columns}, rows / kWgmmaRows);
   }
 
-  enum Ring { Queries, Keys, Values };
-
   // The block.
   void emitEntry();
   void emitBarriers();
-  void mapArguments(Emitter &emitter) {
-    emitter.getMapping().map(kernel.getBody().getArguments(), arguments);
-  }
-  int64_t getStages(Ring ring) const {
-    return ring == Queries ? chain.queryStages : kStages;
-  }
-  int64_t getBytes(Ring ring) const;
-  int64_t getOffset(Ring ring) const;
-  Value getBarrier(Ring ring, bool isFull, Value stage);
-  RingPosition getPosition(Ring ring, Value count);
-  void waitFull(Ring ring, Value count);
-  void free(Ring ring, Value count);
+  void freeOf(const CopyRing &ring, Value count);
   /// Runs `body` for each of the block's programs; it takes and gives what is
   /// carried.
   void
@@ -75,7 +59,10 @@ private:
 
   // Loads.
   void emitLoader(Emitter &emitter);
-  void emitLoad(Emitter &emitter, Ring ring, const TileBoxes &box, Value count);
+  SmallVector<Value> getCoordinates(Emitter &emitter, ArrayRef<Value> indices);
+  void emitLoad(Emitter &emitter, const CopyRing &ring, const TileBoxes &box,
+                Value map, Value count);
+  void emitMasks(Emitter &emitter, const AttentionLoop &its, Value count);
 
   // Products.
   void emitConsumer(Emitter &emitter);
@@ -83,11 +70,12 @@ private:
   State emitLoops(Emitter &emitter, const Ranges &ranges, Value &count);
   void anchorResults(Emitter &emitter, const State &state);
   Ranges getRanges(Emitter &emitter);
+  void readMasks(Emitter &emitter, const AttentionLoop &its, Value count);
   Registers multiplyScores(Value count);
   Registers multiplyValues(const Registers &sums, const Registers &words,
                            Value count);
   State emitFirstOf(Emitter &emitter, size_t number, Registers scores,
-                    const Ranges &ranges);
+                    const Ranges &ranges, Value count);
   State emitLoop(Emitter &emitter, const AttentionLoop &its, Value begin,
                  Value end, State state, Value &count);
   State getInitial(Emitter &emitter);
@@ -120,15 +108,8 @@ private:
   LogicalResult emitResults(Emitter &emitter);
 
   // Scalars.
-  Value div(Value x, Value y) { return arith::DivUIOp::create(b, x, y); }
-  Value rem(Value x, Value y) { return arith::RemUIOp::create(b, x, y); }
-  Value mul(Value x, Value y) { return arith::MulIOp::create(b, x, y); }
-  Value sub(Value x, Value y) { return arith::SubIOp::create(b, x, y); }
   Value compare(arith::CmpIPredicate how, Value x, Value y) {
     return arith::CmpIOp::create(b, how, x, y);
-  }
-  Value isEqual(Value x, int64_t y) {
-    return compare(arith::CmpIPredicate::eq, x, h.constant(y));
   }
   Value select(Value which, Value x, Value y) {
     return arith::SelectOp::create(b, which, x, y);
@@ -138,26 +119,20 @@ private:
       return arith::IndexCastOp::create(b, b.getI32Type(), number);
     return arith::TruncIOp::create(b, b.getI32Type(), number);
   }
-  Value toIndex(Value number) {
-    return arith::IndexCastUIOp::create(b, b.getIndexType(), number);
-  }
 
   const AttentionChain &chain;
-  const Level &level;
-  tile::KernelOp kernel;
-  ImplicitLocOpBuilder b;
-  HopperEmitter h;
+  AttentionChain::Memory memory = chain.getMemory();
   LinearLayout scoreLayout, sumLayout, rowLayout;
-  LLVM::LLVMFuncOp function;
   LogicalResult result = success();
 
   // Values of the entry.
-  Value thread, warp, shared, maps[3], resultMap;
+  CopyRing queries, keys, values, masks;
+  Value queryMap, keyMap, valueMap, resultMap;
+  SmallVector<Value> maskMaps;
   Value threadInWarpgroup, warpgroup;
   Value rows, heads; ///< Programs along x, and along y and z.
   Value batches;     ///< Along y alone.
-  SmallVector<Value> arguments;
-  Value first[3]; ///< Descriptors of the first stages.
+  Value firstQueries, firstKeys, firstValues; ///< Descriptors of first stages.
 
   // Of the program that is emitted.
   Value queryCount, keyCount; ///< Programs and blocks of keys before.
@@ -170,46 +145,9 @@ private:
 // The block
 //===----------------------------------------------------------------------===//
 
-int64_t AttentionLowering::getBytes(Ring ring) const {
-  const AttentionLoop &its = chain.loops.front();
-  return ring == Queries ? chain.queries.getBytes()
-         : ring == Keys  ? its.keys.getBytes()
-                         : its.values.getBytes();
-}
-
-int64_t AttentionLowering::getOffset(Ring ring) const {
-  int64_t offset = 0;
-  for (Ring its : {Queries, Keys, Values}) {
-    if (its == ring)
-      break;
-    offset += getStages(its) * getBytes(its);
-  }
-  return offset;
-}
-
-Value AttentionLowering::getBarrier(Ring ring, bool isFull, Value stage) {
-  int64_t offset = getOffset(Values) + kStages * getBytes(Values);
-  offset += (2 * ring + isFull) * kStages * kBarrierBytes;
-  return h.getAddress(h.getAddress(shared, offset),
-                      h.mul(stage, kBarrierBytes));
-}
-
-RingPosition AttentionLowering::getPosition(Ring ring, Value count) {
-  Value stages = h.constant(getStages(ring));
-  Value round = div(count, stages);
-  return {rem(count, stages), arith::AndIOp::create(b, round, h.constant(1))};
-}
-
-void AttentionLowering::waitFull(Ring ring, Value count) {
-  RingPosition at = getPosition(ring, count);
-  h.waitBarrier(getBarrier(ring, true, at.stage), at.parity);
-}
-
 /// A thread speaks for its warpgroup, whose products have read the stage.
-void AttentionLowering::free(Ring ring, Value count) {
-  RingPosition at = getPosition(ring, count);
-  h.when(isEqual(threadInWarpgroup, 0),
-         [&] { h.arrive(getBarrier(ring, false, at.stage)); });
+void AttentionLowering::freeOf(const CopyRing &ring, Value count) {
+  h.when(isEqual(threadInWarpgroup, 0), [&] { ring.free(count); });
 }
 
 void AttentionLowering::emitEntry() {
@@ -218,9 +156,11 @@ void AttentionLowering::emitEntry() {
                     b.getI32IntegerAttr(1));
   arguments = createEntry(b, function);
   const AttentionLoop &its = chain.loops.front();
-  maps[Queries] = addTensorMap(function, chain.queries.map);
-  maps[Keys] = addTensorMap(function, its.keys.map);
-  maps[Values] = addTensorMap(function, its.values.map);
+  queryMap = addTensorMap(function, chain.queries.map);
+  keyMap = addTensorMap(function, its.keys.map);
+  valueMap = addTensorMap(function, its.values.map);
+  for (const MaskBox &mask : its.masks)
+    maskMaps.push_back(addTensorMap(function, mask.map));
   if (chain.store)
     resultMap = addTensorMap(function, chain.results.map);
   thread = NVVM::ThreadIdXOp::create(b, b.getI32Type());
@@ -231,6 +171,10 @@ void AttentionLowering::emitEntry() {
   shared = LLVM::AddressOfOp::create(
       b, LLVM::LLVMPointerType::get(b.getContext(), 3),
       ModuleSymbols::shared.str());
+  queries = {b, shared, memory.queries};
+  keys = {b, shared, memory.keys};
+  values = {b, shared, memory.values};
+  masks = {b, shared, memory.masks};
   auto grid = getGrid(function, LaunchGrid::Persistent);
   rows = toI32(grid[0]);
   batches = toI32(grid[1]);
@@ -239,13 +183,13 @@ void AttentionLowering::emitEntry() {
 
 void AttentionLowering::emitBarriers() {
   h.when(isEqual(thread, 0), [&] {
-    for (Ring ring : {Queries, Keys, Values})
-      for (int64_t stage = 0; stage < getStages(ring); ++stage) {
-        h.initBarrier(getBarrier(ring, true, h.constant(stage)), 1);
-        h.initBarrier(getBarrier(ring, false, h.constant(stage)),
-                      chain.warpgroups);
-      }
-    for (Value map : maps)
+    for (const CopyRing &ring : {queries, keys, values})
+      ring.init(chain.warpgroups);
+    for (Value map : {queryMap, keyMap, valueMap})
+      h.prefetchMap(map);
+    if (!maskMaps.empty())
+      masks.init(chain.warpgroups * kWarpgroupWarps);
+    for (Value map : maskMaps)
       h.prefetchMap(map);
     if (resultMap)
       h.prefetchMap(resultMap);
@@ -293,11 +237,7 @@ void AttentionLowering::emitPrograms(
     isLong = arith::AndIOp::create(b, isLong, isPaired);
     x = select(isLong, sub(sub(rows, one), x), x);
   }
-  Value axes[] = {toIndex(x), toIndex(rem(head, batches)),
-                  toIndex(div(head, batches))};
-  kernel.walk([&](tile::ProgramIdOp op) {
-    emitter.getMapping().map(op.getResult(), axes[op.getAxis()]);
-  });
+  mapPosition(emitter, x, rem(head, batches), div(head, batches));
   ValueRange before = loop.getRegionIterArgs();
   if (!chain.isUneven) {
     scf::YieldOp::create(b, body(before));
@@ -318,25 +258,35 @@ void AttentionLowering::emitPrograms(
 // Loads
 //===----------------------------------------------------------------------===//
 
-void AttentionLowering::emitLoad(Emitter &emitter, Ring ring,
-                                 const TileBoxes &box, Value count) {
-  RingPosition at = getPosition(ring, count);
-  Value full = getBarrier(ring, true, at.stage);
-  // The first round finds all stages empty: the phase before the first one.
-  h.waitBarrier(getBarrier(ring, false, at.stage),
-                arith::XOrIOp::create(b, at.parity, h.constant(1)));
-  h.arriveExpecting(full, box.getBytes());
-  Value to = h.getAddress(h.getAddress(shared, getOffset(ring)),
-                          h.mul(at.stage, box.getBytes()));
+SmallVector<Value> AttentionLowering::getCoordinates(Emitter &emitter,
+                                                     ArrayRef<Value> indices) {
+  return llvm::map_to_vector(
+      indices, [&](Value index) { return toI32(emitter.getScalar(index)); });
+}
+
+void AttentionLowering::emitLoad(Emitter &emitter, const CopyRing &ring,
+                                 const TileBoxes &box, Value map, Value count) {
+  Value full = ring.beginFill(count), to = ring.getAddress(count);
   for (int64_t i = 0; i < box.getBoxes(); ++i) {
-    SmallVector<Value> coordinates;
-    for (auto [dim, index] : llvm::enumerate(box.indices)) {
-      Value at = toI32(emitter.getScalar(index));
-      int64_t offset = dim == 0 ? i * SharedMatrix::kLineElements : 0;
-      coordinates.push_back(offset ? h.add(at, h.constant(offset)) : at);
-    }
-    h.loadBox(h.getAddress(to, i * box.getLines() * kSwizzleBytes), maps[ring],
+    SmallVector<Value> coordinates = getCoordinates(emitter, box.indices);
+    if (i > 0)
+      coordinates[0] =
+          h.add(coordinates[0], h.constant(i * SharedMatrix::kLineElements));
+    h.loadBox(h.getAddress(to, i * box.getLines() * kSwizzleBytes), map,
               coordinates, full);
+  }
+}
+
+void AttentionLowering::emitMasks(Emitter &emitter, const AttentionLoop &its,
+                                  Value count) {
+  if (its.masks.empty())
+    return;
+  Value full = masks.beginFill(count), to = masks.getAddress(count);
+  int64_t offset = 0;
+  for (auto [mask, map] : llvm::zip_equal(its.masks, maskMaps)) {
+    h.loadBox(h.getAddress(to, offset), map,
+              getCoordinates(emitter, mask.indices), full);
+    offset += mask.bytes;
   }
 }
 
@@ -345,7 +295,7 @@ void AttentionLowering::emitLoader(Emitter &emitter) {
   auto loadProgram = [&](ValueRange carried) -> SmallVector<Value> {
     if (failed(emitter.emitBefore(chain.loops.front().loop)))
       result = failure();
-    emitLoad(emitter, Queries, chain.queries, carried[0]);
+    emitLoad(emitter, queries, chain.queries, queryMap, carried[0]);
     Value count = carried[1];
     for (const AttentionLoop &its : chain.loops) {
       scf::ForOp loop = its.loop;
@@ -358,8 +308,9 @@ void AttentionLowering::emitLoader(Emitter &emitter) {
       Value at = own.getRegionIterArg(0);
       LogicalResult body = emitter.emitBody(
           loop, toIndex(own.getInductionVar()), /*onlyScalars=*/true, [&] {
-            emitLoad(emitter, Keys, its.keys, at);
-            emitLoad(emitter, Values, its.values, at);
+            emitLoad(emitter, keys, its.keys, keyMap, at);
+            emitMasks(emitter, its, at);
+            emitLoad(emitter, values, its.values, valueMap, at);
             return success();
           });
       if (failed(body))
@@ -376,6 +327,29 @@ void AttentionLowering::emitLoader(Emitter &emitter) {
 // Products
 //===----------------------------------------------------------------------===//
 
+/// What the loop's masks have for the thread's scores; other threads of its
+/// warp have read the stage when it is freed.
+void AttentionLowering::readMasks(Emitter &emitter, const AttentionLoop &its,
+                                  Value count) {
+  if (its.masks.empty())
+    return;
+  masks.waitFull(count);
+  // The emitter counts from the end of what is the skeleton's.
+  int64_t offset = memory.masks.first - memory.end;
+  Value base = toIndex(masks.getOffset(count));
+  for (const MaskBox &mask : its.masks) {
+    tile::LoadOp load = mask.load;
+    Home home = Home::getBox(load.getType().getElementType(), /*lineDim=*/1,
+                             mask.lineBytes);
+    home.offset = offset;
+    home.base = base;
+    emitter.anchorRead(load, home, scoreLayout);
+    offset += mask.bytes;
+  }
+  h.syncWarp();
+  h.when(h.elect(), [&] { masks.free(count); });
+}
+
 /// Q K^T of a block; in flight.
 Registers AttentionLowering::multiplyScores(Value count) {
   WgmmaShape shape;
@@ -383,13 +357,12 @@ Registers AttentionLowering::multiplyScores(Value count) {
   shape.columns = chain.getKeys();
   SharedMatrix q = chain.queries.getMatrix(1);
   SharedMatrix k = chain.loops.front().keys.getMatrix(0);
-  Value stage = getPosition(Keys, count).stage;
-  Value keys = h.advance(first[Keys], h.mul(stage, getBytes(Keys)));
+  Value right = h.advance(firstKeys, keys.getOffset(count));
   h.fenceProducts();
   Registers sums;
   for (int64_t step = 0; step < chain.getSize(); step += kWgmmaDepth)
     sums = h.multiply(shape, h.advance(queryDescriptor, q.getOffset(0, step)),
-                      h.advance(keys, k.getOffset(0, step)), sums);
+                      h.advance(right, k.getOffset(0, step)), sums);
   h.commitProducts();
   return sums;
 }
@@ -403,13 +376,12 @@ Registers AttentionLowering::multiplyValues(const Registers &sums,
   shape.columns = chain.getValueSize();
   shape.isBKMajor = false;
   SharedMatrix v = chain.loops.front().values.getMatrix(0);
-  Value stage = getPosition(Values, count).stage;
-  Value values = h.advance(first[Values], h.mul(stage, getBytes(Values)));
+  Value right = h.advance(firstValues, values.getOffset(count));
   h.fenceProducts();
   Registers added = sums;
   for (int64_t step = 0; step < chain.getKeys(); step += kWgmmaDepth)
     added = h.multiply(shape, ArrayRef(words).slice(step / 4, 4),
-                       h.advance(values, v.getOffset(0, step)), added);
+                       h.advance(right, v.getOffset(0, step)), added);
   h.commitProducts();
   return added;
 }
@@ -476,9 +448,11 @@ State AttentionLowering::getInitial(Emitter &emitter) {
 
 /// The first block of keys: that of the first loop which has one.
 State AttentionLowering::emitFirstOf(Emitter &emitter, size_t number,
-                                     Registers scores, const Ranges &ranges) {
+                                     Registers scores, const Ranges &ranges,
+                                     Value count) {
   State initial = getInitial(emitter);
   auto emit = [&] {
+    readMasks(emitter, chain.loops[number], count);
     return emitBody(emitter, chain.loops[number], ranges.begins[number], scores,
                     initial.statistics,
                     [&](Registers &) { return initial.sums; });
@@ -495,7 +469,7 @@ State AttentionLowering::emitFirstOf(Emitter &emitter, size_t number,
   scf::YieldOp::create(b, flatten(emit()));
   b.setInsertionPointToEnd(branch.elseBlock());
   scf::YieldOp::create(
-      b, flatten(emitFirstOf(emitter, number + 1, scores, ranges)));
+      b, flatten(emitFirstOf(emitter, number + 1, scores, ranges, count)));
   return unflatten(branch.getResults());
 }
 
@@ -516,24 +490,25 @@ State AttentionLowering::emitLoop(Emitter &emitter, const AttentionLoop &its,
   Value before = sub(at, h.constant(1));
   bool takesTurns = chain.warpgroups > 1;
   Value own = h.add(warpgroup, h.constant(1));
-  waitFull(Keys, at);
+  keys.waitFull(at);
   if (takesTurns)
     h.syncNamed(own, kPair);
   Registers scores = multiplyScores(at);
-  waitFull(Values, before);
+  values.waitFull(before);
   Registers sums = multiplyValues(old.sums, old.words, before);
   if (takesTurns) {
     Value other = rem(own, h.constant(chain.warpgroups));
     h.arriveNamed(h.add(other, h.constant(1)), kPair);
   }
+  readMasks(emitter, its, at);
   scores = h.waitProducts(1, scores);
-  free(Keys, at);
+  freeOf(keys, at);
   auto wait = [&](Registers &weights) {
     // Weights are packed only now: words must not be written in a stage.
     Registers all = sums;
     llvm::append_range(all, weights);
     all = h.waitProducts(0, all, old.words);
-    free(Values, before);
+    freeOf(values, before);
     weights.assign(all.begin() + sums.size(), all.end());
     all.truncate(sums.size());
     return all;
@@ -567,10 +542,10 @@ Ranges AttentionLowering::getRanges(Emitter &emitter) {
 /// All blocks, of which there is one; `count` are before, and after.
 State AttentionLowering::emitLoops(Emitter &emitter, const Ranges &ranges,
                                    Value &count) {
-  waitFull(Keys, count);
+  keys.waitFull(count);
   Registers scores = h.waitProducts(0, multiplyScores(count));
-  free(Keys, count);
-  State state = emitFirstOf(emitter, 0, scores, ranges);
+  freeOf(keys, count);
+  State state = emitFirstOf(emitter, 0, scores, ranges, count);
   count = h.add(count, h.constant(1));
   Value isDone;
   for (auto [number, its] : llvm::enumerate(chain.loops)) {
@@ -584,19 +559,18 @@ State AttentionLowering::emitLoops(Emitter &emitter, const Ranges &ranges,
     state = emitLoop(emitter, its, start, ranges.ends[number], state, count);
   }
   Value last = sub(count, h.constant(1));
-  waitFull(Values, last);
+  values.waitFull(last);
   Registers sums = multiplyValues(state.sums, state.words, last);
   state.sums = h.waitProducts(0, sums, state.words);
-  free(Values, last);
+  freeOf(values, last);
   return state;
 }
 
 /// All loops; anchors what they result in.
 LogicalResult AttentionLowering::emitChain(Emitter &emitter) {
   Ranges ranges = getRanges(emitter);
-  waitFull(Queries, queryCount);
-  Value stage = getPosition(Queries, queryCount).stage;
-  queryDescriptor = h.advance(first[Queries], h.mul(stage, getBytes(Queries)));
+  queries.waitFull(queryCount);
+  queryDescriptor = h.advance(firstQueries, queries.getOffset(queryCount));
   SmallVector<Value> none = flatten(getInitial(emitter));
   none.push_back(keyCount);
   SmallVector<Type> types;
@@ -615,7 +589,7 @@ LogicalResult AttentionLowering::emitChain(Emitter &emitter) {
     scf::YieldOp::create(b, yields);
   }
   if (!chain.store)
-    free(Queries, queryCount);
+    freeOf(queries, queryCount);
   keyCount = branch.getResults().back();
   anchorResults(emitter,
                 unflatten(ValueRange(branch.getResults()).drop_back()));
@@ -644,10 +618,9 @@ void AttentionLowering::anchorResults(Emitter &emitter, const State &state) {
 LogicalResult AttentionLowering::emitResults(Emitter &emitter) {
   tile::StoreOp store = chain.store;
   Value wide = store.getTile().getDefiningOp<arith::TruncFOp>().getIn();
-  Registers values = emitter.get(wide, sumLayout);
+  Registers sums = emitter.get(wide, sumLayout);
   SharedMatrix boxes = chain.queries.getMatrix(1);
-  Value stage = getPosition(Queries, queryCount).stage;
-  Value to = h.add(h.getNumber(shared), h.mul(stage, getBytes(Queries)));
+  Value to = h.getNumber(queries.getAddress(queryCount));
   Value own = h.add(to, h.mul(warpgroup, boxes.getOffset(kWgmmaRows, 0)));
   // Lane 8i + r has row r of the i-th of four matrices of 8x8: two of rows, the
   // same of the next columns. A piece of 16 bytes changes places by its row.
@@ -667,8 +640,7 @@ LogicalResult AttentionLowering::emitResults(Emitter &emitter) {
     here = arith::XOrIOp::create(b, here, h.constant(column % 64 * 2));
     SmallVector<Value> words;
     for (int64_t i = column / 2; i < column / 2 + 8; i += 2)
-      words.push_back(
-          h.pack(values[i], values[i + 1], chain.queries.map.element));
+      words.push_back(h.pack(sums[i], sums[i + 1], chain.queries.map.element));
     h.storeMatrices(LLVM::IntToPtrOp::create(b, pointer, here), words);
   }
   h.fenceAsync();
@@ -676,9 +648,8 @@ LogicalResult AttentionLowering::emitResults(Emitter &emitter) {
               kWarpgroupSize);
   h.when(isEqual(threadInWarpgroup, 0), [&] {
     for (int64_t i = 0; i < chain.results.getBoxes(); ++i) {
-      SmallVector<Value> coordinates;
-      for (auto [dim, index] : llvm::enumerate(chain.results.indices))
-        coordinates.push_back(toI32(emitter.getScalar(index)));
+      SmallVector<Value> coordinates =
+          getCoordinates(emitter, chain.results.indices);
       coordinates[0] =
           h.add(coordinates[0], h.constant(i * SharedMatrix::kLineElements));
       coordinates[1] = h.add(coordinates[1], h.mul(warpgroup, kWgmmaRows));
@@ -688,8 +659,7 @@ LogicalResult AttentionLowering::emitResults(Emitter &emitter) {
     }
     h.commitStores();
     h.waitStores(0, /*isRead=*/true);
-    RingPosition at = getPosition(Queries, queryCount);
-    h.arrive(getBarrier(Queries, false, at.stage));
+    queries.free(queryCount);
   });
   return success();
 }
@@ -699,11 +669,12 @@ void AttentionLowering::emitConsumer(Emitter &emitter) {
   const AttentionLoop &its = chain.loops.front();
   SharedMatrix q = chain.queries.getMatrix(1);
   Value own = h.mul(warpgroup, q.getOffset(kWgmmaRows, 0));
-  first[Queries] = h.getDescriptor(h.add(number, own), q);
-  first[Keys] = h.getDescriptor(h.add(number, h.constant(getOffset(Keys))),
-                                its.keys.getMatrix(0));
-  first[Values] = h.getDescriptor(h.add(number, h.constant(getOffset(Values))),
-                                  its.values.getMatrix(0));
+  auto at = [&](const CopyRing::Place &ring) {
+    return h.add(number, h.constant(ring.first));
+  };
+  firstQueries = h.getDescriptor(h.add(number, own), q);
+  firstKeys = h.getDescriptor(at(memory.keys), its.keys.getMatrix(0));
+  firstValues = h.getDescriptor(at(memory.values), its.values.getMatrix(0));
   // The token starts at the first warpgroup.
   if (chain.warpgroups > 1)
     h.when(isEqual(warpgroup, chain.warpgroups - 1),
@@ -730,11 +701,12 @@ void AttentionLowering::emitConsumer(Emitter &emitter) {
 }
 
 /// Registers of a thread that loads, and of one that multiplies: as many as the
-/// launch gave to all of them. Places in three loops take more to load.
+/// launch gave to all of them. Places in three loops, and those of masks, take
+/// more to load.
 static std::pair<int64_t, int64_t> getRegisters(const AttentionChain &chain) {
   switch (chain.warpgroups) {
   case 2:
-    if (chain.loops.size() > 2)
+    if (chain.loops.size() > 2 || !chain.loops.front().masks.empty())
       return {40, 232};
     return {24, 240};
   case 3:
@@ -753,8 +725,7 @@ FailureOr<bool> AttentionLowering::lower(std::string &reason) {
   group.thread = thread;
   // 0 is the block's, the next ones are those of the turns.
   group.barrier = h.constant(chain.warpgroups + 1);
-  int64_t rings = llvm::alignTo(getRingBytes(chain), kSwizzleBytes);
-  group.shared = h.getAddress(shared, rings);
+  group.shared = h.getAddress(shared, memory.end);
   Emitter loader(kernel, group, b), emitter(kernel, group, b);
   mapArguments(loader);
   mapArguments(emitter);
@@ -778,7 +749,7 @@ FailureOr<bool> AttentionLowering::lower(std::string &reason) {
   LLVM::ReturnOp::create(b, ValueRange());
   if (failed(result))
     return failure();
-  int64_t bytes = rings + emitter.getSharedBytes();
+  int64_t bytes = memory.end + emitter.getSharedBytes();
   if (bytes > level.getSharedBytes()) {
     function.erase();
     return reason = "what it keeps of tiles leaves no room for its stages",

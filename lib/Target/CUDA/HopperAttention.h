@@ -19,7 +19,7 @@
 // one's operand there.
 //
 //   block     a warpgroup for 64 rows each, and a last one that loads
-//   loads     one thread copies Q, K and V into rings of their own
+//   loads     one thread copies Q, K, V and masks into rings of their own
 //   products  the next block's first product and this one's second are issued
 //             together; what is between them runs on the other sums meanwhile
 //   turns     warpgroups pass a token, so that one computes scores while
@@ -34,17 +34,30 @@
 #ifndef LATHE_LIB_TARGET_CUDA_HOPPERATTENTION_H
 #define LATHE_LIB_TARGET_CUDA_HOPPERATTENTION_H
 
+#include "lib/Target/CUDA/HopperRing.h"
 #include "lib/Target/CUDA/Levels.h"
 #include "lib/Target/CUDA/TileBoxes.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 namespace lathe::cuda {
 
+/// A tile [rows, keys] that a loop reads beside its operands, a mask, as one
+/// swizzled box.
+struct MaskBox {
+  tile::LoadOp load;
+  TensorMap map;
+  llvm::SmallVector<mlir::Value> indices; ///< As in TileBoxes.
+  int64_t lineBytes = 0;                  ///< Of a line, which runs along keys.
+  int64_t bytes = 0;
+};
+
 /// One loop of the chain.
 struct AttentionLoop {
   mlir::scf::ForOp loop;
   tile::MmaOp scores, outputs;
   TileBoxes keys, values;
+  /// The same in all loops, or none: the rest is read by threads.
+  std::vector<MaskBox> masks;
   /// For each carried tile, the sum over keys that it adds to itself, if it
   /// does nothing else: lanes may then add up parts of their own until the end.
   llvm::SmallVector<tile::ReduceOp, 3> totals;
@@ -66,7 +79,14 @@ struct AttentionChain {
   /// The number of blocks of keys depends on the first program id.
   bool isUneven = false;
 
-  static constexpr int64_t kStages = 2; ///< Of K and of V.
+  static constexpr int64_t kStages = 2; ///< Of K, of V and of masks.
+
+  /// Where things are in shared memory.
+  struct Memory {
+    CopyRing::Place queries, keys, values, masks;
+    int64_t end;
+  };
+  Memory getMemory() const;
 
   int64_t getRows() const { return queries.shape[0]; }
   int64_t getKeys() const { return loops.front().keys.shape[1]; }
@@ -84,9 +104,6 @@ matchAttention(tile::KernelOp kernel, const Level &level, std::string &reason);
 /// kernel is as it was. Fails with an error on an op that has no lowering.
 mlir::FailureOr<bool> lowerAttention(const AttentionChain &chain,
                                      const Level &level, std::string &reason);
-
-/// Bytes of a block's memory before that of its epilogues.
-int64_t getRingBytes(const AttentionChain &chain);
 
 } // namespace lathe::cuda
 

@@ -297,16 +297,12 @@ void FlatLowering::anchorInputs(Emitter &emitter, Value stage) {
   Value base = toIndex(h.mul(stage, flat.getStageBytes()));
   for (auto [i, input] : llvm::enumerate(flat.inputs)) {
     tile::LoadOp load = input.load;
-    Home home;
-    home.element = getMemoryType(load.getType().getElementType());
-    home.strides = {1};
+    Type element = load.getType().getElementType();
+    Home home{0, getMemoryType(element), {1}};
+    if (input.lineBytes)
+      home = Home::getBox(element, /*lineDim=*/0, input.lineBytes);
     home.offset = offset;
     home.base = base;
-    if (input.lineBytes) {
-      home.strides.push_back(kDepth);
-      home.chunkMask = input.lineBytes / kAccessBytes - 1;
-      home.rowShift = llvm::Log2_64(kSwizzleBytes / input.lineBytes);
-    }
     emitter.anchorHome(load, home);
     offset += flat.getBytesOfInput(i);
   }

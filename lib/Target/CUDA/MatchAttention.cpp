@@ -225,13 +225,88 @@ static void matchResults(AttentionChain &chain) {
   }
 }
 
-int64_t cuda::getRingBytes(const AttentionChain &chain) {
+//===----------------------------------------------------------------------===//
+// Masks
+//===----------------------------------------------------------------------===//
+
+/// A load of scores' shape as one box, if it is one of lines along the keys.
+static std::optional<MaskBox> matchMask(tile::LoadOp load, bool isWritten) {
+  constexpr int64_t leastLine = 16;
+  RankedTensorType type = load.getType();
+  auto pad = load.getPadAttr();
+  if (load.getGather() || isWritten || (pad && !isa<UnitAttr>(pad)))
+    return std::nullopt;
+  int64_t rows = type.getDimSize(0);
+  int64_t elementBytes = getMemoryBytes(type.getElementType());
+  MaskBox mask;
+  mask.load = load;
+  mask.lineBytes = std::max<int64_t>(
+      llvm::PowerOf2Ceil(type.getDimSize(1) * elementBytes), leastLine);
+  mask.bytes = rows * mask.lineBytes;
+  if (mask.lineBytes > kSwizzleBytes)
+    return std::nullopt;
+  int64_t swizzle = mask.lineBytes > leastLine ? mask.lineBytes : 0;
+  std::string reason;
+  auto map = matchBox(load, {rows, mask.lineBytes / elementBytes},
+                      /*lineDim=*/1, swizzle, mask.indices, reason);
+  if (!map)
+    return std::nullopt;
+  mask.map = *map;
+  return mask;
+}
+
+/// Masks that all loops read alike are copied ahead of them.
+static void matchMasks(AttentionChain &chain) {
+  for (AttentionLoop &its : chain.loops)
+    for (auto load : its.loop.getBody()->getOps<tile::LoadOp>()) {
+      auto buffer = cast<BlockArgument>(
+          load.getView().getDefiningOp<tile::ViewOp>().getBuffer());
+      bool isWritten = bool(
+          chain.kernel.getArgAttr(buffer.getArgNumber(), tile::kWrittenAttr));
+      if (load.getType().getShape() !=
+              ArrayRef({chain.getRows(), chain.getKeys()}) ||
+          load == its.scores.getB().getDefiningOp() ||
+          load == its.outputs.getB().getDefiningOp())
+        continue;
+      if (auto mask = matchMask(load, isWritten))
+        its.masks.push_back(*mask);
+    }
   const AttentionLoop &first = chain.loops.front();
-  constexpr int64_t barriers = 128;
-  return chain.queryStages * chain.queries.getBytes() +
-         AttentionChain::kStages *
-             (first.keys.getBytes() + first.values.getBytes()) +
-         barriers;
+  bool areSame = llvm::all_of(chain.loops, [&](AttentionLoop &its) {
+    return llvm::equal(its.masks, first.masks,
+                       [](const MaskBox &x, const MaskBox &y) {
+                         return isSame(tile::LoadOp(x.load).getResult(),
+                                       tile::LoadOp(y.load).getResult());
+                       });
+  });
+  if (!areSame)
+    for (AttentionLoop &its : chain.loops)
+      its.masks.clear();
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+AttentionChain::Memory AttentionChain::getMemory() const {
+  const AttentionLoop &its = loops.front();
+  int64_t masks = 0;
+  for (const MaskBox &mask : its.masks)
+    masks += mask.bytes;
+  Memory memory;
+  memory.queries = {queryStages, queries.getBytes()};
+  memory.keys = {kStages, its.keys.getBytes()};
+  memory.values = {kStages, its.values.getBytes()};
+  memory.masks = {kStages, masks};
+  std::initializer_list<CopyRing::Place *> rings = {
+      &memory.queries, &memory.keys, &memory.values, &memory.masks};
+  int64_t end = 0;
+  for (CopyRing::Place *ring : rings)
+    end = (ring->first = end) + ring->getBytes();
+  for (CopyRing::Place *ring : rings)
+    end = (ring->barriers = end) + ring->getBarrierBytes();
+  memory.end = llvm::alignTo(end, kSwizzleBytes);
+  return memory;
 }
 
 /// Whether what follows the loops is computed from the outputs where they are,
@@ -271,7 +346,7 @@ static bool matchSchedule(AttentionChain &chain, const Level &level,
       chain.getValueSize() % 8 || chain.getValueSize() > 256)
     return reason = "its blocks are none that one product has", false;
   for (chain.queryStages = 2; chain.queryStages > 0; --chain.queryStages)
-    if (getRingBytes(chain) <= int64_t(level.record.capabilities.sharedBytes))
+    if (chain.getMemory().end <= level.getSharedBytes())
       return true;
   return reason = "its stages do not fit shared memory", false;
 }
@@ -296,7 +371,10 @@ std::optional<AttentionChain> cuda::matchAttention(tile::KernelOp kernel,
   if (products != 2 * int64_t(chain.loops.size()))
     return reason = "it multiplies outside of its loops", std::nullopt;
   if (!matchOperands(chain, reason) || !matchCarried(chain, reason) ||
-      !matchBounds(chain, reason) || !matchSchedule(chain, level, reason))
+      !matchBounds(chain, reason))
+    return std::nullopt;
+  matchMasks(chain);
+  if (!matchSchedule(chain, level, reason))
     return std::nullopt;
   matchTotals(chain);
   matchResults(chain);

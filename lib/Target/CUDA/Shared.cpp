@@ -86,6 +86,17 @@ Value Emitter::getSharedPointer(Value bytes, int64_t offset) {
       ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(offset)});
 }
 
+Home Home::getBox(Type element, unsigned lineDim, int64_t lineBytes) {
+  constexpr int64_t bankBytes = 128;
+  Home home;
+  home.element = getMemoryType(element);
+  home.strides.assign(2, 1);
+  home.strides[1 - lineDim] = lineBytes / getMemoryBytes(element);
+  home.chunkMask = lineBytes / kAccessBytes - 1;
+  home.rowShift = llvm::Log2_64(bankBytes / lineBytes);
+  return home;
+}
+
 int64_t Home::getOffset(ArrayRef<int64_t> position) const {
   int64_t elements = 0;
   for (auto [at, stride] : llvm::zip_equal(position, strides))

@@ -169,8 +169,11 @@ std::optional<TileBoxes> Matcher::matchBox(ArrayRef<int64_t> shape,
     refuse("what an operand is computed from lies with gaps");
     return std::nullopt;
   }
-  boxes.map.element =
+  Type element =
       cast<tile::ViewType>(op.getResult().getType()).getElementType();
+  if (element.isInteger(1)) // Truth values are bytes.
+    element = IntegerType::get(element.getContext(), 8);
+  boxes.map.element = element;
   if (!setBuffer() || !setDims(order))
     return std::nullopt;
   boxes.map.box[0] = shape[lineDim];

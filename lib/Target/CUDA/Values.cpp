@@ -16,6 +16,16 @@ void Emitter::anchor(Value tile, LinearLayout layout, Registers registers) {
   anchors[tile] = {std::move(layout), std::move(registers), std::nullopt};
 }
 
+void Emitter::anchorRead(Value tile, const Home &home,
+                         const LinearLayout &layout) {
+  anchorHome(tile, home);
+  bool writes = pendingWrites;
+  pendingWrites = false;
+  Registers registers = compute(tile, layout);
+  pendingWrites = writes;
+  anchor(tile, layout, registers);
+}
+
 Registers Emitter::get(Value tile, const LinearLayout &layout) {
   SmallVector<int64_t> source;
   LinearLayout compact = layout.withoutRepeatedRegisters(source);

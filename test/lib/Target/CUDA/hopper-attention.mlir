@@ -76,6 +76,22 @@
 // CHECK: wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16
 // CHECK: wgmma.mma_async.sync.aligned.m64n80k16.f32.bf16.bf16
 // CHECK-NOT: nvvm.mma.sync
+
+// A mask of truth values comes by copies of its own, a box for each block of keys.
+// Each warp frees it when its threads have read it, while Q K^T is computed.
+// CHECK-LABEL: llvm.func @attention_softmax_64_mask(
+// CHECK-SAME: {box = array<i64: 64, 128, 1>, buffer = 1 : i64, element = i8
+// CHECK-SAME: swizzle = 64 : i64
+// CHECK: nvvm.setmaxregister decrease
+// CHECK-COUNT-4: nvvm.cp.async.bulk.tensor.shared.cluster.global
+// CHECK: nvvm.setmaxregister increase
+// CHECK: scf.for
+// CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16
+// CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16
+// CHECK-COUNT-16: llvm.load {{.*}} : !llvm.ptr<3> -> vector<2xi8>
+// CHECK: nvvm.bar.warp.sync
+// CHECK: mbarrier.arrive
+// CHECK: wgmma.wait_group.sync.aligned 1;
 func.func @sigmoid(%q: tensor<4x8x4096x64xbf16> {graph.name = "q"},
                    %k: tensor<4x8x4096x64xbf16> {graph.name = "k"},
                    %v: tensor<4x8x4096x64xbf16> {graph.name = "v"})
@@ -113,4 +129,17 @@ func.func @blocks(%q: tensor<1x8x256x80xbf16> {graph.name = "q"},
     : (tensor<1x8x256x80xbf16>, tensor<1x8x256x80xbf16>,
        tensor<1x8x256x80xbf16>) -> tensor<1x8x256x80xbf16>
   return %0 : tensor<1x8x256x80xbf16>
+}
+
+func.func @masked(%q: tensor<1x8x512x64xf16> {graph.name = "q"},
+                  %k: tensor<1x8x528x64xf16> {graph.name = "k"},
+                  %v: tensor<1x8x528x64xf16> {graph.name = "v"},
+                  %m: tensor<1x1x512x528xi1> {graph.name = "m"})
+    -> (tensor<1x8x512x64xf16> {graph.name = "y"})
+    attributes {graph.symbols = []} {
+  %0 = graph.attention %q, %k, %v mask %m
+      score(#graph.softmax<scale = 0.125>) select(#graph.dense)
+    : (tensor<1x8x512x64xf16>, tensor<1x8x528x64xf16>,
+       tensor<1x8x528x64xf16>, tensor<1x1x512x528xi1>) -> tensor<1x8x512x64xf16>
+  return %0 : tensor<1x8x512x64xf16>
 }
