@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What the threads of a GPU can do, as ops: memory, and how threads meet. The
-// emitter of tiles asks for nothing else, so that a target is described by one
-// of these: in the LLVM dialect (LLVMMachine.h), or by other means, as where
-// buffers are addresses and shared memory is an array.
+// What the threads of a GPU can do, as ops: memory, and how threads meet. A
+// target's emitter of tiles makes these ops by a machine alone; products of
+// matrix units are still its own. A machine is written in the LLVM dialect
+// (LLVMMachine.h), or by other means, as where buffers are addresses and shared
+// memory is an array.
 //
 // Pointers are whatever the machine makes of them: one of a buffer's, given by
 // who creates the function, and one of shared memory, from `getShared`. Only
