@@ -7,6 +7,7 @@ under lib/ that they mirror. Rooms are written here as
     lathe-c  dialects/Graph/IR  dialects/Graph/Transforms  lib/Support
     lib/Target          (what all targets share: interface, registry)
     lib/Target/X86      (one target)
+    lib/Target/Gpu      (what targets that are GPUs share)
     lib/Encodings       (what all share)   lib/Encodings/Int4   (one encoding)
     lib/Conversion/GraphToTile   runtime   tools   test   generated
 
@@ -54,6 +55,8 @@ TABLE = [
     (r"lib/Conversion/(\w+)To(\w+)",
      [r"dialects/({0}|{1})/IR", r"lib/Encodings", r"lib/Kernels", SUPPORT,
       MLIR]),
+    (r"lib/Target/CUDA",
+     [r"lib/Target(/Gpu)?", r"dialects/Tile/IR", SUPPORT, MLIR]),
     (r"lib/Target(/\w+)?",
      [r"lib/Target", r"dialects/Tile/IR", SUPPORT, MLIR, r"lld"]),
     (r"lib/Bundle", [r"runtime/bundle", SUPPORT, LLVM]),

@@ -4,7 +4,6 @@
 
 #include "lib/Target/CUDA/Emitter.h"
 #include "lib/Target/Float8.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -70,22 +69,6 @@ Value Emitter::fromMemory(Value scalar, Type element) {
   if (element.isIndex())
     return arith::IndexCastOp::create(b, element, scalar);
   return scalar;
-}
-
-Value Emitter::extractLane(Value vector, int64_t lane) {
-  Value at = LLVM::ConstantOp::create(b, b.getI32Type(), lane);
-  return LLVM::ExtractElementOp::create(b, vector, at);
-}
-
-Value Emitter::packVector(ValueRange scalars) {
-  auto type = VectorType::get({static_cast<int64_t>(scalars.size())},
-                              scalars.front().getType());
-  Value vector = LLVM::PoisonOp::create(b, type);
-  for (auto [i, scalar] : llvm::enumerate(scalars)) {
-    Value at = LLVM::ConstantOp::create(b, b.getI32Type(), int64_t(i));
-    vector = LLVM::InsertElementOp::create(b, vector, scalar, at);
-  }
-  return vector;
 }
 
 //===----------------------------------------------------------------------===//
@@ -190,13 +173,11 @@ Emitter::Emitter(tile::KernelOp kernel, const ThreadGroup &group,
       threadId(group.thread), shared(group.shared), groupBarrier(group.barrier),
       sharedLimit(group.sharedLimit) {
   if (!threadId)
-    threadId = NVVM::ThreadIdXOp::create(b, b.getI32Type());
-  auto pointer = LLVM::LLVMPointerType::get(b.getContext(), 3);
-  auto sharedOp =
-      LLVM::AddressOfOp::create(b, pointer, ModuleSymbols::shared.str());
-  entryEnd = sharedOp;
+    threadId = machine.getThread(b);
+  Value whole = machine.getShared(b);
+  entryEnd = whole.getDefiningOp();
   if (!shared)
-    shared = sharedOp;
+    shared = whole;
   collectAccesses();
   auto bufferOf = [](Value view) {
     return view.getDefiningOp<tile::ViewOp>().getBuffer();

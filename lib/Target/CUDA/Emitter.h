@@ -20,6 +20,7 @@
 #define LATHE_LIB_TARGET_CUDA_EMITTER_H
 
 #include "dialects/Tile/IR/Tile.h"
+#include "lib/Target/CUDA/CudaMachine.h"
 #include "lib/Target/CUDA/Layouts.h"
 #include "lib/Target/Coord.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -33,8 +34,8 @@ namespace lathe::cuda {
 /// Bytes of the widest access of memory. Buffers begin at multiples of it.
 constexpr int64_t kAccessBytes = 16;
 
-/// One scalar for each register of a thread.
-using Registers = llvm::SmallVector<mlir::Value>;
+using gpu::ModuleSymbols;
+using gpu::Registers;
 
 /// A tile in shared memory: two dims at most change places, and rows may be
 /// longer than the tile's.
@@ -67,14 +68,6 @@ struct View {
   /// Powers of two that divide each of them, and the view's offset.
   llvm::SmallVector<int64_t> sizeDivisors, strideDivisors;
   int64_t offsetDivisor = kAccessBytes;
-};
-
-/// The memory that the kernels of a module share: symbols that the pass makes.
-struct ModuleSymbols {
-  /// The program's shared memory, whose size the launch gives.
-  static constexpr llvm::StringLiteral shared = "lathe_shared";
-  /// Sixteen zeros in global memory, read instead of what is out of bounds.
-  static constexpr llvm::StringLiteral zeros = "lathe_zeros";
 };
 
 /// The threads that a program runs on: all of a block, or some of its warps,
@@ -242,6 +235,9 @@ private:
   //===-- Memory (Memory.cpp) ---------------------------------------------===//
   struct Access;
   void emitView(tile::ViewOp op);
+  /// `offset` elements (an index) on.
+  mlir::Value offsetPointer(mlir::Value pointer, mlir::Type element,
+                            mlir::Value offset);
   void emitLoadScalar(tile::LoadScalarOp op);
   mlir::LogicalResult emitStore(tile::StoreOp op);
   Registers load(tile::LoadOp op, const LinearLayout &layout);
@@ -327,8 +323,6 @@ private:
   //===-- Scalars ---------------------------------------------------------===//
   mlir::Value toMemory(mlir::Value scalar);
   mlir::Value fromMemory(mlir::Value scalar, mlir::Type element);
-  mlir::Value extractLane(mlir::Value vector, int64_t lane);
-  mlir::Value packVector(mlir::ValueRange scalars);
 
   struct Scope {
     std::vector<std::tuple<mlir::Value, LinearLayout, Registers>> values;
@@ -342,6 +336,7 @@ private:
   struct RegionScope;
 
   tile::KernelOp kernel;
+  CudaMachine machine;
   int64_t warps;
   mlir::Value threadId; ///< i32, in the group.
   mlir::Value shared;

@@ -84,9 +84,9 @@ Value Emitter::packWord(ValueRange scalars) {
   Value vector;
   if (wide.size() == scalars.size()) {
     auto type = VectorType::get({int64_t(wide.size())}, scalars[0].getType());
-    vector = arith::TruncFOp::create(b, type, packVector(wide));
+    vector = arith::TruncFOp::create(b, type, gpu::packVector(b, wide));
   } else {
-    vector = packVector(scalars);
+    vector = gpu::packVector(b, scalars);
   }
   return LLVM::BitcastOp::create(b, b.getI32Type(), vector);
 }

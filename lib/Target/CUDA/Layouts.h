@@ -5,9 +5,11 @@
 #ifndef LATHE_LIB_TARGET_CUDA_LAYOUTS_H
 #define LATHE_LIB_TARGET_CUDA_LAYOUTS_H
 
-#include "lib/Target/CUDA/LinearLayout.h"
+#include "lib/Target/Gpu/LinearLayout.h"
 
 namespace lathe::cuda {
+
+using gpu::LinearLayout;
 
 constexpr int64_t kWarpSize = 32;
 

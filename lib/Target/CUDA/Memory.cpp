@@ -7,7 +7,6 @@
 // test.
 
 #include "lib/Target/CUDA/Emitter.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/IR/Matchers.h"
 
 using namespace mlir;
@@ -109,11 +108,9 @@ int64_t Emitter::Access::getStartDivisor() const {
 // Views and scalars
 //===----------------------------------------------------------------------===//
 
-static Value offsetPointer(ImplicitLocOpBuilder &b, Value pointer, Type element,
-                           Value offset) {
+Value Emitter::offsetPointer(Value pointer, Type element, Value offset) {
   Value wide = arith::IndexCastOp::create(b, b.getI64Type(), offset);
-  return LLVM::GEPOp::create(b, pointer.getType(), getMemoryType(element),
-                             pointer, ArrayRef<LLVM::GEPArg>{wide});
+  return machine.advance(b, pointer, getMemoryType(element), wide);
 }
 
 void Emitter::emitView(tile::ViewOp op) {
@@ -121,7 +118,7 @@ void Emitter::emitView(tile::ViewOp op) {
   view->element = op.getType().getElementType();
   view->pointer = mapping.lookup(op.getBuffer());
   if (op.getOffset()) {
-    view->pointer = offsetPointer(b, view->pointer, view->element,
+    view->pointer = offsetPointer(view->pointer, view->element,
                                   indexValue(coordOf(op.getOffset())));
     view->offsetDivisor = getDivisor(op.getOffset());
   }
@@ -141,10 +138,10 @@ void Emitter::emitLoadScalar(tile::LoadScalarOp op) {
   Coord offset;
   for (auto [at, stride] : llvm::zip_equal(op.getIndices(), view.strides))
     offset = add(offset, mul(coordOf(at), stride));
-  Value pointer =
-      offsetPointer(b, view.pointer, view.element, indexValue(offset));
-  Value value = LLVM::LoadOp::create(b, getMemoryType(view.element), pointer);
-  mapping.map(op.getResult(), fromMemory(value, view.element));
+  Value pointer = offsetPointer(view.pointer, view.element, indexValue(offset));
+  Registers value = machine.load(b, pointer, getMemoryType(view.element),
+                                 /*count=*/1, /*alignment=*/0);
+  mapping.map(op.getResult(), fromMemory(value[0], view.element));
 }
 
 //===----------------------------------------------------------------------===//
@@ -183,7 +180,7 @@ void Emitter::prepare(Access &access, const LinearLayout &layout) {
   access.pointer = view.pointer;
   if (!offset.isStatic() || offset.offset)
     access.pointer =
-        offsetPointer(b, view.pointer, view.element, indexValue(offset));
+        offsetPointer(view.pointer, view.element, indexValue(offset));
   int64_t most = kAccessBytes / getMemoryBytes(view.element);
   for (unsigned t = 0; t < access.dims.size(); ++t) {
     if (access.dims[t] < 0 || access.isGathered(t))
@@ -225,14 +222,10 @@ Value Emitter::getAddress(const Access &access, int64_t reg) {
   }
   if (offset.isStatic() && offset.offset == 0)
     return access.pointer;
-  if (offset.isStatic() &&
-      llvm::isInt<LLVM::kGEPConstantBitWidth>(offset.offset))
-    return LLVM::GEPOp::create(
-        b, access.pointer.getType(), getMemoryType(access.view.element),
-        access.pointer,
-        ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(offset.offset)});
-  return offsetPointer(b, access.pointer, access.view.element,
-                       indexValue(offset));
+  if (offset.isStatic() && llvm::isInt<gpu::Machine::kStepBits>(offset.offset))
+    return machine.advance(b, access.pointer,
+                           getMemoryType(access.view.element), offset.offset);
+  return offsetPointer(access.pointer, access.view.element, indexValue(offset));
 }
 
 //===----------------------------------------------------------------------===//
@@ -288,9 +281,8 @@ Value Emitter::getAlignment(const Access &access) {
   Coord offset;
   for (auto [at, stride] : llvm::zip_equal(access.start, view.strides))
     offset = add(offset, mul(at, stride));
-  Value first =
-      offsetPointer(b, view.pointer, view.element, indexValue(offset));
-  Value bits = LLVM::PtrToIntOp::create(b, b.getI64Type(), first);
+  Value first = offsetPointer(view.pointer, view.element, indexValue(offset));
+  Value bits = machine.getNumber(b, first);
   int64_t bytes = getMemoryBytes(view.element);
   for (auto [t, dim] : llvm::enumerate(access.dims)) {
     if (!access.leavesStart(t) || view.strides[dim].isStatic())
@@ -375,17 +367,11 @@ Registers Emitter::loadAll(Access &access, bool isInside) {
   for (int64_t reg = 0; reg < count; reg += run) {
     Value pointer = getAddress(access, reg);
     Value test = getPredicate(access, reg, isInside);
-    if (test) {
-      Value zeros = LLVM::AddressOfOp::create(b, pointer.getType(),
-                                              ModuleSymbols::zeros.str());
-      pointer = LLVM::SelectOp::create(b, test, pointer, zeros);
-    }
-    Type type = run > 1 ? Type(VectorType::get({run}, memory)) : memory;
-    Value loaded =
-        LLVM::LoadOp::create(b, type, pointer, run * getMemoryBytes(element));
-    for (int64_t i = 0; i < run; ++i) {
-      Value value =
-          fromMemory(run > 1 ? extractLane(loaded, i) : loaded, element);
+    if (test)
+      pointer = machine.orZeros(b, test, pointer);
+    for (Value loaded :
+         machine.load(b, pointer, memory, run, run * getMemoryBytes(element))) {
+      Value value = fromMemory(loaded, element);
       if (test && access.pad) {
         Value pad = arith::ConstantOp::create(b, cast<TypedAttr>(access.pad));
         value = arith::SelectOp::create(b, test, value, pad);
@@ -471,10 +457,8 @@ void Emitter::copyAll(Access &access, const Home &home) {
   for (int64_t reg = 0; reg < count; reg += access.run) {
     Value to = getHomePointer(home, thread,
                               home.getOffset(access.layout.applyRegister(reg)));
-    NVVM::CpAsyncOp::create(b, to, getAddress(access, reg),
-                            uint32_t(kAccessBytes),
-                            NVVM::LoadCacheModifierKind::CG,
-                            getBytesInside(access, home.getInnerDim(), reg));
+    Value from = getAddress(access, reg);
+    machine.copy(b, to, from, getBytesInside(access, home.getInnerDim(), reg));
   }
 }
 
@@ -527,9 +511,7 @@ void Emitter::storeAll(Access &access, const Registers &values, bool isInside) {
     SmallVector<Value> parts;
     for (int64_t i = 0; i < run; ++i)
       parts.push_back(toMemory(values[reg + i]));
-    Value value = run > 1 ? packVector(parts) : parts[0];
-    LLVM::StoreOp::create(b, value, pointer,
-                          run * getMemoryBytes(access.view.element));
+    machine.store(b, pointer, parts, run * getMemoryBytes(access.view.element));
   }
 }
 

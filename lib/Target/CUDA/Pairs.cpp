@@ -150,9 +150,9 @@ Registers Emitter::getCodePairs(Value codes, const PairContext &context) {
   Value thread = getHomeThread(home, context.layout);
   for (int64_t i = 0; i < context.getWords(); ++i) {
     int64_t offset = home.getOffset(context.layout.applyRegister(2 * i));
-    Value pair = LLVM::LoadOp::create(b, b.getI16Type(),
-                                      getHomePointer(home, thread, offset), 2);
-    Value word = arith::ExtUIOp::create(b, b.getI32Type(), pair);
+    Value from = getHomePointer(home, thread, offset);
+    Registers pair = machine.load(b, from, b.getI16Type(), 1, /*alignment=*/2);
+    Value word = arith::ExtUIOp::create(b, b.getI32Type(), pair[0]);
     // Bytes 0 and 1 of the word, each before a zero.
     words.push_back(inlinePTX(b, "prmt.b32 $0, $1, 0, 0x4140;", "=r,r", word));
   }
@@ -269,11 +269,12 @@ Registers Emitter::multiplyPairs(const Registers &left, Value right,
     Value pair = LLVM::BitcastOp::create(b, type, word);
     SmallVector<Value> products;
     for (int64_t half = 0; half < 2; ++half) {
-      Value wide =
-          arith::ExtFOp::create(b, b.getF32Type(), extractLane(pair, half));
+      Value wide = arith::ExtFOp::create(b, b.getF32Type(),
+                                         gpu::extractLane(b, pair, half));
       products.push_back(arith::MulFOp::create(b, wide, factors[2 * i + half]));
     }
-    Value rounded = arith::TruncFOp::create(b, type, packVector(products));
+    Value rounded =
+        arith::TruncFOp::create(b, type, gpu::packVector(b, products));
     words.push_back(LLVM::BitcastOp::create(b, b.getI32Type(), rounded));
   }
   return words;

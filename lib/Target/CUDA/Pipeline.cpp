@@ -131,7 +131,7 @@ void Emitter::copyStep(scf::ForOp op, const Ring &ring, Value induction,
       copyTile(load, its);
     }
   }
-  NVVM::CpAsyncCommitGroupOp::create(b);
+  machine.endGroup(b);
   pendingReads = reads, pendingWrites = writes;
 }
 
@@ -150,7 +150,7 @@ SmallVector<Value> Emitter::startRing(scf::ForOp op, const Ring &ring,
 /// At the beginning of a step; the slots of the next one.
 SmallVector<Value> Emitter::advanceRing(scf::ForOp op, const Ring &ring,
                                         Value induction, ValueRange slots) {
-  NVVM::CpAsyncWaitGroupOp::create(b, uint32_t(ring.stages - 2));
+  machine.waitGroups(b, ring.stages - 2);
   barrier();
   Coord ahead = mul({ring.step, 0}, {{}, ring.stages - 1});
   copyStep(op, ring, indexValue(add({induction, 0}, ahead)), slots[1]);

@@ -5,7 +5,6 @@
 // there. Scans run along the registers of one thread.
 
 #include "lib/Target/CUDA/Emitter.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 using namespace mlir;
 using namespace lathe;
@@ -76,14 +75,7 @@ static TypedAttr getNeutral(tile::Combine kind, Type type) {
 /// The value of the lane whose number differs in the bits `lanes`.
 Value Emitter::shuffle(Value value, int64_t lanes) {
   Type type = value.getType();
-  auto constant = [&](int64_t number) -> Value {
-    return arith::ConstantOp::create(b, b.getI32IntegerAttr(number));
-  };
-  auto exchange = [&](Value word) -> Value {
-    return NVVM::ShflOp::create(b, b.getI32Type(), constant(-1), word,
-                                constant(lanes), constant(kWarpSize - 1),
-                                NVVM::ShflKind::bfly, UnitAttr());
-  };
+  auto exchange = [&](Value word) { return machine.shuffle(b, word, lanes); };
   unsigned width = type.isIndex() ? 64 : type.getIntOrFloatBitWidth();
   Type bits = b.getIntegerType(width);
   Value word = value;
@@ -170,7 +162,7 @@ Registers Emitter::combineRegisters(tile::Combine kind, const Registers &values,
 void Emitter::reduceLanes(tile::Combine kind, const LinearLayout &layout,
                           int64_t axis, Registers &values) {
   int64_t lanes = layout.getBitsAlong(LinearLayout::Lane, axis);
-  for (int64_t lane = 1; lane < kWarpSize; lane *= 2)
+  for (int64_t lane = 1; lane < machine.getLanes(); lane *= 2)
     for (Value &value : values)
       if (lanes & lane)
         value = combine(kind, value, shuffle(value, lane));

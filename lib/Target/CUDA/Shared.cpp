@@ -3,7 +3,6 @@
 // Tiles in shared memory, and the barriers around them.
 
 #include "lib/Target/CUDA/Emitter.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 using namespace mlir;
 using namespace lathe;
@@ -30,13 +29,10 @@ void Emitter::release(const Mark &mark) {
 }
 
 void Emitter::barrier() {
-  if (groupBarrier) {
-    Value threads = arith::ConstantOp::create(
-        b, b.getI32IntegerAttr(static_cast<int32_t>(warps * kWarpSize)));
-    NVVM::BarrierOp::create(b, Type(), groupBarrier, threads, nullptr, Value());
-  } else {
-    NVVM::Barrier0Op::create(b);
-  }
+  if (groupBarrier)
+    machine.meet(b, groupBarrier, warps * machine.getLanes());
+  else
+    machine.meet(b);
   pendingReads = pendingWrites = false;
 }
 
@@ -71,19 +67,14 @@ Home Emitter::createHome(RankedTensorType type, ArrayRef<unsigned> order) {
 }
 
 Value Emitter::getSharedPointer(Value bytes, int64_t offset) {
-  SmallVector<LLVM::GEPArg> at;
   Value pointer = shared;
   if (bytes) {
     Value wide = arith::IndexCastOp::create(b, b.getI32Type(), bytes);
-    at.push_back(wide);
-    pointer =
-        LLVM::GEPOp::create(b, shared.getType(), b.getI8Type(), pointer, at);
+    pointer = machine.advance(b, pointer, b.getI8Type(), wide);
   }
   if (offset == 0)
     return pointer;
-  return LLVM::GEPOp::create(
-      b, shared.getType(), b.getI8Type(), pointer,
-      ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(offset)});
+  return machine.advance(b, pointer, b.getI8Type(), offset);
 }
 
 Home Home::getBox(Type element, unsigned lineDim, int64_t lineBytes) {
@@ -194,10 +185,8 @@ void Emitter::writeHome(const Home &home, const LinearLayout &layout,
     SmallVector<Value> parts;
     for (int64_t i = 0; i < access.run; ++i)
       parts.push_back(toMemory(values[reg + i]));
-    Value value = access.run > 1 ? packVector(parts) : parts[0];
-    LLVM::StoreOp::create(
-        b, value, getHomePointer(home, thread, first + access.offsets[reg]),
-        access.run * bytes);
+    Value to = getHomePointer(home, thread, first + access.offsets[reg]);
+    machine.store(b, to, parts, access.run * bytes);
   }
 }
 
@@ -214,14 +203,8 @@ Registers Emitter::readHome(const Home &home, const LinearLayout &layout,
   for (int64_t reg = 0; reg < int64_t(access.offsets.size());
        reg += access.run) {
     Value pointer = getHomePointer(from, thread, access.offsets[reg]);
-    if (access.run == 1) {
-      result.push_back(LLVM::LoadOp::create(b, home.element, pointer, bytes));
-      continue;
-    }
-    auto type = VectorType::get({access.run}, home.element);
-    Value vector = LLVM::LoadOp::create(b, type, pointer, access.run * bytes);
-    for (int64_t i = 0; i < access.run; ++i)
-      result.push_back(extractLane(vector, i));
+    llvm::append_range(result, machine.load(b, pointer, home.element,
+                                            access.run, access.run * bytes));
   }
   return result;
 }

@@ -332,7 +332,7 @@ Value Emitter::getThreadPosition(const LinearLayout &layout, unsigned dim) {
 
 Value Emitter::isSpeaker(const LinearLayout &layout) {
   int64_t repeats = layout.getRepeats(LinearLayout::Lane) |
-                    layout.getRepeats(LinearLayout::Warp) * kWarpSize;
+                    layout.getRepeats(LinearLayout::Warp) * machine.getLanes();
   if (!repeats)
     return {};
   Value &known = threadPositions[{"speaker", unsigned(repeats)}];

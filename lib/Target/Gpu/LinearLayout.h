@@ -2,7 +2,7 @@
 //
 // Where the elements of a tile are, as a linear map over bits.
 //
-// A program has threads: `lane` 0..31 of `warp` 0..., each with numbered
+// A program has threads: `lane` 0... of `warp` 0..., each with numbered
 // registers. A layout maps (register, lane, warp) to a position in the tile. It
 // is linear over F2: the position of a sum (exclusive or) of places is the sum
 // of their positions. So it is given by a position for each *bit* of the three
@@ -21,8 +21,8 @@
 //
 // Nothing here knows MLIR.
 
-#ifndef LATHE_LIB_TARGET_CUDA_LINEARLAYOUT_H
-#define LATHE_LIB_TARGET_CUDA_LINEARLAYOUT_H
+#ifndef LATHE_LIB_TARGET_GPU_LINEARLAYOUT_H
+#define LATHE_LIB_TARGET_GPU_LINEARLAYOUT_H
 
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
@@ -31,7 +31,7 @@
 #include <string>
 #include <vector>
 
-namespace lathe::cuda {
+namespace lathe::gpu {
 
 class LinearLayout {
 public:
@@ -110,6 +110,6 @@ private:
   std::array<std::vector<Position>, 3> bases;
 };
 
-} // namespace lathe::cuda
+} // namespace lathe::gpu
 
-#endif // LATHE_LIB_TARGET_CUDA_LINEARLAYOUT_H
+#endif // LATHE_LIB_TARGET_GPU_LINEARLAYOUT_H

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "lib/Target/CUDA/LinearLayout.h"
+#include "lib/Target/Gpu/LinearLayout.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/raw_ostream.h"
 #include <map>
 #include <optional>
 
-using namespace lathe::cuda;
+using namespace lathe::gpu;
 
 using Position = LinearLayout::Position;
 
